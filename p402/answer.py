@@ -1,0 +1,99 @@
+"""What the flow hands back: a completed answer, a stream, or a rejection; and its metadata.
+
+`serve.metadata` renders these as WIRE.md says. Money is nano-USD, latencies ms; None is unknown.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from p402.errors import Refusal
+from p402.events import AttemptResult
+
+
+@dataclass(frozen=True, slots=True)
+class ArmView:
+    """One arm in an explained decision. `reason` is None where it was eligible; a score of 1 is 1.0."""
+
+    arm: str
+    reason: str | None
+    score: float | None
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Everything `p402_metadata` says of one exchange (WIRE.md, Answer)."""
+
+    request_id: str
+    tenant_id: str
+    session_id: str
+    provider: str
+    model: str
+    routing_mode: str
+    task: str
+    cost_nano: int | None
+    direct_nano: int | None
+    baseline_model: str | None
+    fee_nano: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int
+    reasoning_tokens: int
+    usage_estimated: bool
+    latency_ms: float
+    provider_latency_ms: float
+    ttfb_ms: float | None
+    overhead_ms: float
+    attempts: tuple[AttemptResult, ...]
+    snapshot_id: str
+    propensity: float
+    warnings: tuple[str, ...]
+    simulated: bool
+    considered: tuple[ArmView, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A whole answer: the provider's JSON object as bytes, to be extended by the metadata.
+
+    `body` is None for a dry run.
+    """
+
+    body: bytes | None
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The last item of a stream: final metadata, and why it broke if it did."""
+
+    metadata: Metadata
+    failure: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A stream committed by its first content.
+
+    `events` gives SSE bytes and, as its last item, one `StreamEnd`. Whoever iterates must call
+    `aclose()` on it on every way out: that aborts the upstream call and settles what was used.
+    """
+
+    request_id: str
+    provider: str
+    model: str
+    events: AsyncIterator[bytes | StreamEnd]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """No answer: the rule or failure that said no. `attempts` tells of providers that were tried."""
+
+    request_id: str
+    refusal: Refusal
+    attempts: tuple[AttemptResult, ...] = ()
+    reasons: dict[str, str] | None = None
+    """Per arm why it was turned away, where no arm was eligible."""
+
+
+Answer = Completed | Streaming | Rejected

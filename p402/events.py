@@ -1,0 +1,168 @@
+"""What the log holds: one struct per kind of event, as written to JSONL.
+
+Every event is one JSON object on one line, with `v` (schema version) and `kind` first.
+Columns only grow; a frozen file of every version lies in `tests/golden` and must still load.
+It knows nothing of files: `p402.store` writes and reads these.
+
+A round is a `decision` (written before dispatch), its `attempt`s (failover re-decisions, also
+written before dispatch), one `outcome`, and any number of `reward`s, joined by `id`.
+"""
+
+from typing import Final
+
+import msgspec
+
+VERSION: Final = 1
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=False):
+    """What every line carries: schema version and wall time in ms since 1970 UTC."""
+
+    v: int = VERSION
+    ts_ms: int
+
+
+class RowInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything `decide` read for this request beside its snapshot and live state.
+
+    Whole numbers only; units in `p402.routing.batch`. Defaults are left out of the line.
+    """
+
+    mode: str
+    features: list[int]
+    task: int
+    prompt_tokens: int
+    expected_output: int
+    max_output: int | None = None
+    n: int = 1
+    needs: int = 0
+    ceiling_pico: int
+    weights: list[int] | None = None
+    budget_price: int = 0
+    previous_arm: str | None = None
+    warm_tokens: int = 0
+    variant: int = 0
+    explore: bool = True
+    policy: str = "default"
+    exclude_providers: list[str] = []
+    prefer_providers: list[str] = []
+    model: str | None = None
+    family: str | None = None
+    tried: list[str] = []
+
+
+class Decision(Event, frozen=True, kw_only=True, tag="decision"):
+    """A round's first choice, logged before dispatch; `count / 2**24` is its propensity."""
+
+    id: str
+    tenant: str
+    session: str
+    worker: str
+    snapshot: str
+    live_seq: int
+    inputs: RowInputs
+    arm: str | None
+    count: int
+    n_eligible: int
+    n_explored: int
+    task: str
+    baseline: str | None
+    observe: bool = False
+    """The named model was called; `arm` is only what P402 would have taken."""
+    simulated: bool = False
+    tags: dict[str, str] = {}
+
+
+class Attempt(Event, frozen=True, kw_only=True, tag="attempt"):
+    """A failover's choice, logged before dispatch. It trains no estimator."""
+
+    id: str
+    attempt: int
+    worker: str
+    snapshot: str
+    live_seq: int
+    inputs: RowInputs
+    arm: str | None
+
+
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one attempt ended and what it was billed."""
+
+    arm: str
+    status: str
+    code: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nano: int | None = None
+    latency_ms: float
+    ttfb_ms: float | None = None
+
+
+class Outcome(Event, frozen=True, kw_only=True, tag="outcome"):
+    """How a round ended. `status`: ok, failed, cancelled, refused."""
+
+    id: str
+    tenant: str
+    status: str
+    code: str | None = None
+    arm: str | None
+    attempts: list[AttemptResult]
+    cost_nano: int | None
+    direct_nano: int | None
+    fee_nano: int = 0
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_estimated: bool = False
+    latency_ms: float
+    provider_latency_ms: float
+    ttfb_ms: float | None = None
+    overhead_ms: float
+    stream: bool = False
+
+
+class Reward(Event, frozen=True, kw_only=True, tag="reward"):
+    """A client's or judge's word on a round; the last of each (tenant, id, source) counts."""
+
+    id: str
+    tenant: str
+    source: str
+    status: str
+    quality: float | None = None
+    outcome_type: str | None = None
+    occurred_at_ms: int | None = None
+    metadata: dict[str, str] = {}
+
+
+class Refused(Event, frozen=True, kw_only=True, tag="refusal"):
+    """A request that was turned away before dispatch. It is no round."""
+
+    id: str
+    tenant: str
+    code: str
+    status: int
+    retry_after_ms: int | None = None
+    message: str
+
+
+class ArmLive(msgspec.Struct, frozen=True, kw_only=True):
+    """An arm's live columns after a change: see `p402.routing.live`."""
+
+    open_circuit: bool
+    ttft_ms: int
+    error_rate: int
+
+
+class Live(Event, frozen=True, kw_only=True, tag="live"):
+    """A worker's live state changed to `seq`: the columns of the arms that moved."""
+
+    worker: str
+    seq: int
+    arms: dict[str, ArmLive]
+
+
+AnyEvent = Decision | Attempt | Outcome | Reward | Refused | Live
+"""Every kind, for a decoder: `msgspec.json.Decoder(AnyEvent)`."""

@@ -1,0 +1,194 @@
+"""What the flow asks of the world: four protocols and the values that pass through them.
+
+`serve` brings real hands, `sim` simulated ones on virtual time, tests both; each port has one
+conformance suite in `tests/conformance` that every implementation passes. Latencies are ms,
+money is nano-USD.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from p402.errors import Refusal
+from p402.events import AnyEvent
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def now_ms(self) -> int:
+        """Wall time in ms since 1970 UTC."""
+        ...
+
+    def monotonic_ms(self) -> float:
+        """Monotonic time in ms, for durations."""
+        ...
+
+    def random_bits(self) -> int:
+        """74 or more random bits, for a request id."""
+        ...
+
+
+class Log(Protocol):
+    """Where events go."""
+
+    def append(self, event: AnyEvent) -> None:
+        """Hand one event to the operating system before returning.
+
+        Raises
+        ------
+        p402.errors.DiskFull
+            Nothing of this event is counted as written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money set aside for one request until it settles or expires."""
+
+    id: str
+    tenant: str
+    amount_nano: int
+    day: int
+    """UTC day (days since 1970) whose cap it counts against."""
+
+
+class Guard(Protocol):
+    """Spending protection that needs state."""
+
+    async def reserve(self, tenant: str, request_id: str, amount_nano: int) -> Hold | Refusal:
+        """Set aside the most a call may cost, or say which layer refuses.
+
+        Repeating a request id gives the same hold. Nothing is consumed by a refusal.
+        """
+        ...
+
+    async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
+        """Raise a hold to `amount_nano` for a dearer attempt; a refusal leaves the hold as it was."""
+        ...
+
+    def settle(self, hold: Hold, actual_nano: int) -> None:
+        """Replace the hold by what was spent; queued, idempotent, never awaited by a client."""
+        ...
+
+    async def spent(self, tenant: str) -> tuple[int, int]:
+        """Nano-USD spent and held on the tenant's current UTC day."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens per class. `cached` is part of `prompt`, `reasoning` part of `output`."""
+
+    prompt: int
+    output: int
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt to be made.
+
+    Attributes
+    ----------
+    provider, model
+        Whom to call, and the model's id there.
+    body
+        The client's OpenAI body, without `p402`.
+    output_cap
+        `max_tokens` to send where the client named none; None leaves the body's own.
+    stream
+        Whether the answer is streamed; usage is always asked for.
+    include_usage
+        Whether the client asked for a usage chunk.
+    prompt_tokens
+        Our estimate, used where the provider reports no usage.
+    """
+
+    request_id: str
+    provider: str
+    model: str
+    body: Mapping[str, Any]
+    output_cap: int | None
+    stream: bool
+    include_usage: bool
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt that gave no answer.
+
+    Attributes
+    ----------
+    code
+        PROVIDER_ERROR, PROVIDER_AUTH, PROVIDER_TIMEOUT, or a code clients act on
+        (context_length_exceeded, insufficient_quota, RATE_LIMIT_EXCEEDED, INVALID_INPUT).
+    status
+        HTTP status for the client if this failure is the last word.
+    fail_over
+        Whether another provider may answer.
+    counts
+        Whether it counts against the provider; a client's own 4xx does not.
+    usage
+        What was billed all the same, if anything is known.
+    """
+
+    code: str
+    status: int
+    message: str
+    fail_over: bool
+    counts: bool
+    retry_after_ms: int | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer: the provider's JSON bytes in OpenAI form, and what it used."""
+
+    body: bytes
+    usage: Usage
+
+
+class Stream(Protocol):
+    """An answer under way, committed by its first content.
+
+    Iterating gives SSE bytes in OpenAI form, whole events, from the first event on, without a
+    usage-only chunk the client did not ask for and without `[DONE]`. After the last item
+    `failure` is None only if the provider's own terminal marker was seen.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Events as they come."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens used so far; final after the last item; estimated where the provider said nothing."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the stream broke, after the last item; None for a clean end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Abort the upstream call and wait until its connection is given back or closed; idempotent."""
+        ...
+
+
+class Upstream(Protocol):
+    """The far side of the socket."""
+
+    async def complete(self, call: Call) -> Completion | Failure:
+        """Make one attempt and read the whole answer."""
+        ...
+
+    async def open_stream(self, call: Call) -> Stream | Failure:
+        """Make one attempt and return when the first content has come, or with the failure before it."""
+        ...

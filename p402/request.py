@@ -1,0 +1,121 @@
+"""A chat request as the core sees it: what the caller asked of the router, and the call itself.
+
+`serve.wire` makes these from bytes and is the only place that answers 400 for their shape.
+The OpenAI body travels on as an opaque mapping that only an upstream dialect reads.
+It knows nothing of catalogues, prices or HTTP.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Custom weights of a request, multiples of 2**-20 that sum to 2**20."""
+
+    quality: int
+    cost: int
+    speed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The `p402` object of a request; every field optional (WIRE.md).
+
+    `mode` is one of cost, quality, speed, balanced, custom, or None where the caller named none.
+    `max_cost_pico` is USD 1e-12; `cache_ttl_s` seconds.
+    """
+
+    mode: str | None = None
+    weights: Weights | None = None
+    cache: bool | None = None
+    cache_ttl_s: int | None = None
+    prefer_providers: tuple[str, ...] = ()
+    exclude_providers: tuple[str, ...] = ()
+    require_capabilities: tuple[str, ...] = ()
+    max_cost_pico: int | None = None
+    session_id: str | None = None
+    failover: bool = True
+    task: str | None = None
+    action_type: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    explain: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What routing may read of the messages.
+
+    Attributes
+    ----------
+    system, last_user
+        Text of the system prompt and of the last user message, may be empty.
+    first_user
+        Text of the first user message; with tenant and system prompt it names the session.
+    text_bytes
+        UTF-8 bytes of all text in all messages, tool definitions included.
+    turns
+        Messages.
+    images
+        Image parts.
+    has_tools, has_schema
+        The call offers tools; it demands JSON by schema.
+    has_open_tool_call
+        The last assistant message holds tool calls or the transcript ends in a tool result.
+    """
+
+    system: str
+    first_user: str
+    last_user: str
+    text_bytes: int
+    turns: int
+    images: int
+    has_tools: bool
+    has_schema: bool
+    has_open_tool_call: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One parsed `POST /v1/chat/completions`.
+
+    Attributes
+    ----------
+    model
+        The concrete model the caller named, or None when routed over the whole catalogue.
+    max_output
+        `max_completion_tokens` or `max_tokens`, or None.
+    n
+        Completions asked for, at least 1.
+    body
+        The OpenAI body without `p402`, opaque here.
+    """
+
+    model: str | None
+    options: Options
+    transcript: Transcript
+    stream: bool
+    include_usage: bool
+    max_output: int | None
+    n: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who calls, as the key alone says, and what it may do.
+
+    Money is nano-USD. `route_named_models` is observe, on or off.
+    """
+
+    name: str
+    max_request_nano: int
+    daily_cap_nano: int
+    baseline_model: str | None
+    route_named_models: str
+    exploration: bool
+    fee_bps: int = 0
+    policy: str = "default"
+    default_mode: str = "balanced"

@@ -1,0 +1,102 @@
+"""Requests as columns: everything `decide` reads of a request.
+
+One row live, a million offline. Every column is a row input and is logged
+(`p402.events.RowInputs`); whole numbers are held in float64 where they enter arithmetic.
+Rare columns are None when no row uses them, which costs nothing.
+It knows nothing of messages, JSON or the log.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p402.routing.live import LiveState
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBatch:
+    """Columns of shape (n,) unless said otherwise.
+
+    Attributes
+    ----------
+    key
+        (n, 2) uint64: high and low half of the request id; keys chance.
+    features
+        (n, n_features), C order, multiples of 2**-12 as whole numbers.
+    task, mode, variant, policy
+        Indices into the snapshot's tasks, `MODES` (4 is custom weights), variants, tenant policies.
+    prompt_tokens, expected_output
+        Whole tokens; the prompt's is an upper estimate.
+    max_output
+        The client's output cap in tokens; 0 where it named none.
+    n_choices
+        Completions asked for.
+    needs
+        Bit mask of capabilities the call cannot do without.
+    ceiling_pico
+        Most this call may cost, pico-USD: layer 5, `max_cost`, what remains.
+    explore
+        Whether chance may choose.
+    live_row, lives
+        `lives[live_row[i]]` is the live state of row i.
+    weights
+        (n, 3) quality, cost, speed in 2**-20; read where mode is custom.
+    budget_price
+        Lambda, 2**-20.
+    previous_arm, warm_tokens
+        Index of the session's last arm (-1 none) and prompt tokens warm in its cache.
+    excluded
+        uint64 bit mask over the snapshot's providers.
+    preferred
+        (n, 4) provider indices in order, -1 for none.
+    model, family
+        Index the arm's model or family must equal; -1 for any.
+    tried
+        (n, t) arm indices that already failed for this request, -1 for none.
+    """
+
+    key: NDArray[np.uint64]
+    features: Float
+    task: Int
+    mode: Int
+    variant: Int
+    policy: Int
+    prompt_tokens: Float
+    expected_output: Float
+    max_output: Float
+    n_choices: Float
+    needs: Int
+    ceiling_pico: Float
+    explore: NDArray[np.bool_]
+    live_row: Int
+    lives: tuple[LiveState, ...]
+    weights: Float | None = None
+    budget_price: Float | None = None
+    previous_arm: Int | None = None
+    warm_tokens: Float | None = None
+    excluded: NDArray[np.uint64] | None = None
+    preferred: Int | None = None
+    model: Int | None = None
+    family: Int | None = None
+    tried: Int | None = None
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.task)
+
+    def rows(self, index: slice | Sequence[int] | Int) -> "RequestBatch":
+        """The named rows, as a batch of their own."""
+        cut: dict[str, Any] = {
+            name: None if (column := getattr(self, name)) is None else column[index] for name in COLUMNS
+        }
+        return replace(self, **cut)
+
+
+COLUMNS: Final = tuple(f.name for f in fields(RequestBatch) if f.name != "lives")
+"""Names of everything that has a row per request."""

@@ -1,0 +1,61 @@
+"""What changes within a second: breakers, time to first token and error rate per arm.
+
+Live state is not in the snapshot. A worker counts its changes in `seq`, logs each as a
+delta, and a decision cites the `seq` it saw; replay folds the same deltas to the same
+columns. It knows no clock: measurements come in already quantised.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p402.events import ArmLive
+
+UNMEASURED = 0
+"""`ttft_ms` of an arm without measurement: the snapshot's prior speaks."""
+
+ERROR_ONE = 1 << 12
+"""An error rate of 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Live columns of shape (n_arms,), in the order of the snapshot's arms.
+
+    Attributes
+    ----------
+    seq
+        How many changes this worker has logged before; 0 is the state at start.
+    open_circuit
+        True where calls would be refused by the arm's breaker.
+    ttft_ms
+        Quantised expected time to first token, whole ms; 0 is unmeasured.
+    error_rate
+        Share of failed calls, multiples of 2**-12.
+    """
+
+    seq: int
+    open_circuit: NDArray[np.bool_]
+    ttft_ms: NDArray[np.float64]
+    error_rate: NDArray[np.float64]
+
+    @classmethod
+    def at_start(cls, n_arms: int) -> "LiveState":
+        """Nothing measured, every breaker closed."""
+        return cls(0, np.zeros(n_arms, np.bool_), np.zeros(n_arms), np.zeros(n_arms))
+
+    def fold(self, seq: int, changes: Mapping[str, ArmLive], index: Mapping[str, int]) -> "LiveState":
+        """State after one logged delta; arms that the snapshot does not have are passed over."""
+        open_circuit = self.open_circuit.copy()
+        ttft_ms = self.ttft_ms.copy()
+        error_rate = self.error_rate.copy()
+        for arm, change in changes.items():
+            k = index.get(arm)
+            if k is None:
+                continue
+            open_circuit[k] = change.open_circuit
+            ttft_ms[k] = change.ttft_ms
+            error_rate[k] = change.error_rate
+        return LiveState(seq, open_circuit, ttft_ms, error_rate)
