@@ -1,0 +1,165 @@
+"""What the log says, as one database, whichever of it is already Parquet.
+
+`connect` gives an in-memory DuckDB whose views cover the manifest's Parquet files and the segments
+that are not in them yet; those are parsed once, at connect, so that a connection stays as it was
+when it was made while writers append and the compactor moves things. A segment that a killed
+compactor committed but did not delete is left out, and every view shows a key once.
+Sums of floats in SQL depend on thread order: compute estimates from rows, in numpy.
+It knows nothing of what events are used for.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from p402.errors import StoreError
+from p402.events import AnyEvent
+from p402.store import manifest as manifests
+from p402.store.manifest import Manifest
+from p402.store.schema import SCHEMAS, events_of, tables_of
+from p402.store.segments import all_names, parse, read_segment
+from p402.store.views import view_statements
+
+_TRIES: Final = 20
+
+
+def require_log(root: Path) -> None:
+    """Raise `StoreError` where `root` is no folder."""
+    if not root.is_dir():
+        raise StoreError(
+            f"{root} is no folder; expected the log that the gateway writes: pass --log, or start it"
+        )
+
+
+def dataset_digest(root: Path) -> str:
+    """Digest of the compacted log: it changes when, and only when, its files do."""
+    require_log(root)
+    return manifests.load(root).digest
+
+
+def connect(root: Path, *, include_live: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open the log for queries; see `p402.store.views` for the views.
+
+    Parameters
+    ----------
+    include_live
+        Whether events that are not compacted yet are shown. Without them, what is shown is
+        exactly what `dataset_digest` names.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder, or its manifest cannot be used.
+    """
+    require_log(root)
+    con = duckdb.connect(":memory:")
+    manifest = _load(con, root) if include_live else _empty(con, manifests.load(root))
+    files = {kind: [str(root / part.path) for part in manifest.of_kind(kind)] for kind in SCHEMAS}
+    for statement in view_statements(files):
+        con.execute(statement)
+    return con
+
+
+def scan_decisions(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
+    """Decisions in the order that replay wants: by snapshot, worker, live state and id.
+
+    Yields
+    ------
+    Tables of up to `batch_rows` rows with the columns of `SCHEMAS["decision"]`.
+    """
+    return _scan(root, "decision", "decisions", "snapshot, worker, live_seq, id", batch_rows)
+
+
+def scan_attempts(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
+    """Failover choices by snapshot, worker, live state, id and attempt."""
+    return _scan(root, "attempt", "attempts", "snapshot, worker, live_seq, id, attempt", batch_rows)
+
+
+def scan_live(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
+    """Changes of live state, by worker and seq: fold them in this order."""
+    return _scan(root, "live", "live", "worker, seq, ts_ms", batch_rows)
+
+
+def read_events(root: Path) -> Iterator[AnyEvent]:
+    """Every event of the log as of this call, without DuckDB: Parquet by path, then segments by name.
+
+    Segments that are not compacted are held in memory, as bytes. Lines that are no event are skipped.
+    """
+    require_log(root)
+    tail: dict[str, bytes] = {}
+    manifest = _settled(root, tail.__setitem__, tail.clear)
+    for part in manifest.parts:
+        with pq.ParquetFile(root / part.path) as file:
+            for batch in file.iter_batches():
+                yield from events_of(part.kind, pa.Table.from_batches([batch]))
+    for data in tail.values():
+        yield from parse(data).events
+
+
+def _settled(root: Path, take: Callable[[str, bytes], None], restart: Callable[[], None]) -> Manifest:
+    """Hand every segment that the returned manifest does not cover to `take`, each exactly once.
+
+    Names are listed before the manifest is read, so what left the list is in the manifest; what
+    leaves later is found missing, and everything starts over.
+    """
+    for _ in range(_TRIES):
+        names = list(all_names(root))
+        manifest = manifests.load(root)
+        covered = set(manifest.pending)
+        for name in names:
+            if name in covered:
+                continue
+            data = read_segment(root, name)
+            if data is None:  # compacted since: it is in the next manifest
+                break
+            take(name, data)
+        else:
+            return manifest
+        restart()
+    raise StoreError(f"{root} was compacted {_TRIES} times while it was read; expected a pause; try again")
+
+
+def _empty(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Manifest:
+    """Make the tables that hold what is not compacted."""
+    for kind, schema in SCHEMAS.items():
+        statement = f"CREATE OR REPLACE TABLE tail_{kind} AS SELECT * FROM incoming"  # noqa: S608 - our kinds
+        _store(con, statement, schema.empty_table())
+    con.execute("CREATE OR REPLACE TABLE skipped_lines (segment VARCHAR, torn BIGINT, malformed BIGINT)")
+    return manifest
+
+
+def _load(con: duckdb.DuckDBPyConnection, root: Path) -> Manifest:
+    def take(name: str, data: bytes) -> None:
+        parsed = parse(data)
+        tables, unfit = tables_of(parsed.events)
+        for kind, table in tables.items():
+            _store(con, f"INSERT INTO tail_{kind} SELECT * FROM incoming", table)  # noqa: S608 - our kinds
+        torn, malformed = int(bool(parsed.torn)), len(parsed.malformed) + len(unfit)
+        if torn or malformed:
+            con.execute("INSERT INTO skipped_lines VALUES (?, ?, ?)", [name, torn, malformed])
+
+    def restart() -> None:
+        _empty(con, manifests.EMPTY)
+
+    restart()
+    return _settled(root, take, restart)
+
+
+def _store(con: duckdb.DuckDBPyConnection, statement: str, rows: pa.Table) -> None:
+    con.register("incoming", rows)
+    con.execute(statement)
+    con.unregister("incoming")
+
+
+def _scan(root: Path, kind: str, view: str, order: str, batch_rows: int) -> Iterator[pa.Table]:
+    schema = SCHEMAS[kind]
+    columns = ", ".join(f'"{name}"' for name in schema.names)
+    with connect(root) as con:
+        # `con.sql`, not `con.execute`: DuckDB 2 copies every row of the latter's Arrow output once more
+        reader = con.sql(f"SELECT {columns} FROM {view} ORDER BY {order}").to_arrow_reader(batch_rows)  # noqa: S608
+        for batch in reader:
+            yield pa.Table.from_batches([batch]).cast(schema)
