@@ -7,7 +7,7 @@ It knows nothing of messages, JSON or the log.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -90,13 +90,41 @@ class RequestBatch:
         """Rows."""
         return len(self.task)
 
+    @property
+    def wide(self) -> bool:
+        """Whether columns have the types that arithmetic needs; a long batch may hold narrower ones."""
+        return self.features.dtype == np.float64 and self.prompt_tokens.dtype == np.float64
+
     def rows(self, index: slice | Sequence[int] | Int) -> "RequestBatch":
-        """The named rows, as a batch of their own."""
-        cut: dict[str, Any] = {
-            name: None if (column := getattr(self, name)) is None else column[index] for name in COLUMNS
-        }
-        return replace(self, **cut)
+        """The named rows as a batch of their own, widened to float64 and int64."""
+        cut: dict[str, Any] = {}
+        for name in COLUMNS:
+            column = getattr(self, name)
+            if column is not None:
+                column = column[index]
+                kind = column.dtype.kind
+                if kind == "f" or name in WHOLE_FLOATS:
+                    column = column.astype(np.float64, copy=False)
+                elif kind == "i":
+                    column = column.astype(np.int64, copy=False)
+            cut[name] = column
+        return RequestBatch(lives=self.lives, **cut)
 
 
 COLUMNS: Final = tuple(f.name for f in fields(RequestBatch) if f.name != "lives")
 """Names of everything that has a row per request."""
+
+WHOLE_FLOATS: Final = frozenset(
+    {
+        "features",
+        "prompt_tokens",
+        "expected_output",
+        "max_output",
+        "n_choices",
+        "ceiling_pico",
+        "weights",
+        "budget_price",
+        "warm_tokens",
+    }
+)
+"""Columns that enter arithmetic: whole numbers in float64, however narrow they are stored."""

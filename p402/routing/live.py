@@ -6,7 +6,7 @@ columns. It knows no clock: measurements come in already quantised.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ ERROR_ONE = 1 << 12
 """An error rate of 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LiveState:
     """Live columns of shape (n_arms,), in the order of the snapshot's arms.
 
@@ -34,12 +34,21 @@ class LiveState:
         Quantised expected time to first token, whole ms; 0 is unmeasured.
     error_rate
         Share of failed calls, multiples of 2**-12.
+    any_open, any_errors
+        Whether any breaker is open, any error rate above 0.
     """
 
     seq: int
     open_circuit: NDArray[np.bool_]
     ttft_ms: NDArray[np.float64]
     error_rate: NDArray[np.float64]
+    any_open: bool = field(init=False)
+    any_errors: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note once what every decision would ask."""
+        object.__setattr__(self, "any_open", bool(self.open_circuit.any()))
+        object.__setattr__(self, "any_errors", bool(self.error_rate.any()))
 
     @classmethod
     def at_start(cls, n_arms: int) -> "LiveState":

@@ -1,0 +1,184 @@
+"""Seeded snapshots and batches for the routing tests and benchmarks: every column used."""
+
+import numpy as np
+
+from p402.ids import key_of, request_id
+from p402.routing.batch import RequestBatch
+from p402.routing.compiled import Snapshot, compile_snapshot
+from p402.routing.live import LiveState
+from p402.routing.scale import PARAM_ONE, param
+from p402.routing.spec import (
+    TASKS,
+    Arms,
+    Mode,
+    Policy,
+    Posterior,
+    Prices,
+    SnapshotSpec,
+    TenantPolicy,
+    Tenants,
+)
+
+N_FEATURES = 15
+
+
+def a_mode(quality=0.5, cost=0.5, speed=0.0, **changes):
+    given = {
+        "tolerance": param(0.3),
+        "explore": True,
+        "loss_cap": param(0.02),
+        "floor": param(0.01),
+        "chain": (),
+    } | changes
+    return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)
+
+
+def a_policy(**changes):
+    modes = (
+        a_mode(0.0, 1.0, 0.0, tolerance=param(0.02)),
+        a_mode(1.0, 0.001, 0.0, tolerance=param(0.02)),
+        a_mode(0.0, 0.001, 1.0, tolerance=param(0.02)),
+        a_mode(),
+    )
+    trial = (*modes[:3], a_mode(0.6, 0.4))
+    given = {
+        "salt": 0x5EED_0402_5EED_0402,
+        "beta": param(0.5),
+        "cost_half_pico": 2_000_000_000,
+        "ttft_half_ms": 300,
+        "switch_cost": param(0.05),
+        "prefer_bonus": param(0.1),
+        "set_size": 32,
+        "cost_ratio": 3,
+        "default_max_output": 4096,
+        "variants": (modes, trial),
+    } | changes
+    return Policy(**given)
+
+
+def a_spec(n_arms=24, seed=0, policy=None):
+    rng = np.random.default_rng(seed)
+    names = sorted(f"p{k % 12:02d}/m{k:03d}" for k in range(n_arms))
+
+    def perhaps(values, share):
+        return tuple(None if rng.random() < share else int(v) for v in values)
+
+    inputs = rng.integers(20_000, 15_000_000, n_arms)
+    outputs = inputs * rng.integers(2, 6, n_arms)
+    tiered = rng.random(n_arms) < 0.2
+    return SnapshotSpec(
+        arms=Arms(
+            arm=tuple(names),
+            provider=tuple(n.split("/")[0] for n in names),
+            model=tuple(f"model-{int(k)}" for k in rng.integers(0, max(2, n_arms // 3), n_arms)),
+            family=tuple(f"family-{int(k)}" for k in rng.integers(0, 5, n_arms)),
+            capabilities=tuple(int(1 | c) for c in rng.integers(0, 128, n_arms)),
+            context_window=perhaps(rng.choice([8_192, 32_768, 131_072, 1_048_576], n_arms), 0.1),
+            output_limit=perhaps(rng.choice([4_096, 8_192, 65_536], n_arms), 0.3),
+            simulated=(False,) * n_arms,
+        ),
+        prices=Prices(
+            input=perhaps(inputs, 0.05),
+            cache_read=perhaps(inputs // 10, 0.4),
+            output=perhaps(outputs, 0.05),
+            threshold=tuple(100_000 if t else None for t in tiered),
+            input_above=tuple(int(2 * v) if t else None for v, t in zip(inputs, tiered, strict=True)),
+            cache_read_above=(None,) * n_arms,
+            output_above=tuple(int(2 * v) if t else None for v, t in zip(outputs, tiered, strict=True)),
+        ),
+        posterior=Posterior(
+            features=("bias", *TASKS, "length", "code", "math", "turns"),
+            tasks=TASKS,
+            theta=tuple(
+                tuple(int(v) for v in row) for row in rng.integers(0, PARAM_ONE // 3, (n_arms, N_FEATURES))
+            ),
+            sd=tuple(
+                tuple(int(v) for v in row) for row in rng.integers(0, PARAM_ONE // 4, (n_arms, len(TASKS)))
+            ),
+            output_ratio=tuple(int(v) for v in rng.integers(2048, 8192, n_arms)),
+            ttft_ms=tuple(int(v) for v in rng.integers(50, 3000, n_arms)),
+            quality_source=("prior",) * n_arms,
+        ),
+        policy=a_policy() if policy is None else policy,
+        tenants=Tenants(
+            policies=(
+                TenantPolicy(name="default", denied=()),
+                TenantPolicy(name="strict", denied=tuple(names[::4])),
+            )
+        ),
+    )
+
+
+def a_snapshot(n_arms=24, seed=0, policy=None) -> Snapshot:
+    return compile_snapshot(a_spec(n_arms, seed, policy))
+
+
+def some_lives(snapshot, count, rng):
+    lives = [LiveState.at_start(snapshot.n_arms)]
+    for seq in range(1, count):
+        measured = rng.random(snapshot.n_arms) < 0.7
+        lives.append(
+            LiveState(
+                seq,
+                rng.random(snapshot.n_arms) < 0.1,
+                np.where(measured, rng.integers(20, 4000, snapshot.n_arms), 0).astype(np.float64),
+                np.where(measured, rng.integers(0, 1000, snapshot.n_arms), 0).astype(np.float64),
+            )
+        )
+    return tuple(lives)
+
+
+def a_batch(snapshot, n, seed=1, *, rare=True, lives=4) -> RequestBatch:
+    rng = np.random.default_rng(seed)
+    k = snapshot.n_arms
+    states = some_lives(snapshot, lives, rng)
+    bits = [int.from_bytes(rng.bytes(10), "big") for _ in range(n)]
+    ids = [request_id(1_780_000_000_000 + i, b) for i, b in enumerate(bits)]
+    features = np.zeros((n, N_FEATURES))
+    task = rng.integers(0, len(TASKS), n)
+    features[:, 0] = 4096
+    features[np.arange(n), 1 + task] = 4096
+    features[:, 11:] = rng.integers(0, 4097, (n, N_FEATURES - 11))
+    prompt = np.floor(10 ** rng.uniform(1, 5.2, n))
+    named = rng.random(n) < 0.4
+
+    def rarely(values, share):
+        return np.where(rng.random(n) < share, values, -1).astype(np.int64)
+
+    extra = (
+        {
+            "weights": rng.multinomial(PARAM_ONE, [0.4, 0.4, 0.2], n).astype(np.float64),
+            "budget_price": np.where(rng.random(n) < 0.1, rng.integers(0, PARAM_ONE, n), 0).astype(
+                np.float64
+            ),
+            "previous_arm": rarely(rng.integers(0, k, n), 0.2),
+            "warm_tokens": np.floor(prompt * rng.random(n)),
+            "excluded": np.where(rng.random(n) < 0.1, rng.integers(0, 1 << 12, n), 0).astype(np.uint64),
+            "preferred": np.stack(
+                [rarely(rng.integers(0, len(snapshot.providers), n), 0.05) for _ in range(4)], 1
+            ),
+            "model": rarely(rng.integers(0, len(snapshot.models), n), 0.05),
+            "family": rarely(rng.integers(0, len(snapshot.families), n), 0.05),
+            "tried": np.stack([rarely(rng.integers(0, k, n), 0.05) for _ in range(2)], 1),
+        }
+        if rare
+        else {}
+    )
+    return RequestBatch(
+        key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
+        features=features,
+        task=task,
+        mode=rng.integers(0, 5 if rare else 4, n),
+        variant=rng.integers(0, 2, n),
+        policy=rng.integers(0, 2, n),
+        prompt_tokens=prompt,
+        expected_output=rng.integers(20, 2000, n).astype(np.float64),
+        max_output=np.where(named, rng.integers(16, 16_384, n), 0).astype(np.float64),
+        n_choices=np.where(rng.random(n) < 0.05, 2, 1).astype(np.float64),
+        needs=np.where(rng.random(n) < 0.3, 1 << rng.integers(0, 7, n), 0).astype(np.int64),
+        ceiling_pico=np.where(rng.random(n) < 0.2, 10 ** rng.uniform(8, 11, n), 5e13).round(),
+        explore=rng.random(n) < 0.9,
+        live_row=rng.integers(0, lives, n),
+        lives=states,
+        **extra,
+    )
