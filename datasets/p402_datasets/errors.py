@@ -1,10 +1,10 @@
-"""What can be wrong with a data set.
+"""What can be wrong with a data set; one more branch of the tree in `p402.errors`.
 
-    P402Error
-    +- DatasetError
-       +- MissingData      the files are not on this machine; the message says how to get them
-       +- CorruptData      the files are not the ones that were read when the loader was written
-       +- MissingOutcome   an arm has no outcome for a prompt: never a zero
+P402Error
++- DatasetError
+   +- MissingData      the files are not on this machine; the message says how to get them
+   +- CorruptData      the files are not the ones that were read when the loader was written
+   +- MissingOutcome   an arm has no outcome for a prompt: never a zero
 """
 
 from p402.errors import P402Error

@@ -91,7 +91,7 @@ class OutcomeTable:
             if len(holes):
                 row, column = holes[0]
                 raise MissingOutcome(
-                    f"{self.source}: {len(holes)} {name} missing, first of model {self.models[column]} on prompt "
+                    f"{self.source}: {len(holes)} {name} missing, first of {self.models[column]} on prompt "
                     f"{self.prompts[row].id}; every model needs an outcome on every prompt: drop the prompt"
                 )
         if not bool(np.all((self.quality >= 0) & (self.quality <= 1))):

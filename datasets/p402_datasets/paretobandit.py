@@ -134,8 +134,12 @@ def files() -> dict[str, Path]:
     except PackageNotFoundError as error:
         raise MissingData(f"the wheel {SOURCE} is not installed; install it with: {INSTALL}") from error
     if wheel.version != VERSION:
-        raise MissingData(f"found paretobandit {wheel.version}; expected {VERSION}; install it with: {INSTALL}")
-    return {split: Path(str(wheel.locate_file(f"pareto_bandit/data/examples/{split}.jsonl"))) for split in FILES}
+        raise MissingData(
+            f"found paretobandit {wheel.version}; expected {VERSION}; install it with: {INSTALL}"
+        )
+    return {
+        split: Path(str(wheel.locate_file(f"pareto_bandit/data/examples/{split}.jsonl"))) for split in FILES
+    }
 
 
 def load() -> OutcomeTable:
@@ -161,7 +165,9 @@ def _rows(split: str, path: Path) -> list[dict[str, Any]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MissingData(f"cannot read {split}.jsonl of {SOURCE}: {error.strerror}; reinstall: {INSTALL}") from error
+        raise MissingData(
+            f"cannot read {split}.jsonl of {SOURCE}: {error.strerror}; reinstall: {INSTALL}"
+        ) from error
     found = sha256(data).hexdigest()
     if found != digest:
         raise CorruptData(f"{split}.jsonl has SHA-256 {found}; expected {digest}; reinstall: {INSTALL}")

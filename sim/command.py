@@ -1,0 +1,131 @@
+"""`p402 sim`: the simulated providers, and the configuration that offers them to a gateway."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import typer.main
+from p402_datasets import paretobandit
+from rich.console import Console
+from rich.table import Table
+
+from p402.errors import P402Error
+from sim.providers.app import SimApp
+from sim.providers.config import benchmarks_toml, providers_toml
+from sim.providers.laws import list_price
+from sim.providers.server import HOST, bind, run, url_of
+from sim.providers.world import World
+
+app = typer.Typer(
+    name="sim",
+    help="Simulated providers with real outcomes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Seed = Annotated[int, typer.Option(help="Keys all chance.", min=0)]
+DEFAULT_PORT = 8499
+
+
+def main(argv: list[str]) -> int:
+    """Run `p402 sim ARGV`; 0 when it went well, 1 on an error that is said on stderr, 2 on bad usage."""
+    try:
+        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
+    except P402Error as error:
+        print(f"p402 sim: {error}", file=sys.stderr)
+        return 1
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+@app.command()
+def providers(
+    *,
+    port: Annotated[int, typer.Option(help="Loopback port, 0 for a free one.", min=0, max=65535)] = 0,
+    seed: Seed = 7,
+    latency_scale: Annotated[
+        float, typer.Option(help="Real seconds per simulated second; 0 answers at once.", min=0)
+    ] = 1.0,
+    config_out: Annotated[
+        Path | None, typer.Option(help="Write the provider tables of p402.toml here.")
+    ] = None,
+    benchmarks_out: Annotated[Path | None, typer.Option(help="Write benchmarks.toml here.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the root URL here once requests are taken.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Stop by itself after so many seconds.", min=0)
+    ] = None,
+) -> None:
+    """Serve the simulated providers on a loopback port until SIGTERM, SIGINT or --max-seconds."""
+    world = World(seed, paretobandit.load())
+    listener = bind(port)
+    url = url_of(listener)
+    if config_out is not None:
+        _write(config_out, providers_toml(world, url))
+    if benchmarks_out is not None:
+        _write(benchmarks_out, benchmarks_toml(world.table))
+
+    def ready() -> None:
+        _announce(world, url, seed, latency_scale)
+        if ready_file is not None:
+            _write(ready_file, url + "\n")
+
+    started_s = time.monotonic()
+    run(SimApp(world, latency_scale=latency_scale), listener, ready, max_seconds)
+    print(f"simulated providers stopped after {time.monotonic() - started_s:.1f} s")
+
+
+@app.command()
+def config(
+    *,
+    port: Annotated[
+        int, typer.Option(help="Port the providers will be served at.", min=1, max=65535)
+    ] = DEFAULT_PORT,
+    benchmarks: Annotated[bool, typer.Option(help="Print benchmarks.toml instead.")] = False,
+) -> None:
+    """Print the provider tables of p402.toml, and serve nothing."""
+    world = World(0, paretobandit.load())
+    text = benchmarks_toml(world.table) if benchmarks else providers_toml(world, f"http://{HOST}:{port}")
+    sys.stdout.write(text)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or none: a reader that waits for it never sees half."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        raise P402Error(f"cannot write {path}: {error.strerror}") from error
+
+
+def _announce(world: World, url: str, seed: int, latency_scale: float) -> None:
+    arms = len(world.providers) * len(world.models)
+    table = Table(title=f"Simulated providers ({arms} arms; USD per million tokens, in/out)")
+    table.add_column("provider (simulated)")
+    for model in world.models.values():
+        table.add_column(model.id, justify="right")
+    table.add_column("ttft ms", justify="right")
+    table.add_column("tokens/s", justify="right")
+    table.add_column("character")
+    for p in world.providers.values():
+        prices = [
+            f"{list_price(m.input_usd_per_mtok, p):f}/{list_price(m.output_usd_per_mtok, p):f}"
+            for m in world.models.values()
+        ]
+        law = p.latency
+        table.add_row(p.name, *prices, f"{law.ttft_ms:g}", f"{law.tokens_per_s:g}", p.character)
+    console = Console()
+    console.print(table)
+    print(
+        f"outcomes: {world.table.source} ({world.table.licence}); seed {seed}; "
+        f"latency scale {latency_scale:g}\n"
+        f"serving at {url}; a provider's base URL is {url}/sim-alder/v1, any key that begins with sim-",
+        flush=True,
+    )

@@ -1,0 +1,1 @@
+"""Providers that do not exist, with answers whose worth, cost and length are real."""
