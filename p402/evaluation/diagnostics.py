@@ -1,0 +1,179 @@
+"""Whether a log can be learned from at all.
+
+Weights, support, and whether the logged probabilities are those the actions were drawn from. A
+router that logs a wrong propensity passes every other test; these two catch it. It knows no
+estimator and no threshold.
+
+Sources: Kish, Survey Sampling, 1965 (effective size); Fabijan et al., "Diagnosing sample ratio
+mismatch in online controlled experiments", KDD 2019.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from p402.evaluation.intervals import chi_square_tail, clustered_stderr
+from p402.evaluation.logged import FloatArray, LoggedBatch, target_of
+
+MIN_VARIANCE: Final = 5.0
+"""Arms whose count varies by less than this are pooled: chi-square is no fit for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightTails:
+    """How heavy importance weights are.
+
+    Attributes
+    ----------
+    mean
+        Near 1 when propensities are right and nothing is unsupported.
+    p50, p99, maximum
+        Quantiles over rows.
+    max_share
+        Share of the largest in the sum.
+    ess
+        Effective number of rows.
+    """
+
+    mean: float
+    p50: float
+    p99: float
+    maximum: float
+    max_share: float
+    ess: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Mean of 1 / propensity against what it must be.
+
+    Attributes
+    ----------
+    seen, expected
+        Mean over rows of 1 / propensity, and of the number of eligible arms: equal in expectation.
+    stderr
+        Of their difference, clustered by session.
+    z
+        Difference over stderr: beyond about 4, the logged propensities are wrong.
+    """
+
+    seen: float
+    expected: float
+    stderr: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class RatioTest:
+    """Chi-square of how often each arm was taken against how often it should have been.
+
+    Attributes
+    ----------
+    statistic, freedom
+        Of the test.
+    p_value
+        Small when the log's actions were not drawn from its propensities.
+    worst_arm
+        The arm furthest off, and by how many standard deviations in `worst_z`.
+    """
+
+    statistic: float
+    freedom: int
+    p_value: float
+    worst_arm: int
+    worst_z: float
+
+
+def effective_size(weight: FloatArray) -> float:
+    """(sum w)^2 / sum w^2: how many equally weighted rows would be as variable; 0 if all are 0."""
+    square = float(np.add.reduce(weight * weight))
+    total = float(np.add.reduce(weight))
+    return total * total / square if square > 0.0 else 0.0
+
+
+def largest_share(values: FloatArray) -> float:
+    """Largest absolute value over the sum of absolute values, `(0, 1]`; 0 if all are 0."""
+    size = np.abs(values)
+    total = float(np.add.reduce(size))
+    return float(np.max(size)) / total if total > 0.0 else 0.0
+
+
+def weight_tails(weight: FloatArray) -> WeightTails:
+    """Describe importance weights, `(n,)`."""
+    middle, high = np.quantile(weight, [0.5, 0.99])
+    return WeightTails(
+        mean=float(np.add.reduce(weight)) / weight.shape[0],
+        p50=float(middle),
+        p99=float(high),
+        maximum=float(np.max(weight)),
+        max_share=largest_share(weight),
+        ess=effective_size(weight),
+    )
+
+
+def gap_of(batch: LoggedBatch, mass: FloatArray) -> float:
+    """Mean over rows of `mass`, `(n, K)`, on arms that the log could not have taken."""
+    outside = np.where(batch.eligible, 0.0, mass)
+    return float(np.add.reduce(np.add.reduce(outside, axis=1))) / batch.n
+
+
+def support_gap(batch: LoggedBatch, target_probs: ArrayLike) -> float:
+    """Mean target probability on arms the log could not take, in `[0, 1]`: no estimator sees it."""
+    return gap_of(batch, target_of(batch, target_probs))
+
+
+def propensity_calibration(batch: LoggedBatch) -> Calibration:
+    """Compare mean(1 / propensity) with the mean number of arms that could be taken.
+
+    Given a round with m possible arms, E[1 / p(action)] = sum over them of p / p = m. A log whose floor
+    was not the one applied, or whose actions were replaced after the draw, misses it.
+    """
+    inverse = 1.0 / batch.propensity
+    arms = np.count_nonzero(batch.eligible, axis=1).astype(np.float64)
+    difference = inverse - arms
+    seen = float(np.add.reduce(inverse)) / batch.n
+    expected = float(np.add.reduce(arms)) / batch.n
+    gap = float(np.add.reduce(difference)) / batch.n
+    stderr, _ = clustered_stderr(difference - gap, batch.session)
+    return Calibration(seen, expected, stderr, gap / stderr if stderr > 0.0 else 0.0)
+
+
+def sample_ratio(batch: LoggedBatch, logged_probs: ArrayLike) -> RatioTest:
+    """Test whether the logged actions were drawn from the logged probabilities.
+
+    The counts O of arms over rounds with their own probabilities p_i have mean E = sum p_i and covariance
+    S = diag(E) - sum p_i p_i'. (O - E)' S^+ (O - E) is chi-square with rank(S) degrees of freedom;
+    Pearson's statistic would assume equal rows and miss most faults of a confident policy. Arms
+    that hardly vary are pooled. It tests rounds as drawn independently, which keyed chance makes them.
+
+    Parameters
+    ----------
+    batch
+        The rounds.
+    logged_probs
+        `(n, K)`: the whole logged vectors, as replay recomputes them.
+    """
+    probs = target_of(batch, logged_probs, "logged_probs")
+    k = batch.n_arms
+    seen = np.bincount(batch.action, minlength=k).astype(np.float64)
+    expected = np.add.reduce(probs, axis=0)
+    variance = np.add.reduce(probs * (1.0 - probs), axis=0)
+    off = seen - expected
+    score = np.where(variance > 0.0, off / np.sqrt(np.where(variance > 0.0, variance, 1.0)), 0.0)
+    worst = int(np.argmax(np.abs(score)))
+    impossible = np.flatnonzero((expected == 0.0) & (seen > 0.0))
+    if impossible.size:
+        return RatioTest(float("inf"), 1, 0.0, int(impossible[0]), float("inf"))
+    kept = variance >= MIN_VARIANCE
+    if np.count_nonzero(kept) < 2:
+        return RatioTest(0.0, 0, 1.0, worst, float(score[worst]))
+    inner, d = probs[:, kept], off[kept]
+    covariance = np.diag(expected[kept]) - np.einsum("ni,nj->ij", inner, inner)
+    size, direction = np.linalg.eigh(covariance)
+    free = size > float(np.max(size)) * 1e-9
+    along = np.einsum("ij,i->j", direction, d)[free]
+    statistic = float(np.add.reduce(along * along / size[free]))
+    freedom = int(np.count_nonzero(free))
+    return RatioTest(statistic, freedom, chi_square_tail(statistic, freedom), worst, float(score[worst]))
