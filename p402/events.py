@@ -32,6 +32,7 @@ class RowInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: list[int]
     task: int
     prompt_tokens: int
+    prompt_bound: int
     expected_output: int
     max_output: int | None = None
     n: int = 1

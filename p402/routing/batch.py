@@ -32,7 +32,9 @@ class RequestBatch:
     task, mode, variant, policy
         Indices into the snapshot's tasks, `MODES` (4 is custom weights), variants, tenant policies.
     prompt_tokens, expected_output
-        Whole tokens; the prompt's is an upper estimate.
+        Whole tokens expected, per choice for the output.
+    prompt_bound
+        Most prompt tokens the text can be: what must fit the window and the ceiling.
     max_output
         The client's output cap in tokens; 0 where it named none.
     n_choices
@@ -68,6 +70,7 @@ class RequestBatch:
     variant: Int
     policy: Int
     prompt_tokens: Float
+    prompt_bound: Float
     expected_output: Float
     max_output: Float
     n_choices: Float
@@ -118,6 +121,7 @@ WHOLE_FLOATS: Final = frozenset(
     {
         "features",
         "prompt_tokens",
+        "prompt_bound",
         "expected_output",
         "max_output",
         "n_choices",

@@ -68,8 +68,8 @@ def _rules(snapshot: Snapshot, lens: Lens) -> "list[tuple[str, Bool]]":
     if lens.n > 1 or lens.max_output:
         rules.append(("output_too_long", snapshot.output_limit >= lens.max_output))
     into, out = snapshot.dearest
-    if np.any(lens.prompt * into + lens.bill * out > lens.ceiling):
-        cost = priced(snapshot, lens.prompt, lens.bill, 2)
+    if np.any(lens.bound * into + lens.bill * out > lens.ceiling):
+        cost = priced(snapshot, lens.bound, lens.bill, 2)
         rules.append(("cost_over_ceiling", cost <= lens.ceiling))
     return rules
 

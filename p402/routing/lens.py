@@ -28,7 +28,8 @@ class Lens(NamedTuple):
     """Columns of a batch as cells; `None` where no row uses a rare one.
 
     `rule` is the row of the snapshot's mode tables: custom weights keep balanced mode's rules.
-    `output` is the expected output of all choices together; `room` is prompt and output that one
+    `output` is the expected output of all choices together; `bound` is the
+    most prompt tokens, `room` those and the output that one
     choice needs a window for; `bill` is the output of all choices that must be affordable: the
     named cap where there is one, else the expectation. `weights` is (quality, cost, speed) as
     three cells, or None for the mode's own. A named tuple, since one is made for every request.
@@ -40,6 +41,7 @@ class Lens(NamedTuple):
     rule: Any
     policy: Any
     prompt: Cell
+    bound: Cell
     output: Cell
     room: Cell
     bill: Cell
@@ -71,7 +73,7 @@ def _one(batch: RequestBatch) -> Lens:
     max_output = batch.max_output.item()
     output = batch.expected_output.item()
     choices = batch.n_choices.item()
-    prompt = batch.prompt_tokens.item()
+    bound = batch.prompt_bound.item()
     need = max_output if max_output > 0 else output
     custom = mode == CUSTOM
     previous = _named(batch.previous_arm)
@@ -84,9 +86,10 @@ def _one(batch: RequestBatch) -> Lens:
         task=batch.task.item(),
         rule=len(MODES) * batch.variant.item() + (BALANCED if custom else mode),
         policy=batch.policy.item(),
-        prompt=prompt,
+        prompt=batch.prompt_tokens.item(),
+        bound=bound,
         output=output * choices,
-        room=prompt + need,
+        room=bound + need,
         bill=need * choices,
         max_output=max_output,
         needs=batch.needs.item(),
@@ -133,8 +136,9 @@ def _many(batch: RequestBatch) -> Lens:
         rule=len(MODES) * batch.variant + np.where(custom, BALANCED, batch.mode),
         policy=batch.policy,
         prompt=cell(batch.prompt_tokens),
+        bound=cell(batch.prompt_bound),
         output=cell(batch.expected_output * batch.n_choices),
-        room=cell(batch.prompt_tokens + need),
+        room=cell(batch.prompt_bound + need),
         bill=cell(need * batch.n_choices),
         max_output=cell(batch.max_output),
         needs=cell(batch.needs),

@@ -7,6 +7,7 @@ It knows nothing of files.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ _INPUTS = pa.struct(
         ("features", pa.list_(_small)),
         ("task", _small),
         ("prompt_tokens", _whole),
+        ("prompt_bound", _whole),
         ("expected_output", _whole),
         ("max_output", _whole),
         ("n", _small),
@@ -189,7 +191,7 @@ def table_of(kind: str, events: Sequence[AnyEvent]) -> pa.Table:
     schema = SCHEMAS[kind]
     if any(not 0 <= event.ts_ms < _END_OF_TIME_MS for event in events):
         raise OverflowError("ts_ms lies outside the years 1970 to 9999")
-    arrays = [_array([getattr(event, field.name) for event in events], field.type) for field in schema]
+    arrays = [_array(list(map(attrgetter(field.name), events)), field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -243,7 +245,7 @@ def _fits(kind: str, event: AnyEvent) -> bool:
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
-        children = [_array([getattr(value, field.name) for value in values], field.type) for field in kind]
+        children = [_array(list(map(attrgetter(field.name), values)), field.type) for field in kind]
         return pa.StructArray.from_arrays(children, fields=list(kind))
     if pa.types.is_map(kind):
         keys = pa.array([key for value in values for key in value], kind.key_type)

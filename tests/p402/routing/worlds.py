@@ -172,6 +172,7 @@ def a_batch(snapshot, n, seed=1, *, rare=True, lives=4) -> RequestBatch:
         variant=rng.integers(0, 2, n),
         policy=rng.integers(0, 2, n),
         prompt_tokens=prompt,
+        prompt_bound=prompt * 2,
         expected_output=rng.integers(20, 2000, n).astype(np.float64),
         max_output=np.where(named, rng.integers(16, 16_384, n), 0).astype(np.float64),
         n_choices=np.where(rng.random(n) < 0.05, 2, 1).astype(np.float64),
