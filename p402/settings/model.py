@@ -1,0 +1,221 @@
+"""Every setting there is: its name, what it may hold, its default and what it does.
+
+These dataclasses are the one place a setting is defined; reading, environment overrides and the
+README's table follow from their fields. Money is exact USD. It knows nothing of files.
+"""
+# ruff: noqa: RUF009 (`setting` is `dataclasses.field` with the metadata filled in)
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from p402.request import Tenant
+from p402.settings.kinds import (
+    NAME,
+    PATH,
+    VARIABLE,
+    Kind,
+    Secret,
+    flag,
+    money,
+    one_of,
+    several,
+    text,
+    url,
+    whole,
+)
+from p402.units import usd_to_nano
+
+CAPABILITIES: Final = (
+    "chat",
+    "code",
+    "vision",
+    "reasoning",
+    "function_calling",
+    "json_schema",
+    "long_context",
+)
+"""The words of `p402.routing.spec.CAPABILITIES`, which lies above this module; a test compares."""
+
+MODES: Final = ("cost", "quality", "speed", "balanced")
+
+SERVER_LIMITS: Final = {
+    "max_request_usd": Decimal("9007.199254740991"),
+    "daily_cap_usd": Decimal("9007199.254740991"),
+}
+"""2**53 - 1 pico-USD for one call and 2**53 - 1 nano-USD for a day: what exact arithmetic can hold."""
+
+PROVIDERS_MOST: Final = 64
+"""A request's excluded providers travel as one 64-bit mask."""
+
+_MINUTE_MS: Final = 60_000
+_PRICE = money(Decimal(0), Decimal(1_000_000), "USD per million tokens")
+_TOKENS = whole(1, 1 << 31, "tokens")
+_HEX64 = text("64 hexadecimal digits", r"[0-9a-f]{64}", "print it with `p402 keys hash`")
+_KEY = text(
+    "a key of printable characters without spaces", r"[\x21-\x7e]{1,512}", "copy it again", secret=True
+)
+
+
+def setting(kind: Kind[Any], doc: str, default: Any = ...) -> Any:
+    """A dataclass field that carries its kind and its meaning; without default it must be set."""
+    metadata = {"kind": kind, "doc": doc}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """`[server]`: where the gateway listens and where it keeps what it must remember."""
+
+    host: str = setting(
+        text("a host name or address", r"[A-Za-z0-9.:_-]{1,253}", 'write it like "127.0.0.1"'),
+        "address to listen on; any other than loopback needs `[[keys]]`",
+        "127.0.0.1",
+    )
+    port: int = setting(whole(0, 65_535), "port of the data plane; 0 takes a free one", 4020)
+    admin_port: int = setting(whole(0, 65_535), "port of `p402 admin`, on loopback", 4021)
+    workers: int = setting(whole(1, 256, "processes"), "processes that serve, one per core", 1)
+    state: str = setting(
+        text(
+            "sqlite:/// and a path",
+            r"sqlite:///[^\x00\r\n?#]+",
+            'write it like "sqlite:///var/p402/state.db"',
+        ),
+        "where budgets are kept, shared by all workers of this host",
+        "sqlite:///var/p402/state.db",
+    )
+    log: str = setting(PATH, "folder of the decision log", "var/p402/log")
+    store: str = setting(PATH, "folder of the snapshots that decisions cite", "var/p402/store")
+    registry: str = setting(PATH, "folder of the published weights", "var/p402/registry")
+    benchmarks: str | None = setting(PATH, "file of measured benchmark scores (`[[benchmark]]` tables)", None)
+    salt: int = setting(whole(0, (1 << 64) - 1), "keys the chance of exploration, with the request id", 402)
+    key_pepper: Secret | None = setting(_KEY, "secret under which `key_hmac` values were made", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """`[[providers.NAME.models]]`: a model of one's own, local or private, or at contract prices."""
+
+    id: str = setting(
+        text("a model id", r"[\x21-\x7e]{1,200}", "print the catalogue's with `p402 catalog`"),
+        "id at the provider; with the provider's name it names the arm",
+    )
+    upstream_model: str | None = setting(
+        text("a model id", r"[\x21-\x7e]{1,200}", "use the provider's own id"),
+        "id to send upstream where it differs",
+        None,
+    )
+    model_family: str | None = setting(
+        text("a model name", r"[\x21-\x7e]{1,200}", "use the same name at each provider"),
+        "canonical model name, the same at every provider",
+        None,
+    )
+    family: str | None = setting(
+        text("a name", NAME, "use the lab's short name"), "lab whose transcripts it continues", None
+    )
+    context_window: int | None = setting(_TOKENS, "context window", None)
+    output_limit: int | None = setting(_TOKENS, "most output of one answer", None)
+    capabilities: tuple[str, ...] = setting(several(CAPABILITIES), "what it can do", ("chat",))
+    input_usd_per_mtok: Decimal | None = setting(_PRICE, "price of input", None)
+    output_usd_per_mtok: Decimal | None = setting(_PRICE, "price of output", None)
+    cache_read_usd_per_mtok: Decimal | None = setting(
+        _PRICE, "price of cached input; the input price if absent", None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """`[providers.NAME]`: one OpenAI-compatible endpoint, its key and what it offers."""
+
+    name: str
+    dialect: str = setting(one_of("openai"), "language the endpoint speaks", "openai")
+    base_url: str = setting(url(), "where `/chat/completions` hangs")
+    api_key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
+    api_key: Secret | None = setting(_KEY, "the key itself, for a local provider", None)
+    catalog: str | None = setting(
+        text("a provider of the catalogue", NAME, "print them with `p402 catalog`"),
+        "the catalogue's name of this provider; this table's name if absent",
+        None,
+    )
+    simulated: bool = setting(flag(), "answers are not real; marked in log and metadata", default=False)
+    connect_timeout_ms: int = setting(whole(1, _MINUTE_MS, "ms"), "for a connection, TLS included", 3_000)
+    first_byte_timeout_ms: int = setting(
+        whole(1, 30 * _MINUTE_MS, "ms"), "from the request to the first byte", 60_000
+    )
+    idle_timeout_ms: int = setting(whole(1, 30 * _MINUTE_MS, "ms"), "between two pieces of an answer", 60_000)
+    total_timeout_ms: int = setting(whole(1, 60 * _MINUTE_MS, "ms"), "for the whole answer", 600_000)
+    models: tuple[str | ModelSettings, ...] | None = None
+    """Catalogue ids and models of one's own; None offers all that the catalogue has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """`[tenants.NAME]`: limits and routing of one tenant; what it leaves out is as `tenants.default` says."""
+
+    name: str
+    max_request_usd: Decimal = setting(
+        money(Decimal("0.000001"), SERVER_LIMITS["max_request_usd"], "USD"),
+        "layer 5: most one request may cost",
+        Decimal(50),
+    )
+    daily_cap_usd: Decimal = setting(
+        money(Decimal("0.000001"), SERVER_LIMITS["daily_cap_usd"], "USD"),
+        "layer 2: most a UTC day may cost",
+        Decimal(1000),
+    )
+    baseline_model: str | None = setting(
+        text("a model", r"[\x21-\x7e]{1,200}", "print the catalogue's with `p402 catalog`"),
+        "model that savings are measured against",
+        None,
+    )
+    route_named_models: str = setting(
+        one_of("observe", "on", "off"), "what happens to a request that names a model and no mode", "observe"
+    )
+    default_mode: str = setting(one_of(*MODES), "mode of a request that names none", "balanced")
+    exploration: bool = setting(flag(), "whether chance may choose", default=True)
+    fee_bps: int = setting(whole(0, 10_000, "basis points"), "platform fee on the cost", 0)
+    allow_providers: tuple[str, ...] = setting(several(), "if not empty, no other provider", ())
+    deny_providers: tuple[str, ...] = setting(several(), "never these providers", ())
+    allow_models: tuple[str, ...] = setting(several(), "if not empty, no other model or arm", ())
+    deny_models: tuple[str, ...] = setting(several(), "never these models or arms", ())
+
+    def tenant(self) -> Tenant:
+        """The tenant as the core sees it, money in whole nano-USD."""
+        return Tenant(
+            name=self.name,
+            max_request_nano=usd_to_nano(self.max_request_usd),
+            daily_cap_nano=usd_to_nano(self.daily_cap_usd),
+            baseline_model=self.baseline_model,
+            route_named_models=self.route_named_models,
+            exploration=self.exploration,
+            fee_bps=self.fee_bps,
+            policy=self.name,
+            default_mode=self.default_mode,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """`[[keys]]`: an API key that clients send, and the tenant it speaks for. One of the three forms."""
+
+    name: str = setting(
+        text("a name", NAME, "use lower case, digits, dot, dash"), "what the key is called in the log"
+    )
+    tenant: str = setting(
+        text("a tenant's name", NAME, "name a `[tenants.NAME]` table"), "the tenant it speaks for", "default"
+    )
+    key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
+    key_sha256: str | None = setting(_HEX64, "SHA-256 of the key", None)
+    key_hmac: str | None = setting(_HEX64, "HMAC-SHA256 of the key under `server.key_pepper`", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of it."""
+
+    server: ServerSettings
+    providers: Mapping[str, ProviderSettings]
+    tenants: Mapping[str, TenantSettings]
+    """By name; `default` is always there."""
+    keys: tuple[KeySettings, ...]

@@ -1,0 +1,251 @@
+"""One `Settings` from a parsed `p402.toml` and the environment, or the first thing wrong with them.
+
+An environment variable `P402_SERVER_PORT`, `P402_PROVIDERS_GROQ_BASE_URL` or
+`P402_TENANTS_DEFAULT_DAILY_CAP_USD` overrides the file. Every name must be known: a misspelt
+setting that is silently ignored is worse than a start that fails. It reads mappings, not files.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, replace
+from typing import Any, Final, TypeVar
+
+from p402.errors import ConfigError, nearest
+from p402.settings.kinds import NAME, Kind, shown
+from p402.settings.model import (
+    PROVIDERS_MOST,
+    KeySettings,
+    ModelSettings,
+    ProviderSettings,
+    ServerSettings,
+    Settings,
+    TenantSettings,
+)
+
+PREFIX: Final = "P402_"
+NOT_SETTINGS: Final = ("P402_API_KEY", "P402_BASE_URL", "P402_CONFIG")
+"""Variables that clients and the command line read; they may stand beside a gateway's."""
+
+RESERVED: Final = ("auto", "cache", "p402")
+"""Provider names that would collide with `model` aliases and with the cache's `provider`."""
+
+_SECTIONS: Final = ("server", "providers", "tenants", "keys")
+_NAME: Final = re.compile(NAME)
+AnySection = ServerSettings | ModelSettings | ProviderSettings | TenantSettings | KeySettings
+Section = TypeVar("Section", ServerSettings, ModelSettings, ProviderSettings, TenantSettings, KeySettings)
+Overrides = Mapping[str, tuple[str, str]]
+"""Field name to the variable's name and text."""
+
+
+def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Settings of a parsed TOML document, numbers with a point as Decimal, and of the environment.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown or a value is wrong; the message has its dotted path and what to do.
+    """
+    for name in document:
+        if name not in _SECTIONS:
+            raise ConfigError(
+                f"{name}: unknown section{nearest(name, _SECTIONS)}; expected {', '.join(_SECTIONS)}"
+            )
+    provider_tables = _tables(document, "providers")
+    tenant_tables = {"default": {}, **_tables(document, "tenants")}
+    keys = tuple(_key(table, f"keys[{i}]") for i, table in enumerate(_array(document, "keys")))
+    env = _Environment(environ, provider_tables, tenant_tables, keys)
+
+    server = _section(
+        ServerSettings, _table(document.get("server", {}), "server"), "server", env.of("server")
+    )
+    providers = {
+        name: _provider(name, table, env.of("providers", name)) for name, table in provider_tables.items()
+    }
+    if len(providers) > PROVIDERS_MOST:
+        raise ConfigError(
+            f"providers: found {len(providers)} tables, expected at most {PROVIDERS_MOST}; remove some"
+        )
+    default = _tenant("default", tenant_tables["default"], env.of("tenants", "default"), None)
+    tenants = {"default": default} | {
+        name: _tenant(name, table, env.of("tenants", name), default)
+        for name, table in tenant_tables.items()
+        if name != "default"
+    }
+    _cross_check(server, tenants, keys)
+    return Settings(server=server, providers=providers, tenants=tenants, keys=keys)
+
+
+def settable(section: type[AnySection]) -> tuple["Field[Any]", ...]:
+    """Fields of a section that stand in the file under their own name."""
+    return tuple(f for f in fields(section) if "kind" in f.metadata)
+
+
+def _section(
+    cls: type[Section],
+    table: Mapping[str, Any],
+    path: str,
+    overrides: Overrides,
+    base: Section | None = None,
+    **given: Any,
+) -> Section:
+    known: dict[str, Field[Any]] = {f.name: f for f in settable(cls)}
+    _refuse_unknown(table, (*known, "models") if "models" in given else tuple(known), path)
+    values = dict(given)
+    for name, spec in known.items():
+        kind: Kind[Any] = spec.metadata["kind"]
+        if name in overrides:
+            variable, text = overrides[name]
+            values[name] = kind.read_text(text, variable)
+        elif name in table:
+            values[name] = kind.read(table[name], f"{path}.{name}")
+        elif base is None and spec.default is MISSING:
+            raise ConfigError(f"{path}.{name} is missing: expected {kind.expected}; add it")
+    return cls(**values) if base is None else replace(base, **values)
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], path: str) -> None:
+    for name in table:
+        if name not in known:
+            raise ConfigError(
+                f"{path}.{name}: unknown setting{nearest(name, known)}; the README lists them all"
+            )
+
+
+def _provider(name: str, table: Mapping[str, Any], overrides: Overrides) -> ProviderSettings:
+    path = f"providers.{name}"
+    if name in RESERVED:
+        raise ConfigError(
+            f"{path}: the name is taken; expected any other than {', '.join(RESERVED)}; rename the table"
+        )
+    models = _models(table["models"], f"{path}.models") if "models" in table else None
+    provider = _section(ProviderSettings, table, path, overrides, name=name, models=models)
+    if provider.api_key is not None and provider.api_key_env is not None:
+        raise ConfigError(
+            f"{path}: found `api_key` and `api_key_env`, expected one of them; remove the other"
+        )
+    return provider
+
+
+def _models(value: object, path: str) -> tuple[str | ModelSettings, ...]:
+    if not isinstance(value, list) or not value:
+        raise ConfigError(
+            f"{path}: found {shown(value)}, expected a list of catalogue ids or `[[{path}]]` tables; "
+            "remove it to offer all of the catalogue's"
+        )
+    models: list[str | ModelSettings] = []
+    seen: set[str] = set()
+    for i, item in enumerate(value):
+        where = f"{path}[{i}]"
+        model = item if isinstance(item, str) else _section(ModelSettings, _table(item, where), where, {})
+        model_id = model if isinstance(model, str) else model.id
+        if not model_id:
+            raise ConfigError(f'{where}: found "", expected a catalogue id; remove it')
+        if model_id in seen:
+            raise ConfigError(f'{where}: found "{model_id}" again, expected each model once; remove one')
+        seen.add(model_id)
+        models.append(model)
+    return tuple(models)
+
+
+def _tenant(
+    name: str, table: Mapping[str, Any], overrides: Overrides, default: TenantSettings | None
+) -> TenantSettings:
+    return _section(TenantSettings, table, f"tenants.{name}", overrides, default, name=name)
+
+
+def _key(table: Mapping[str, Any], path: str) -> KeySettings:
+    key = _section(KeySettings, table, path, {})
+    forms = [form for form in (key.key_env, key.key_sha256, key.key_hmac) if form is not None]
+    if len(forms) != 1:
+        raise ConfigError(
+            f"{path}: found {len(forms)} of `key_env`, `key_sha256`, `key_hmac`, expected exactly one; "
+            f"{'add one' if not forms else 'remove the others'}"
+        )
+    return key
+
+
+def _cross_check(
+    server: ServerSettings, tenants: Mapping[str, TenantSettings], keys: tuple[KeySettings, ...]
+) -> None:
+    names = [key.name for key in keys]
+    for i, key in enumerate(keys):
+        if key.tenant not in tenants:
+            raise ConfigError(
+                f'keys[{i}].tenant: found "{key.tenant}", expected a tenant of this file'
+                f"{nearest(key.tenant, tuple(tenants))}; add `[tenants.{key.tenant}]`"
+            )
+        if names.index(key.name) != i:
+            raise ConfigError(
+                f'keys[{i}].name: found "{key.name}" again, expected each name once; rename one'
+            )
+        if key.key_hmac is not None and server.key_pepper is None:
+            raise ConfigError(
+                f"keys[{i}].key_hmac: found no `server.key_pepper` to check it under, expected one; "
+                "set P402_SERVER_KEY_PEPPER"
+            )
+
+
+def _table(value: object, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path}: found {shown(value)}, expected a table; write it as `[{path}]`")
+    return value
+
+
+def _tables(document: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
+    tables = _table(document.get(section, {}), section)
+    for name in tables:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f'{section}: found the name "{name}", expected a-z, 0-9 and . _ -; rename it')
+    return {name: _table(table, f"{section}.{name}") for name, table in tables.items()}
+
+
+def _array(document: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
+    value = document.get(section, [])
+    if not isinstance(value, list):
+        raise ConfigError(
+            f"{section}: found {shown(value)}, expected an array of tables; write it as `[[{section}]]`"
+        )
+    for i, item in enumerate(value):
+        yield _table(item, f"{section}[{i}]")
+
+
+class _Environment:
+    """The `P402_*` variables, each assigned to the setting it overrides."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        providers: Mapping[str, Mapping[str, Any]],
+        tenants: Mapping[str, Mapping[str, Any]],
+        keys: tuple[KeySettings, ...],
+    ) -> None:
+        known: dict[str, tuple[tuple[str, ...], str]] = {}
+        sections: list[tuple[tuple[str, ...], type[AnySection]]] = [(("server",), ServerSettings)]
+        sections += [(("providers", name), ProviderSettings) for name in providers]
+        sections += [(("tenants", name), TenantSettings) for name in tenants]
+        for path, cls in sections:
+            for spec in settable(cls):
+                variable = PREFIX + re.sub(r"[^A-Z0-9]", "_", "_".join((*path, spec.name)).upper())
+                if variable in known and variable in environ:
+                    raise ConfigError(
+                        f"{variable}: could mean two settings; rename one of the tables it could mean"
+                    )
+                known[variable] = (path, spec.name)
+        cited = {str(table.get("api_key_env")) for table in providers.values()} | {
+            key.key_env for key in keys
+        }
+        self._found: dict[tuple[str, ...], dict[str, tuple[str, str]]] = {}
+        for variable, text in environ.items():
+            if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or variable in cited:
+                continue
+            if variable not in known:
+                raise ConfigError(
+                    f"{variable}: unknown variable{nearest(variable, tuple(known))}; "
+                    "unset it, or see the README's table"
+                )
+            path, name = known[variable]
+            self._found.setdefault(path, {})[name] = (variable, text)
+
+    def of(self, *path: str) -> Overrides:
+        """What overrides the settings of one section."""
+        return self._found.get(path, {})
