@@ -44,18 +44,18 @@ def read_batch(root: Path, names: list[str]) -> Batch:
     bytes_of: dict[str, int] = {}
     torn = malformed = 0
     for name in names:
-        parsed = parse((root / SEALED / name).read_bytes())
-        tables, unfit = tables_of(parsed.events)
-        bad = parsed.malformed + unfit
-        torn += bool(parsed.torn)
-        malformed += len(bad)
-        if bad or parsed.torn:
-            quarantine[name] = [*bad, parsed.torn] if parsed.torn else bad
-        for kind, size in parsed.bytes_of.items():
-            bytes_of[kind] = bytes_of.get(kind, 0) + size
-        for kind, table in tables.items():
-            for hour, part in _by_hour(table):
-                rows.setdefault((kind, hour), []).append(part)
+        for parsed in parse((root / SEALED / name).read_bytes()):
+            tables, unfit = tables_of(parsed.events)
+            bad = [*parsed.malformed, *unfit]
+            torn += bool(parsed.torn)
+            malformed += len(bad)
+            if bad or parsed.torn:
+                quarantine.setdefault(name, []).extend([*bad, parsed.torn] if parsed.torn else bad)
+            for kind, size in parsed.bytes_of.items():
+                bytes_of[kind] = bytes_of.get(kind, 0) + size
+            for kind, table in tables.items():
+                for hour, part in _by_hour(table):
+                    rows.setdefault((kind, hour), []).append(part)
     return Batch(names, rows, quarantine, bytes_of, torn, malformed)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from p402.errors import StoreError
-from p402.events import AnyEvent
+from p402.events import AnyEvent, Decision
 from p402.store import manifest as manifests
 from p402.store.manifest import Manifest
 from p402.store.schema import SCHEMAS, events_of, tables_of
@@ -97,7 +97,27 @@ def read_events(root: Path) -> Iterator[AnyEvent]:
             for batch in file.iter_batches():
                 yield from events_of(part.kind, pa.Table.from_batches([batch]))
     for data in tail.values():
-        yield from parse(data).events
+        for parsed in parse(data):
+            yield from parsed.events
+
+
+def tail_bytes(root: Path) -> tuple[dict[str, int], int]:
+    """Bytes of uncompacted lines by kind, and how many decisions are among them."""
+    sizes: dict[str, int] = {}
+    rounds: list[int] = []
+
+    def take(_name: str, data: bytes) -> None:
+        for parsed in parse(data):
+            for kind, size in parsed.bytes_of.items():
+                sizes[kind] = sizes.get(kind, 0) + size
+            rounds.append(sum(isinstance(event, Decision) for event in parsed.events))
+
+    def restart() -> None:
+        sizes.clear()
+        rounds.clear()
+
+    _settled(root, take, restart)
+    return sizes, sum(rounds)
 
 
 def _settled(root: Path, take: Callable[[str, bytes], None], restart: Callable[[], None]) -> Manifest:
@@ -134,11 +154,13 @@ def _empty(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Manifest:
 
 def _load(con: duckdb.DuckDBPyConnection, root: Path) -> Manifest:
     def take(name: str, data: bytes) -> None:
-        parsed = parse(data)
-        tables, unfit = tables_of(parsed.events)
-        for kind, table in tables.items():
-            _store(con, f"INSERT INTO tail_{kind} SELECT * FROM incoming", table)  # noqa: S608 - our kinds
-        torn, malformed = int(bool(parsed.torn)), len(parsed.malformed) + len(unfit)
+        torn = malformed = 0
+        for parsed in parse(data):
+            tables, unfit = tables_of(parsed.events)
+            for kind, table in tables.items():
+                _store(con, f"INSERT INTO tail_{kind} SELECT * FROM incoming", table)  # noqa: S608 - our kinds
+            torn += bool(parsed.torn)
+            malformed += len(parsed.malformed) + len(unfit)
         if torn or malformed:
             con.execute("INSERT INTO skipped_lines VALUES (?, ?, ?)", [name, torn, malformed])
 

@@ -27,13 +27,16 @@ SUFFIX: Final = ".jsonl"
 SEAL_REQUEST: Final = "seal.request"
 """Touching this file asks every living writer to seal what it has, at its next tick."""
 
+CHUNK: Final = 8192
+"""Lines parsed at once: few live objects keep the collector and the memory small."""
+
 _WORKER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _decode = msgspec.json.Decoder(AnyEvent).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A segment's lines, taken apart.
+    """Some of a segment's lines, taken apart.
 
     Attributes
     ----------
@@ -74,9 +77,16 @@ def names_in(root: Path, state: str) -> list[str]:
         return []
 
 
-def parse(data: bytes) -> Parsed:
-    """Events of a segment's bytes; what is none is kept aside, never raised."""
+def parse(data: bytes, chunk: int = CHUNK) -> Iterator[Parsed]:
+    """Events of a segment's bytes, `chunk` lines at a time; what is none is kept aside, never raised."""
     *lines, torn = data.split(b"\n")
+    for start in range(0, len(lines), chunk):
+        yield _parse_lines(lines[start : start + chunk], b"")
+    if torn:
+        yield _parse_lines([], torn)
+
+
+def _parse_lines(lines: list[bytes], torn: bytes) -> Parsed:
     events: list[AnyEvent] = []
     malformed: list[bytes] = []
     bytes_of: dict[str, int] = {}
