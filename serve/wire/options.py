@@ -1,0 +1,167 @@
+"""The `p402` object of a request and the modes hidden in `model`, to `Options`.
+
+Strict: an unknown field is refused with the nearest known one, because a misspelt `max_cost`
+that is ignored costs money. Weights become multiples of 2**-20 that sum to exactly one.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from p402.errors import InvalidInput, InvalidMode, nearest
+from p402.request import Options, Weights
+from p402.routing.scale import PARAM_ONE
+from p402.routing.spec import CAPABILITIES, MODES, TASKS
+from p402.units import PICO_PER_USD
+from serve.wire import checks
+from serve.wire.checks import Json
+
+FIELDS: Final = (
+    "mode",
+    "cache",
+    "cache_ttl",
+    "prefer_providers",
+    "exclude_providers",
+    "require_capabilities",
+    "max_cost",
+    "max_cost_usd",
+    "session_id",
+    "failover",
+    "task",
+    "task_type",
+    "action_type",
+    "tags",
+    "explain",
+    "dry_run",
+)
+NO_OPTIONS: Final = Options()
+
+_WEIGHTS: Final = ("cost", "quality", "speed")
+_MOST_PICO: Final = (1 << 53) - 1
+_MOST_PROVIDERS: Final = 64
+_MOST_TTL_S: Final = 365 * 86_400
+
+
+def parse_options(value: object, model_mode: str | None) -> Options:
+    """Options of a request's `p402` value, None if absent, and of the mode its `model` named."""
+    if value is None:
+        return NO_OPTIONS if model_mode is None else Options(mode=model_mode)
+    found = checks.mapping(value, "p402")
+    checks.refuse_unknown(found, FIELDS, "p402")
+    given = {name: entry for name, entry in found.items() if entry is not None}
+    mode, weights = _mode(given.get("mode"), model_mode)
+    return Options(
+        mode=mode,
+        weights=weights,
+        cache=checks.boolean(given["cache"], "p402.cache") if "cache" in given else None,
+        cache_ttl_s=checks.whole(given["cache_ttl"], "p402.cache_ttl", 1, _MOST_TTL_S)
+        if "cache_ttl" in given
+        else None,
+        prefer_providers=_providers(given, "prefer_providers"),
+        exclude_providers=_providers(given, "exclude_providers"),
+        require_capabilities=checks.words(
+            given.get("require_capabilities", []),
+            "p402.require_capabilities",
+            len(CAPABILITIES),
+            CAPABILITIES,
+        ),
+        max_cost_pico=_max_cost(given),
+        session_id=_text(given, "session_id", 256),
+        failover=checks.boolean(given.get("failover", True), "p402.failover"),
+        task=_task(given),
+        action_type=_text(given, "action_type", 64),
+        tags=checks.labels(given.get("tags", {}), "p402.tags", 16, 256),
+        explain=checks.boolean(given.get("explain", False), "p402.explain"),
+        dry_run=checks.boolean(given.get("dry_run", False), "p402.dry_run"),
+    )
+
+
+def _mode(value: object, model_mode: str | None) -> tuple[str | None, Weights | None]:
+    if value is None:
+        return model_mode, None
+    if isinstance(value, dict):
+        if model_mode is not None:
+            raise _contradiction(model_mode, "weights")
+        return "custom", parse_weights(value)
+    if not isinstance(value, str) or value not in MODES:
+        hint = nearest(value[:64], MODES) if isinstance(value, str) else ""
+        message = checks.wrong(
+            "p402.mode", value, f"one of {', '.join(MODES)}, or an object of weights{hint}"
+        ).message
+        raise InvalidMode(message, param="p402.mode")
+    if model_mode is not None and model_mode != value:
+        raise _contradiction(model_mode, f"`{value}`")
+    return value, None
+
+
+def _contradiction(model_mode: str, other: str) -> InvalidMode:
+    return InvalidMode(
+        f"p402.mode: found {other} while `model` names the mode `{model_mode}`; send one of them",
+        param="p402.mode",
+    )
+
+
+def parse_weights(found: Json) -> Weights:
+    """Weights as given, in any unit, to multiples of 2**-20 that sum to 2**20: largest remainder first."""
+    for name in found:
+        if name not in _WEIGHTS:
+            raise InvalidMode(
+                f"p402.mode.{name[:64]}: unknown weight{nearest(name[:64], _WEIGHTS)}; "
+                f"expected {', '.join(_WEIGHTS)}",
+                param=f"p402.mode.{name[:64]}",
+            )
+    parts: list[Fraction] = []
+    for name in _WEIGHTS:
+        weight = found.get(name, 0)
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+            message = checks.wrong(f"p402.mode.{name}", weight, "a number of 0 or more").message
+            raise InvalidMode(message, param=f"p402.mode.{name}")
+        parts.append(Fraction(weight))
+    total = sum(parts, Fraction(0))
+    if total == 0:
+        raise InvalidMode("p402.mode: found weights that are all 0, expected one above 0", param="p402.mode")
+    exact = [part * PARAM_ONE / total for part in parts]
+    shares = [int(share) for share in exact]
+    order = sorted(range(len(exact)), key=lambda i: (shares[i] - exact[i], i))
+    for i in order[: PARAM_ONE - sum(shares)]:
+        shares[i] += 1
+    cost, quality, speed = shares
+    return Weights(quality=quality, cost=cost, speed=speed)
+
+
+def _providers(given: Json, name: str) -> tuple[str, ...]:
+    return checks.words(given[name], f"p402.{name}", _MOST_PROVIDERS) if name in given else ()
+
+
+def _text(given: Json, name: str, longest: int) -> str | None:
+    return checks.text(given[name], f"p402.{name}", longest, printable=True) if name in given else None
+
+
+def _alias(given: Json, name: str, alias: str) -> tuple[str, object]:
+    if alias not in given:
+        return f"p402.{name}", given.get(name)
+    if name in given and given[name] != given[alias]:
+        raise InvalidInput(
+            f"p402.{alias}: found another value than in `p402.{name}`, its other name; send one",
+            param=f"p402.{alias}",
+        )
+    return f"p402.{alias}", given[alias]
+
+
+def _max_cost(given: Json) -> int | None:
+    path, value = _alias(given, "max_cost", "max_cost_usd")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise checks.wrong(path, value, "an amount in USD of 0 or more")
+    return min(int(Decimal(str(value)) * PICO_PER_USD), _MOST_PICO)
+
+
+def _task(given: Json) -> str | None:
+    path, value = _alias(given, "task", "task_type")
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in TASKS:
+        hint = nearest(value[:64], TASKS) if isinstance(value, str) else ""
+        raise checks.wrong(path, value, f"one of {', '.join(TASKS)}{hint}")
+    return value
