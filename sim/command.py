@@ -14,7 +14,6 @@ from rich.table import Table
 from p402.errors import P402Error
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
-from sim.providers.laws import list_price
 from sim.providers.server import HOST, bind, run, url_of
 from sim.providers.world import World
 
@@ -63,20 +62,20 @@ def providers(
 ) -> None:
     """Serve the simulated providers on a loopback port until SIGTERM, SIGINT or --max-seconds."""
     world = World(seed, paretobandit.load())
-    listener = bind(port)
-    url = url_of(listener)
-    if config_out is not None:
-        _write(config_out, providers_toml(world, url))
-    if benchmarks_out is not None:
-        _write(benchmarks_out, benchmarks_toml(world.table))
-
-    def ready() -> None:
-        _announce(world, url, seed, latency_scale)
-        if ready_file is not None:
-            _write(ready_file, url + "\n")
-
     started_s = time.monotonic()
-    run(SimApp(world, latency_scale=latency_scale), listener, ready, max_seconds)
+    with bind(port) as listener:
+        url = url_of(listener)
+        if config_out is not None:
+            _write(config_out, providers_toml(world, url))
+        if benchmarks_out is not None:
+            _write(benchmarks_out, benchmarks_toml(world.table))
+
+        def ready() -> None:
+            _announce(world, url, seed, latency_scale)
+            if ready_file is not None:
+                _write(ready_file, url + "\n")
+
+        run(SimApp(world, latency_scale=latency_scale), listener, ready, max_seconds)
     print(f"simulated providers stopped after {time.monotonic() - started_s:.1f} s")
 
 
@@ -107,22 +106,18 @@ def _write(path: Path, text: str) -> None:
 
 def _announce(world: World, url: str, seed: int, latency_scale: float) -> None:
     arms = len(world.providers) * len(world.models)
-    table = Table(title=f"Simulated providers ({arms} arms; USD per million tokens, in/out)")
-    table.add_column("provider (simulated)")
-    for model in world.models.values():
-        table.add_column(model.id, justify="right")
-    table.add_column("ttft ms", justify="right")
-    table.add_column("tokens/s", justify="right")
+    table = Table(title=f"Simulated providers: {arms} arms")
+    for column in ("provider", "price x", "ttft ms", "tokens/s"):
+        table.add_column(column, justify="left" if column == "provider" else "right", no_wrap=True)
     table.add_column("character")
     for p in world.providers.values():
-        prices = [
-            f"{list_price(m.input_usd_per_mtok, p):f}/{list_price(m.output_usd_per_mtok, p):f}"
-            for m in world.models.values()
-        ]
         law = p.latency
-        table.add_row(p.name, *prices, f"{law.ttft_ms:g}", f"{law.tokens_per_s:g}", p.character)
+        table.add_row(p.name, f"{p.price_factor}", f"{law.ttft_ms:g}", f"{law.tokens_per_s:g}", p.character)
     console = Console()
     console.print(table)
+    for model in world.models.values():
+        paid, made = model.input_usd_per_mtok, model.output_usd_per_mtok
+        print(f"{model.id}: {paid}/{made} USD per million tokens in/out")
     print(
         f"outcomes: {world.table.source} ({world.table.licence}); seed {seed}; "
         f"latency scale {latency_scale:g}\n"

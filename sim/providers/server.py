@@ -57,6 +57,7 @@ class _Server(uvicorn.Server):
                 log_level="critical",  # a cut answer is on purpose, and uvicorn calls it an error
                 access_log=False,
                 lifespan="off",
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_graceful_shutdown=GRACE_S,

@@ -241,26 +241,28 @@ def chunks(provider: str, question: Question, answer: Answer, created_s: int) ->
 
     `sim` is in the finish chunk and in the usage chunk.
     """
-    head = _head("chat.completion.chunk", question, answer, created_s)
+    opening = (
+        b"data: " + orjson.dumps(_head("chat.completion.chunk", question, answer, created_s))[:-1] + b","
+    )
 
-    def event(deltas: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choices = [{"index": i, "delta": deltas, "finish_reason": finish} for i in range(question.n)]
-        return b"data: " + orjson.dumps(head | {"choices": choices} | more) + b"\n\n"
+    def whole(fields: dict[str, Any]) -> bytes:
+        return opening + orjson.dumps(fields)[1:] + b"\n\n"
 
-    yield event({"role": "assistant", "content": None if question.tool else ""})
+    def event(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"choices": [{"index": i, "delta": delta, "finish_reason": finish} for i in range(question.n)]}
+
+    yield whole(event({"role": "assistant", "content": None if question.tool else ""}))
     if question.tool is None:
         text = text_of(provider, question, answer)
         size = max(4, -(-len(text) // _MAX_CHUNKS))
         for start in range(0, len(text), size):
-            yield event({"content": text[start : start + size]})
+            yield whole(event({"content": text[start : start + size]}))
     else:
-        yield event({"tool_calls": [{"index": 0, **_tool_call(question.tool, answer)}]})
-    sim = sim_of(provider, answer)
-    yield event({}, _finish(question, answer), sim=sim)
+        yield whole(event({"tool_calls": [{"index": 0, **_tool_call(question.tool, answer)}]}))
+    sim = {"sim": sim_of(provider, answer)}
+    yield whole(event({}, _finish(question, answer)) | sim)
     if question.include_usage:
-        yield (
-            b"data: " + orjson.dumps(head | {"choices": [], "usage": usage_of(answer), "sim": sim}) + b"\n\n"
-        )
+        yield whole({"choices": [], "usage": usage_of(answer)} | sim)
     yield DONE
 
 

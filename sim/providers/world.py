@@ -238,7 +238,6 @@ def _check(table: OutcomeTable, providers: Sequence[SimProvider], models: Sequen
                 f"model {m.id} answers from {m.outcomes}; the table has {', '.join(table.models)}"
             )
     for p in providers:
-        if sum(p.failures.values()) > 1 or min(p.failures.values(), default=0.0) < 0:
-            raise ConfigError(
-                f"{p.name}: failure rates are {p.failures}; expected shares that sum to at most 1"
-            )
+        total = sum(p.failures.values())
+        if total > 1 or min(p.failures.values(), default=0.0) < 0:
+            raise ConfigError(f"{p.name}: failure rates sum to {total:g}; expected shares, at most 1 in all")
