@@ -97,6 +97,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost_nano: int | None = None
+    price_pico: list[int] | None = None
+    """Pico-USD per token that made the cost: input, cache read, output."""
     latency_ms: float
     ttfb_ms: float | None = None
 

@@ -55,16 +55,19 @@ class LiveState:
         """Nothing measured, every breaker closed."""
         return cls(0, np.zeros(n_arms, np.bool_), np.zeros(n_arms), np.zeros(n_arms))
 
-    def fold(self, seq: int, changes: Mapping[str, ArmLive], index: Mapping[str, int]) -> "LiveState":
-        """State after one logged delta; arms that the snapshot does not have are passed over."""
-        open_circuit = self.open_circuit.copy()
-        ttft_ms = self.ttft_ms.copy()
-        error_rate = self.error_rate.copy()
-        for arm, change in changes.items():
+    @classmethod
+    def project(cls, seq: int, table: Mapping[str, ArmLive], index: Mapping[str, int]) -> "LiveState":
+        """Columns of a table of live arms, as folded from the deltas up to `seq`.
+
+        Arms that the snapshot does not have are passed over.
+        """
+        open_circuit = np.zeros(len(index), np.bool_)
+        ttft_ms, error_rate = np.zeros(len(index)), np.zeros(len(index))
+        for arm, live in table.items():
             k = index.get(arm)
             if k is None:
                 continue
-            open_circuit[k] = change.open_circuit
-            ttft_ms[k] = change.ttft_ms
-            error_rate[k] = change.error_rate
-        return LiveState(seq, open_circuit, ttft_ms, error_rate)
+            open_circuit[k] = live.open_circuit
+            ttft_ms[k] = live.ttft_ms
+            error_rate[k] = live.error_rate
+        return cls(seq, open_circuit, ttft_ms, error_rate)

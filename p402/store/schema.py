@@ -57,6 +57,7 @@ _ATTEMPT_RESULT = pa.struct(
         ("cached_tokens", _whole),
         ("reasoning_tokens", _whole),
         ("cost_nano", _whole),
+        ("price_pico", pa.list_(_whole)),
         ("latency_ms", _real),
         ("ttfb_ms", _real),
     ]

@@ -1,0 +1,173 @@
+"""The account of one exchange: its attempts, what they were billed, and what is told of it.
+
+Collects while the flow runs and gives, once it ends, the outcome event and the metadata from
+the same figures, so that log and answer cannot disagree. It knows no ports.
+"""
+
+from dataclasses import dataclass, field
+
+from p402.answer import ArmView, Metadata
+from p402.events import AttemptResult, Outcome
+from p402.flow.plan import Choice, Plan
+from p402.ports import Failure, Usage
+from p402.routing.pricing import bill, token_prices, with_fee
+from p402.routing.scale import COUNT_ONE
+
+
+@dataclass(slots=True)
+class Account:
+    """Running account of one request. Times are monotonic ms.
+
+    Attributes
+    ----------
+    dispatched_ms
+        When the first attempt was sent; the time before it is overhead.
+    provider_ms
+        Time spent waiting on providers, all attempts.
+    """
+
+    plan: Plan
+    first: Choice
+    arrived_ms: float
+    dispatched_ms: float = 0.0
+    provider_ms: float = 0.0
+    ttfb_ms: float | None = None
+    attempts: list[AttemptResult] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    served: Choice | None = None
+    usage: Usage | None = None
+
+    def record(
+        self,
+        choice: Choice,
+        status: str,
+        usage: Usage | None,
+        latency_ms: float,
+        *,
+        code: str | None = None,
+        ttfb_ms: float | None = None,
+    ) -> AttemptResult:
+        """Add one attempt with what it was billed; no usage is no bill."""
+        cost, prices = None, None
+        if usage is not None:
+            row = token_prices(self.plan.snapshot.spec.prices, choice.arm, usage.prompt)
+            prices = None if row is None else list(row)
+            cost = bill(self.plan.snapshot.spec.prices, choice.arm, usage.prompt, usage.cached, usage.output)
+        result = AttemptResult(
+            arm=choice.name,
+            status=status,
+            code=code,
+            prompt_tokens=None if usage is None else usage.prompt,
+            output_tokens=None if usage is None else usage.output,
+            cached_tokens=0 if usage is None else usage.cached,
+            reasoning_tokens=0 if usage is None else usage.reasoning,
+            cost_nano=0 if usage is None else cost,
+            price_pico=prices,
+            latency_ms=round(latency_ms, 3),
+            ttfb_ms=None if ttfb_ms is None else round(ttfb_ms, 3),
+        )
+        self.attempts.append(result)
+        self.provider_ms += latency_ms
+        return result
+
+    def serve(self, choice: Choice, usage: Usage) -> None:
+        """Note who answered and what the answer used."""
+        self.served, self.usage = choice, usage
+        if usage.estimated:
+            self.warnings.append("usage_estimated: the provider reported no usage; tokens are estimated")
+
+    @property
+    def cost_nano(self) -> int | None:
+        """Every billed attempt, failed ones included; None where a price was unknown."""
+        costs = [a.cost_nano for a in self.attempts]
+        return None if any(c is None for c in costs) else sum(c for c in costs if c is not None)
+
+    @property
+    def direct_nano(self) -> int | None:
+        """What the served exchange would have cost at the baseline model, uncached tokens as they were."""
+        if self.usage is None or self.plan.baseline is None:
+            return None
+        used = self.usage
+        return bill(
+            self.plan.snapshot.spec.prices, self.plan.baseline[0], used.prompt, used.cached, used.output
+        )
+
+    @property
+    def fee_nano(self) -> int:
+        """The platform fee on what was spent."""
+        return with_fee(self.cost_nano or 0, self.plan.tenant.fee_bps)
+
+    def charge_nano(self, held_nano: int) -> int:
+        """What the ledger books: cost and fee, or the whole hold where the cost is unknown."""
+        return held_nano if self.cost_nano is None else self.cost_nano + self.fee_nano
+
+    def outcome(self, ts_ms: int, ended_ms: float, status: str, failure: Failure | None) -> Outcome:
+        """The round's last event."""
+        used = self.usage
+        latency = ended_ms - self.arrived_ms
+        return Outcome(
+            ts_ms=ts_ms,
+            id=self.plan.request_id,
+            tenant=self.plan.tenant.name,
+            status=status,
+            code=None if failure is None else failure.code,
+            arm=None if self.served is None else self.served.name,
+            attempts=list(self.attempts),
+            cost_nano=self.cost_nano,
+            direct_nano=self.direct_nano,
+            fee_nano=self.fee_nano,
+            prompt_tokens=None if used is None else used.prompt,
+            output_tokens=None if used is None else used.output,
+            cached_tokens=0 if used is None else used.cached,
+            reasoning_tokens=0 if used is None else used.reasoning,
+            usage_estimated=used is not None and used.estimated,
+            latency_ms=round(latency, 3),
+            provider_latency_ms=round(self.provider_ms, 3),
+            ttfb_ms=None if self.ttfb_ms is None else round(self.ttfb_ms, 3),
+            overhead_ms=round(max(0.0, latency - self.provider_ms), 3),
+            stream=self.plan.request.stream,
+        )
+
+    def metadata(self, outcome: Outcome, considered: tuple[ArmView, ...] | None) -> Metadata:
+        """What the answer says, from the same figures as the log."""
+        choice = self.served or self.first
+        arms = self.plan.snapshot.spec.arms
+        baseline = self.plan.baseline
+        warnings = list(self.warnings)
+        if baseline is None:
+            warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
+        if self.cost_nano is None:
+            warnings.append(f"price_unknown: {choice.name} has no known price; cost is null")
+        return Metadata(
+            request_id=outcome.id,
+            tenant_id=outcome.tenant,
+            session_id=self.plan.session,
+            provider=arms.provider[choice.arm],
+            model=arms.model[choice.arm],
+            routing_mode=routing_mode(self.plan),
+            task=self.plan.signals.task,
+            cost_nano=outcome.cost_nano,
+            direct_nano=outcome.direct_nano,
+            baseline_model=None if baseline is None else baseline[1],
+            fee_nano=outcome.fee_nano,
+            input_tokens=outcome.prompt_tokens,
+            output_tokens=outcome.output_tokens,
+            cached_tokens=outcome.cached_tokens,
+            reasoning_tokens=outcome.reasoning_tokens,
+            usage_estimated=outcome.usage_estimated,
+            latency_ms=outcome.latency_ms,
+            provider_latency_ms=outcome.provider_latency_ms,
+            ttfb_ms=outcome.ttfb_ms,
+            overhead_ms=outcome.overhead_ms,
+            attempts=tuple(self.attempts),
+            snapshot_id=self.plan.snapshot.id,
+            propensity=self.first.count / COUNT_ONE,
+            warnings=tuple(warnings),
+            simulated=arms.simulated[choice.arm],
+            considered=considered,
+        )
+
+
+def routing_mode(plan: Plan) -> str:
+    """The mode as the caller knows it: `named` where a concrete model was called by name."""
+    return "named" if plan.inputs.model is not None else plan.inputs.mode

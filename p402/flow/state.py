@@ -1,0 +1,76 @@
+"""What one worker remembers between requests: its snapshot, its live state, its sessions.
+
+The only mutable state of the flow, changed in one place each: a snapshot is swapped whole,
+live columns are replaced by a logged delta, a session's last arm is noted after it answered.
+It knows no clock and writes nothing: the caller logs the delta it is given.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from p402.events import ArmLive, Live
+from p402.routing.compiled import Snapshot
+from p402.routing.health import Health
+from p402.routing.live import LiveState
+
+MAX_SESSIONS: Final = 50_000
+WARM_MS: Final = 300_000
+"""How long a provider's prompt cache is taken to stay warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """Where a session was last served, and the prompt tokens that may be warm there."""
+
+    arm: str
+    tokens: int
+    at_ms: int
+
+
+class WorkerState:
+    """Snapshot, live columns and sessions of one worker.
+
+    Parameters
+    ----------
+    worker
+        Unique among all workers that write to one log; every row cites it.
+    """
+
+    def __init__(self, worker: str, snapshot: Snapshot) -> None:
+        self.worker = worker
+        self.snapshot = snapshot
+        self.health = Health()
+        self.live = LiveState.at_start(snapshot.n_arms)
+        self._sessions: OrderedDict[tuple[str, str], Warmth] = OrderedDict()
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Decide by another snapshot from the next request on."""
+        if snapshot.id == self.snapshot.id:
+            return
+        self.snapshot = snapshot
+        self.live = LiveState.project(self.health.seq, self.health.table, snapshot.index)
+
+    def delta(self, now_ms: int) -> Live | None:
+        """The change of live state that is due, to be logged before `apply`; None if there is none."""
+        moved: dict[str, ArmLive] | None = self.health.changes(now_ms)
+        if moved is None:
+            return None
+        return Live(ts_ms=now_ms, worker=self.worker, seq=self.health.seq, arms=moved)
+
+    def apply(self, delta: Live) -> None:
+        """Decide by a delta that has been logged."""
+        self.live = LiveState.project(delta.seq, self.health.table, self.snapshot.index)
+
+    def warmth(self, tenant: str, session: str, now_ms: int) -> Warmth | None:
+        """Where the session's prompt may still be cached."""
+        warmth = self._sessions.get((tenant, session))
+        return warmth if warmth is not None and now_ms - warmth.at_ms <= WARM_MS else None
+
+    def note(self, tenant: str, session: str, warmth: Warmth) -> None:
+        """Remember where a session was served; the longest unseen are forgotten first."""
+        key = (tenant, session)
+        self._sessions[key] = warmth
+        self._sessions.move_to_end(key)
+        if len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)

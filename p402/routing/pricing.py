@@ -1,0 +1,67 @@
+"""What an exchange costs at an arm: the bound before it, the bill after it, the direct cost beside it.
+
+Whole pico-USD per token times whole tokens, rounded up once to whole nano-USD; the same
+integers give the same bill anywhere. An unknown price gives None, never 0.
+"""
+
+from typing import NamedTuple
+
+from p402.routing.spec import Prices
+from p402.units import NanoUsd, nano_ceil
+
+
+class TokenPrices(NamedTuple):
+    """Pico-USD per token that hold for one call, its prompt's tier applied."""
+
+    input: int
+    cache_read: int
+    output: int
+
+
+def token_prices(prices: Prices, arm: int, prompt_tokens: int) -> TokenPrices | None:
+    """Prices of a call with this many prompt tokens at arm number `arm`; None where unknown.
+
+    A cache read without a price of its own is priced as input.
+    """
+    into, read, out = prices.input[arm], prices.cache_read[arm], prices.output[arm]
+    threshold = prices.threshold[arm]
+    if threshold is not None and prompt_tokens > threshold:
+        into = _or(prices.input_above[arm], into)
+        read = _or(prices.cache_read_above[arm], read)
+        out = _or(prices.output_above[arm], out)
+    if into is None or out is None:
+        return None
+    return TokenPrices(into, into if read is None else read, out)
+
+
+def _or(value: int | None, fallback: int | None) -> int | None:
+    return fallback if value is None else value
+
+
+def bill(prices: Prices, arm: int, prompt: int, cached: int, output: int) -> NanoUsd | None:
+    """Cost in nano-USD of tokens used; `cached` is part of `prompt`, reasoning part of `output`."""
+    row = token_prices(prices, arm, prompt)
+    if row is None:
+        return None
+    return nano_ceil((prompt - cached) * row.input + cached * row.cache_read + output * row.output)
+
+
+def bound(prices: Prices, arm: int, prompt_bound: int, output: int) -> NanoUsd | None:
+    """Most that a call of at most these tokens can cost, nano-USD; `output` counts all choices."""
+    return bill(prices, arm, prompt_bound, 0, output)
+
+
+def affordable_output(prices: Prices, arm: int, prompt_bound: int, ceiling_nano: int, choices: int) -> int:
+    """Most output tokens per choice whose bound stays within the ceiling; 0 where none do."""
+    row = token_prices(prices, arm, prompt_bound)
+    if row is None:
+        return 0
+    left = ceiling_nano * 1000 - prompt_bound * row.input
+    if left < 0:
+        return 0
+    return left // (row.output * choices) if row.output else 1 << 21
+
+
+def with_fee(nano: int, fee_bps: int) -> int:
+    """The platform fee on a cost, nano-USD, rounded up; 1 basis point is 1/10,000."""
+    return -(-nano * fee_bps // 10_000)
