@@ -1,0 +1,125 @@
+import subprocess
+import sys
+from importlib.util import find_spec
+from types import ModuleType
+
+import pytest
+
+from p402 import cli
+from p402.errors import ConfigError
+
+HEAVY = ("mlflow", "duckdb", "polars", "pyarrow", "sklearn", "numpy", "typer", "quart")
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
+def test_help_lists_every_command_with_one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    for name, command in cli.COMMANDS.items():
+        assert f"  {name} " in out
+        assert command.summary in out
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from p402.cli import main; main(['--help']); known = set(sys.modules);"
+        f"print('loaded:', *sorted({{m for m in known if 'commands' in m}} | known & set({HEAVY!r})))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[-1].strip() == "loaded:"
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"p402 {version('p402')}\n"
+
+
+def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["catalgo"]) == 2
+    assert "unknown command `catalgo`; did you mean `catalog`?" in capsys.readouterr().err
+
+
+def test_the_console_script_passes_arguments_and_status_on() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "p402.cli", "catalog", "show", "no-such-model-at-all"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "neither a deployment nor a model" in run.stderr
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_whose_module_is_there_resolves_to_a_function(name: str) -> None:
+    module, _, function = cli.COMMANDS[name].target.partition(":")
+    assert function.isidentifier()
+    package = module.rpartition(".")[0]
+    if find_spec(package.partition(".")[0]) is None or not _exists(module):
+        pytest.skip(f"{module} is not part of this tree")
+    assert callable(cli.resolve(cli.COMMANDS[name].target))
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package is absent
+        return False
+
+
+def use(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
+    module = ModuleType("p402_test_command")
+    module.main = run
+    monkeypatch.setitem(sys.modules, "p402_test_command", module)
+    monkeypatch.setitem(cli.COMMANDS, "tried", cli.Command("p402_test_command:main", "a test's own"))
+
+
+def test_a_missing_optional_package_names_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(argv: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'duckdb.x'", name="duckdb.x")
+
+    use(monkeypatch, run)
+    assert cli.main(["tried"]) == 1
+    assert "pip install 'p402[replay]'" in capsys.readouterr().err
+
+
+def test_a_missing_module_that_no_extra_brings_is_a_fault_and_stays_visible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(argv: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'p402.nope'", name="p402.nope")
+
+    use(monkeypatch, run)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["tried"])
+
+
+def test_an_error_of_ours_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(argv: list[str]) -> int:
+        raise ConfigError("p402.toml: no such file")
+
+    use(monkeypatch, run)
+    assert cli.main(["tried"]) == 1
+    assert capsys.readouterr().err == "p402 tried: p402.toml: no such file\n"
+
+
+def test_a_command_gets_its_arguments_and_gives_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def run(argv: list[str]) -> int:
+        seen.append(argv)
+        return 7
+
+    use(monkeypatch, run)
+    assert cli.main(["tried", "--a", "b"]) == 7
+    assert seen == [["--a", "b"]]
+
+
+def test_every_extra_named_exists() -> None:
+    from importlib.metadata import metadata
+
+    assert set(cli.EXTRAS.values()) <= set(metadata("p402").get_all("Provides-Extra"))
