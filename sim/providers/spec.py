@@ -103,6 +103,7 @@ class SimProvider:
 class SimModel:
     """A model on offer: its id, and the column of the outcome table it answers from.
 
+    `family` is the lab, as the catalogue names it.
     `speed` multiplies a provider's tokens per second. `thinks` models spend the output tokens
     beyond those of the table's `visible_like` column on hidden reasoning, before the first token.
     """
@@ -135,7 +136,7 @@ MODELS = (
     SimModel(
         "llama-3.1-8b-instruct",
         "meta-llama/llama-3.1-8b-instruct",
-        "llama",
+        "meta",
         131_072,
         16_384,
         ("chat", "code"),
@@ -153,11 +154,11 @@ MODELS = (
     SimModel(
         "gemini-2.5-pro",
         "google/gemini-2.5-pro",
-        "gemini",
+        "google",
         1_048_576,
         65_536,
         ("chat", "code", "reasoning", "function_calling", "json_schema", "long_context"),
-        1.2,
+        2.0,
         thinks=True,
     ),
 )

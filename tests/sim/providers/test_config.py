@@ -6,6 +6,9 @@ from decimal import Decimal
 import numpy as np
 from p402_datasets.outcomes import OutcomeTable
 
+from p402.catalog.benchmarks import parse_benchmarks
+from p402.routing.spec import TASKS
+from p402.settings import read_settings
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.world import World
 
@@ -64,3 +67,11 @@ def test_benchmarks_and_offers_meet_on_the_models_name(small: OutcomeTable) -> N
     offers = tomllib.loads(providers_toml(World(7, small), "http://127.0.0.1:1"))["providers"]
     families = {m["model_family"] for p in offers.values() for m in p["models"]}
     assert families == {b["model"] for b in tomllib.loads(benchmarks_toml(small))["benchmark"]}
+
+
+def test_the_gateway_reads_both_files(table: OutcomeTable) -> None:
+    world = World(7, table)
+    document = tomllib.loads(providers_toml(world, "http://127.0.0.1:8499"), parse_float=Decimal)
+    settings = read_settings(document, {})
+    assert set(settings.providers) == set(world.providers)
+    assert len(parse_benchmarks(tomllib.loads(benchmarks_toml(table)), TASKS)) == 15
