@@ -370,7 +370,7 @@ class Flow:
     def _warn_of_cap(self, opened: _Open) -> None:
         if opened.cap is not None:
             opened.account.warnings.append(
-                f"output_cap: the request names no max_tokens; the provider was asked for at most {opened.cap}"
+                f"output_cap: no max_tokens was named; the provider was asked for at most {opened.cap}"
             )
 
     def _close_unfinished(self, opened: _Open) -> None:
