@@ -1,0 +1,143 @@
+"""What a streamed answer has said so far: when it commits, what to hand on, how it ended.
+
+A pure fold over the bytes of one 200 answer in the OpenAI dialect. Events before the first content
+are held back, so that an error among them can still go to another provider. It knows nothing of
+sockets, tasks or time.
+
+A stream ends well only by the provider's own word: `[DONE]`, or a `finish_reason` for every choice
+followed by a clean end of the body. Anything else is a failure; nothing is made up.
+"""
+
+from typing import Any
+
+import orjson
+
+from p402.ports import Call, Failure, Usage
+from serve.upstream import failures, openai
+from serve.upstream.provider import Provider
+from serve.upstream.sse import Event, SseParser
+
+MAX_HELD = 1 << 20
+"""Bytes of events without content that are held back before the provider is called broken."""
+
+
+class StreamReading:
+    """Fold of one stream.
+
+    Attributes
+    ----------
+    committed
+        Content has come; what is fed from now on is handed on at once.
+    ended
+        The provider said `[DONE]`, or `failure` is set; nothing more is read.
+    failure
+        Why the stream broke.
+    """
+
+    def __init__(self, provider: Provider, call: Call) -> None:
+        self._provider = provider
+        self._call = call
+        self._sse = SseParser()
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._reported: Usage | None = None
+        self._text_bytes = 0
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self.committed = False
+        self.ended = False
+        self.failure: Failure | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Whole events to hand on because of `chunk`; empty before the first content."""
+        out: list[bytes] = []
+        for event in self._sse.feed(chunk):
+            if self._take(event):
+                out.append(event.wire)
+            if self.ended:
+                break
+        if self._sse.dropped and not self.ended:
+            self._break("sent an event larger than P402 reads")
+        if self.committed:
+            if self._held:
+                out = [*self._held, *out]
+                self._held = []
+            return b"".join(out)
+        self._held += out
+        self._held_size += sum(map(len, out))
+        if self._held_size > MAX_HELD:
+            self._break("sent more than 1 MiB before any content")
+        return b""
+
+    def end_of_body(self) -> None:
+        """Say that the body ended cleanly; sets `failure` unless the provider had finished."""
+        if self.ended:
+            return
+        wanted = self._call.body.get("n")
+        choices = max(wanted if isinstance(wanted, int) else 1, len(self._seen))
+        if len(self._finished) >= choices:
+            self.ended = True
+        elif self.committed:
+            self._break("ended the stream without a finish_reason or [DONE]")
+        else:
+            self._break("ended the stream before any content")
+
+    def interrupt(self, failure: Failure) -> None:
+        """Say that the answer broke from outside: a timeout, a lost connection."""
+        self.ended = True
+        self.failure = failure
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far: the provider's report, else an estimate from the text seen."""
+        return self._reported or openai.estimated(self._call.prompt_tokens, self._text_bytes)
+
+    @property
+    def reported(self) -> Usage | None:
+        """Tokens the provider itself reported, if it has."""
+        return self._reported
+
+    def _take(self, event: Event) -> bool:
+        """Take one event in; True if it is to be handed on."""
+        data = event.data.strip()
+        if not data:
+            return False
+        if data == b"[DONE]":
+            if not self.committed:
+                self._break("ended the stream before any content")
+            self.ended = True
+            return False
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            self._break("sent an event that is not a JSON object")
+            return False
+        if chunk.get("error") is not None or event.kind == b"error":
+            error = chunk.get("error") or chunk
+            self.interrupt(failures.from_error_event(self._provider, error, self._reported))
+            return False
+        reported = openai.usage_of(chunk.get("usage"))
+        if reported is not None:
+            self._reported = reported
+        choices = openai.choices_of(chunk)
+        for choice in choices:
+            self._choice(choice)
+        usage_only = reported is not None and not choices
+        return self._call.include_usage or not usage_only
+
+    def _choice(self, choice: Any) -> None:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        self._seen.add(index)
+        delta = choice.get("delta")
+        self._text_bytes += openai.text_bytes(delta)
+        if choice.get("finish_reason"):
+            self._finished.add(index)
+            self.committed = True  # an answer may be empty and finished
+        elif openai.has_content(delta):
+            self.committed = True
+
+    def _break(self, what: str) -> None:
+        self.interrupt(failures.broken(self._provider, what, usage=self._reported))
