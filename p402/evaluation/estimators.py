@@ -7,7 +7,7 @@ Every estimate is of *the first arm's reward, given the logged session, cache an
 another policy would have done to later rounds of a session, to the cache or to the budget is not in
 it.
 
-Sources: those of `fits`; the paired form is that of Bottou et al., JMLR 14, 2013, section 6.
+Sources: those of `fits`; the paired form is that of Bottou et al., JMLR 14, 2013.
 """
 
 from dataclasses import dataclass

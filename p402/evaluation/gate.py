@@ -126,9 +126,10 @@ def spent(alpha: float, look: int, looks: int = LOOKS_A_MONTH) -> float:
     """Error rate that one look of a long sequence may use.
 
     Half of `alpha` is split evenly over a month's looks and half falls as 1 / ((k + 1) ln(k + 1)^2), so
-    the first looks after a start are not starved and no look is: one-sided normal quantile 2.3 at the
-    first, 3.7 at the 24th, 4.0 at the last. Over any month the sum is at most `alpha`, so by Bonferroni
-    the chance of a false promotion in it is too, however the looks overlap. Look 721 starts the next.
+    the first looks after a start are not starved and no look is: one-sided normal quantile 2.2 at the
+    first, 3.8 at the 24th, 4.0 at the last. Over each month from the start the sum is `alpha`, so by
+    Bonferroni the chance of a false promotion in it is at most that, however the windows overlap.
+    Look 721 starts the next month.
 
     Parameters
     ----------

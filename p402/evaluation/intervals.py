@@ -10,8 +10,7 @@ the independent unit in all three. They know nothing of what the values estimate
 
 Sources: Liang and Zeger, Biometrika 73(1), 1986 (clusters); Maurer and Pontil, "Empirical
 Bernstein bounds and sample variance penalization", COLT 2009, theorem 4; Efron, Annals of
-Statistics 7(1), 1979; Peiser, Annals of Mathematical Statistics 14(1), 1943 (Student's
-quantile from the normal one).
+Statistics 7(1), 1979; Abramowitz and Stegun, 26.7.5 (Student's quantile from the normal one).
 """
 
 from dataclasses import dataclass

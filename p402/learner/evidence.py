@@ -81,28 +81,27 @@ class Evidence:
             self.sources,
         )
 
-    def without_tenant(self, tenant: int) -> tuple["Evidence", BoolArray]:
-        """Leave out a tenant's rounds: the rest, and which rows it is."""
-        rows = self.tenant != tenant
-        return self.take(rows), rows
+    def without_source(self, source: int) -> "Evidence":
+        """All rounds as they would be had a source not spoken: those it judged have not matured.
 
-    def without_source(self, source: int) -> tuple["Evidence", BoolArray]:
-        """Leave out the rounds a source judged: the rest, and which rows it is.
-
-        The remaining judged rounds are weighted up, so that together they stand for as many rounds
-        as all judged ones did; otherwise silence about the rest would pass for a zero reward.
+        What the others judged is weighted up, so that together it stands for as many rounds as all
+        judgements did; otherwise silence about the rest would pass for a zero reward.
         """
-        rows = self.source != source
-        rest = self.take(rows)
-        spoke = rest.source != NO_SOURCE
+        silent = self.source == source
+        spoke = (self.source != NO_SOURCE) & ~silent
         before = float(np.add.reduce(self.batch.observed[self.source != NO_SOURCE]))
-        after = float(np.add.reduce(rest.batch.observed[spoke]))
-        if after == 0.0:
-            return rest, rows
-        observed = np.where(spoke, rest.batch.observed * (before / after), rest.batch.observed)
-        b = rest.batch
-        batch = LoggedBatch(b.action, b.reward, b.count, b.eligible, b.session, observed, b.task)
-        return Evidence(batch, rest.judged, rest.tenant, rest.source, self.tenants, self.sources), rows
+        after = float(np.add.reduce(self.batch.observed[spoke]))
+        lift = before / after if after > 0.0 else 1.0
+        observed = np.where(spoke, self.batch.observed * lift, np.where(silent, 0.0, self.batch.observed))
+        b = self.batch
+        return Evidence(
+            LoggedBatch(b.action, b.reward, b.count, b.eligible, b.session, observed, b.task),
+            self.judged & ~silent,
+            self.tenant,
+            np.where(silent, NO_SOURCE, self.source),
+            self.tenants,
+            self.sources,
+        )
 
 
 def gather(

@@ -62,7 +62,8 @@ def without_each(
             continue
         total = float(np.add.reduce(mass))
         for code in _heaviest(test, probs, codes, mass, most):
-            rest, kept = test.without_tenant(code) if kind == "tenant" else test.without_source(code)
+            kept = codes != code if kind == "tenant" else np.ones(test.batch.n, dtype=np.bool_)
+            rest = test.take(kept) if kind == "tenant" else test.without_source(code)
             model = cross_fitted(rest.batch, folds=folds, shrinkage=shrinkage)
             again = compare(
                 rest.batch,

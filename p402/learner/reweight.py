@@ -108,7 +108,7 @@ class Proposal:
     current_value, candidate_value
         Values of both on the holdout by every estimator, for the record.
     left_out
-        The comparison without each witness.
+        The comparison without each witness; empty where there was no lead to carry.
     matured, quality_outcomes
         Rounds with a known reward and with a quality outcome.
     look, alpha
@@ -180,16 +180,18 @@ def reweight(
         test.batch, on_test[1], on_test[0], model, alpha=2.0 * alpha, row_weight=weight, limits=limits
     )
     values = [evaluate(test.batch, probs, model, row_weight=weight, limits=limits) for probs in on_test]
-    left_out = without_each(
-        test,
-        on_test,
-        alpha=2.0 * alpha,
-        most=settings.left_out,
-        cap=settings.tenant_cap,
-        folds=settings.folds,
-        shrinkage=settings.shrinkage,
-        limits=limits,
-    )
+    left_out: tuple[LeftOut, ...] = ()
+    if difference.pessimistic > gate.margin:  # else there is no lead that anyone could carry
+        left_out = without_each(
+            test,
+            on_test,
+            alpha=2.0 * alpha,
+            most=settings.left_out,
+            cap=settings.tenant_cap,
+            folds=settings.folds,
+            shrinkage=settings.shrinkage,
+            limits=limits,
+        )
     verdict = judge(
         gate,
         difference,
