@@ -1,0 +1,165 @@
+"""The `p402_metadata` block: what every answer says of its cost, its model and its making.
+
+Field by field as WIRE.md. Money leaves the ledger's whole nano-USD here and nowhere else; what
+is unknown is null with a warning, never 0. The provider's own bytes are not parsed: the block
+is spliced in before the closing brace.
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from p402.answer import ArmView, Metadata
+from p402.events import AttemptResult
+from p402.units import nano_to_usd
+from serve.http import Header, header_value
+
+KEY: Final = b'"p402_metadata"'
+OUTCOMES: Final = "/v1/outcomes"
+PRICE_UNKNOWN: Final = "price_unknown: the cost of this exchange is not known, because the arm has no price"
+BASELINE_UNKNOWN: Final = (
+    "baseline_unknown: no baseline model with a known price; name one in `tenants.NAME.baseline_model`"
+)
+_WHITE: Final = b" \t\r\n"
+
+
+def metadata_fields(metadata: Metadata) -> dict[str, Any]:
+    """Every field of `p402_metadata`."""
+    cost, direct = metadata.cost_nano, metadata.direct_nano
+    fields: dict[str, Any] = {
+        "request_id": metadata.request_id,
+        "tenant_id": metadata.tenant_id,
+        "session_id": metadata.session_id,
+        "provider": metadata.provider,
+        "model": metadata.model,
+        "routing_mode": metadata.routing_mode,
+        "task": metadata.task,
+        "cost_usd": _usd(cost),
+        "direct_cost": _usd(direct),
+        "savings": None if cost is None or direct is None else nano_to_usd(direct - cost),
+        "baseline_model": metadata.baseline_model,
+        "platform_fee_usd": nano_to_usd(metadata.fee_nano),
+        "input_tokens": metadata.input_tokens,
+        "output_tokens": metadata.output_tokens,
+        "cached_tokens": metadata.cached_tokens,
+        "reasoning_tokens": metadata.reasoning_tokens,
+        "usage_estimated": metadata.usage_estimated,
+        "latency_ms": _ms(metadata.latency_ms),
+        "provider_latency_ms": _ms(metadata.provider_latency_ms),
+        "ttfb_ms": _ms(metadata.ttfb_ms),
+        "overhead_ms": _ms(metadata.overhead_ms),
+        "cached": False,
+        "cache_similarity": None,
+        "attempts": [attempt_fields(attempt) for attempt in metadata.attempts],
+        "failover": len(metadata.attempts) > 1,
+        "snapshot_id": metadata.snapshot_id,
+        "propensity": metadata.propensity,
+        "outcome_endpoint": OUTCOMES,
+        "session_remaining_usd": None,
+        "warnings": _warnings(metadata),
+        "simulated": metadata.simulated,
+    }
+    if metadata.considered is not None:
+        fields["decision"] = [_considered(view) for view in metadata.considered]
+    return fields
+
+
+def attempt_fields(attempt: AttemptResult) -> dict[str, Any]:
+    """One attempt as a client sees it, priced so that its cost can be recomputed."""
+    provider, _, model = attempt.arm.partition("/")
+    return {
+        "provider": provider,
+        "model": model,
+        "status": attempt.status,
+        "code": attempt.code,
+        "input_tokens": attempt.prompt_tokens,
+        "output_tokens": attempt.output_tokens,
+        "cached_tokens": attempt.cached_tokens,
+        "reasoning_tokens": attempt.reasoning_tokens,
+        "cost_usd": _usd(attempt.cost_nano),
+        "price": _price(attempt.price_pico),
+        "latency_ms": _ms(attempt.latency_ms),
+        "ttfb_ms": _ms(attempt.ttfb_ms),
+    }
+
+
+def splice(body: bytes, metadata: bytes) -> bytes:
+    """A provider's JSON object with `p402_metadata` as its last member, all else byte for byte.
+
+    A provider that sends a `p402_metadata` of its own, say a gateway behind this one, has it replaced.
+
+    Raises
+    ------
+    ValueError
+        `body` is not a JSON object.
+    """
+    if KEY in body:
+        body = _without_key(body)
+    end = len(body.rstrip(_WHITE)) - 1
+    if end < 1 or body[end : end + 1] != b"}" or body.lstrip(_WHITE)[:1] != b"{":
+        raise ValueError("the provider's answer is not a JSON object")
+    head = body[:end].rstrip(_WHITE)
+    comma = b"" if head.endswith(b"{") else b","
+    return b"%b%b%b:%b}" % (head, comma, KEY, metadata)
+
+
+def metadata_bytes(metadata: Metadata) -> bytes:
+    """The block as JSON."""
+    return orjson.dumps(metadata_fields(metadata))
+
+
+def answer_headers(metadata: Metadata) -> tuple[Header, ...]:
+    """`X-P402-*` of a whole answer."""
+    headers = committed_headers(metadata.request_id, metadata.provider, metadata.model)
+    if metadata.cost_nano is not None:
+        headers += ((b"x-p402-cost-usd", _decimal(metadata.cost_nano)),)
+    return (*headers, (b"x-p402-latency-ms", b"%.3f" % metadata.latency_ms))
+
+
+def committed_headers(request_id: str, provider: str, model: str) -> tuple[Header, ...]:
+    """`X-P402-*` that are known when a stream's headers leave."""
+    return (
+        (b"x-p402-request-id", header_value(request_id)),
+        (b"x-p402-provider", header_value(provider)),
+        (b"x-p402-model", header_value(model)),
+        (b"x-p402-cached", b"false"),
+    )
+
+
+def _without_key(body: bytes) -> bytes:
+    found = orjson.loads(body)
+    if isinstance(found, dict) and found.pop("p402_metadata", None) is not None:
+        return orjson.dumps(found)
+    return body  # the name stands in a text or deeper down, not at the top
+
+
+def _usd(nano: int | None) -> float | None:
+    return None if nano is None else nano_to_usd(nano)
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _decimal(nano: int) -> bytes:
+    return b"%d.%09d" % divmod(nano, 1_000_000_000)
+
+
+def _price(price_pico: list[int] | None) -> dict[str, float] | None:
+    if price_pico is None:
+        return None
+    names = ("input_usd_per_mtok", "cache_read_usd_per_mtok", "output_usd_per_mtok")
+    return {name: pico / 1_000_000 for name, pico in zip(names, price_pico, strict=True)}
+
+
+def _warnings(metadata: Metadata) -> list[str]:
+    warnings = list(metadata.warnings)
+    if metadata.cost_nano is None:
+        warnings.append(PRICE_UNKNOWN)
+    if metadata.direct_nano is None:
+        warnings.append(BASELINE_UNKNOWN)
+    return warnings
+
+
+def _considered(view: ArmView) -> dict[str, Any]:
+    return {"arm": view.arm, "reason": view.reason, "score": view.score, "propensity": view.propensity}
