@@ -11,6 +11,20 @@ from p402.events import AttemptResult
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """One arm as a client may see it; None where no source says."""
+
+    arm: str
+    provider: str
+    model: str
+    family: str
+    capabilities: tuple[str, ...]
+    context_window: int | None
+    output_limit: int | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ArmView:
     """One arm in an explained decision. `reason` is None where it was eligible; a score of 1 is 1.0."""
 

@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
-from p402.answer import Answer, Completed, Rejected, StreamEnd, Streaming
+from p402.answer import Answer, Completed, Offer, Rejected, StreamEnd, Streaming
 from p402.errors import DiskFull, Refusal
 from p402.events import Attempt, Decision, Outcome, Refused, Reward, RowInputs
 from p402.flow.account import Account
-from p402.flow.plan import Choice, Plan, choose, explain, hold_of, make_plan, no_arm, turned_away
+from p402.flow.plan import Choice, Plan, choose, explain, hold_of, make_plan, no_arm, offers, turned_away
 from p402.flow.state import Warmth, WorkerState
 from p402.ids import request_id
 from p402.ports import Call, Clock, Completion, Failure, Guard, Hold, Log, Stream, Upstream, Usage
@@ -105,23 +105,30 @@ class Flow:
             if not streaming:
                 self._close_unfinished(opened)
 
-    def route(self, request: ChatRequest, tenant: Tenant, arrived_ms: float) -> Completed | Rejected:
+    def route(self, request: ChatRequest, tenant: Tenant) -> Completed | Rejected:
         """Decide and price one request, and call nobody; nothing is held or logged as a round."""
+        arrived_ms = self.ports.clock.monotonic_ms()
         plan = self._plan(request, tenant)
         choice = choose(plan, plan.inputs, plan.live)
         if choice is None:
             return self._refuse(plan, plan.inputs)
         return self._dry(plan, choice, arrived_ms)
 
-    def outcome(self, reward: Reward) -> None:
-        """Log a client's or judge's word on a round.
+    def outcome(self, tenant: Tenant, reward: Reward) -> None:
+        """Log a client's or judge's word on a round of its own tenant.
 
         Raises
         ------
         DiskFull
             The word was not kept.
         """
+        assert reward.tenant == tenant.name, "a reward carries the tenant of the key that sent it"
         self.ports.log.append(reward)
+
+    @property
+    def models(self) -> tuple[Offer, ...]:
+        """Every arm that some tenant may use, by arm id."""
+        return offers(self.state.snapshot)
 
     def _plan(self, request: ChatRequest, tenant: Tenant) -> Plan:
         now_ms = self.ports.clock.now_ms()

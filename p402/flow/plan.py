@@ -9,7 +9,7 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
-from p402.answer import ArmView
+from p402.answer import ArmView, Offer
 from p402.errors import ModelNotFound, Refusal, nearest
 from p402.events import RowInputs
 from p402.flow.state import WorkerState
@@ -23,6 +23,7 @@ from p402.routing.live import LiveState
 from p402.routing.pricing import affordable_output, bound
 from p402.routing.rows import to_batch
 from p402.routing.scale import COUNT_ONE, PARAM_ONE, SCORE_ONE
+from p402.routing.spec import CAPABILITIES
 from p402.units import PICO_PER_NANO
 
 
@@ -253,3 +254,23 @@ def hold_of(plan: Plan, arm: int) -> tuple[int, int | None]:
     most = bound(prices, arm, plan.inputs.prompt_bound, output * plan.inputs.n)
     assert most is not None, "an arm of unknown price was chosen"
     return most, cap
+
+
+def offers(snapshot: Snapshot) -> tuple[Offer, ...]:
+    """Every arm that some tenant policy allows; arms that stand only for their price are hidden."""
+    arms = snapshot.spec.arms
+    denied = [frozenset(policy.denied) for policy in snapshot.spec.tenants.policies]
+    return tuple(
+        Offer(
+            arm=arm,
+            provider=arms.provider[k],
+            model=arms.model[k],
+            family=arms.family[k],
+            capabilities=tuple(c for bit, c in enumerate(CAPABILITIES) if arms.capabilities[k] >> bit & 1),
+            context_window=arms.context_window[k],
+            output_limit=arms.output_limit[k],
+            simulated=arms.simulated[k],
+        )
+        for k, arm in enumerate(arms.arm)
+        if not all(arm in names for names in denied)
+    )
