@@ -71,19 +71,24 @@ class Keyring:
         return tenant
 
 
-def keyring(settings: Settings, client_keys: Mapping[str, Secret], dev_key: str | None = None) -> Keyring:
-    """Keys of the settings; `client_keys` are those found in the environment, by name."""
+def keyring(
+    settings: Settings,
+    tenants: Mapping[str, Tenant],
+    client_keys: Mapping[str, Secret],
+    dev_key: str | None = None,
+) -> Keyring:
+    """Keys of the settings, for tenants by name; `client_keys` are those found in the environment."""
     plain: dict[bytes, tuple[bytes, Tenant]] = {}
     peppered: dict[bytes, tuple[bytes, Tenant]] = {}
     for key in settings.keys:
-        tenant = settings.tenants[key.tenant].tenant()
+        tenant = tenants[key.tenant]
         if key.key_hmac is not None:
             _add(peppered, bytes.fromhex(key.key_hmac), tenant)
         elif key.key_sha256 is not None:
             _add(plain, bytes.fromhex(key.key_sha256), tenant)
         else:
             _add(plain, _digest(client_keys[key.name].reveal().encode(), None), tenant)
-    default = settings.tenants["default"].tenant()
+    default = tenants["default"]
     if dev_key is not None:
         _add(plain, _digest(dev_key.encode(), None), default)
     pepper = settings.server.key_pepper

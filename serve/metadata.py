@@ -1,7 +1,7 @@
 """The `p402_metadata` block: what every answer says of its cost, its model and its making.
 
 Field by field as WIRE.md. Money leaves the ledger's whole nano-USD here and nowhere else; what
-is unknown is null with a warning, never 0. The provider's own bytes are not parsed: the block
+is unknown is null, with the flow's warning, never 0. The provider's own bytes are not parsed: the block
 is spliced in before the closing brace.
 """
 
@@ -16,10 +16,6 @@ from serve.http import Header, header_value
 
 KEY: Final = b'"p402_metadata"'
 OUTCOMES: Final = "/v1/outcomes"
-PRICE_UNKNOWN: Final = "price_unknown: the cost of this exchange is not known, because the arm has no price"
-BASELINE_UNKNOWN: Final = (
-    "baseline_unknown: no baseline model with a known price; name one in `tenants.NAME.baseline_model`"
-)
 _WHITE: Final = b" \t\r\n"
 
 
@@ -56,7 +52,7 @@ def metadata_fields(metadata: Metadata) -> dict[str, Any]:
         "propensity": metadata.propensity,
         "outcome_endpoint": OUTCOMES,
         "session_remaining_usd": None,
-        "warnings": _warnings(metadata),
+        "warnings": list(metadata.warnings),
         "simulated": metadata.simulated,
     }
     if metadata.considered is not None:
@@ -150,15 +146,6 @@ def _price(price_pico: list[int] | None) -> dict[str, float] | None:
         return None
     names = ("input_usd_per_mtok", "cache_read_usd_per_mtok", "output_usd_per_mtok")
     return {name: pico / 1_000_000 for name, pico in zip(names, price_pico, strict=True)}
-
-
-def _warnings(metadata: Metadata) -> list[str]:
-    warnings = list(metadata.warnings)
-    if metadata.cost_nano is None:
-        warnings.append(PRICE_UNKNOWN)
-    if metadata.direct_nano is None:
-        warnings.append(BASELINE_UNKNOWN)
-    return warnings
 
 
 def _considered(view: ArmView) -> dict[str, Any]:

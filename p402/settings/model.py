@@ -50,7 +50,7 @@ PROVIDERS_MOST: Final = 64
 """A request's excluded providers travel as one 64-bit mask."""
 
 _MINUTE_MS: Final = 60_000
-_PRICE = money(Decimal(0), Decimal(1_000_000), "USD per million tokens")
+_PRICE = money(Decimal(0), Decimal(1_000), "USD per million tokens")
 _TOKENS = whole(1, 1 << 31, "tokens")
 _HEX64 = text("64 hexadecimal digits", r"[0-9a-f]{64}", "print it with `p402 keys hash`")
 _KEY = text(
@@ -139,12 +139,21 @@ class ProviderSettings:
         None,
     )
     simulated: bool = setting(flag(), "answers are not real; marked in log and metadata", default=False)
-    connect_timeout_ms: int = setting(whole(1, _MINUTE_MS, "ms"), "for a connection, TLS included", 3_000)
-    first_byte_timeout_ms: int = setting(
-        whole(1, 30 * _MINUTE_MS, "ms"), "from the request to the first byte", 60_000
+    connect_timeout_ms: int = setting(
+        whole(1, _MINUTE_MS, "ms"), "for a connection, waiting for a free one included", 5_000
     )
-    idle_timeout_ms: int = setting(whole(1, 30 * _MINUTE_MS, "ms"), "between two pieces of an answer", 60_000)
+    first_byte_timeout_ms: int = setting(
+        whole(1, 30 * _MINUTE_MS, "ms"),
+        "until the first byte of a whole answer or a stream's first content",
+        120_000,
+    )
+    idle_timeout_ms: int = setting(whole(1, 30 * _MINUTE_MS, "ms"), "between two pieces of an answer", 30_000)
     total_timeout_ms: int = setting(whole(1, 60 * _MINUTE_MS, "ms"), "for the whole answer", 600_000)
+    max_connections: int = setting(whole(1, 100_000), "calls in flight from one worker", 1_000)
+    output_field: str = setting(
+        one_of("max_tokens", "max_completion_tokens"), "what the provider calls the output cap", "max_tokens"
+    )
+    extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
     models: tuple[str | ModelSettings, ...] | None = None
     """Catalogue ids and models of one's own; None offers all that the catalogue has."""
 

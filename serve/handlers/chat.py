@@ -1,5 +1,7 @@
 """`POST /v1/chat/completions` and `POST /v1/route`: a parsed request through the flow to bytes."""
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol, Self, assert_never, cast
 
 import orjson
@@ -19,8 +21,6 @@ async def chat(front: Front, request: HttpRequest) -> HttpReply:
     arrived_ms = front.clock.monotonic_ms()
     tenant = front.tenant(request)
     parsed = parse_chat(request.body)
-    if parsed.options.dry_run:
-        return _decided(front.flow.route(parsed, tenant))
     answer = await front.flow.chat(parsed, tenant, arrived_ms)
     match answer:
         case Completed():
@@ -28,7 +28,7 @@ async def chat(front: Front, request: HttpRequest) -> HttpReply:
         case Streaming():
             return _streaming(front, parsed, answer)
         case Rejected():
-            return rejected_reply(answer)
+            return _rejected(front, answer)
         case _:
             assert_never(answer)
 
@@ -36,11 +36,13 @@ async def chat(front: Front, request: HttpRequest) -> HttpReply:
 async def route(front: Front, request: HttpRequest) -> HttpReply:
     """The decision for a request, without calling anyone."""
     tenant = front.tenant(request)
-    return _decided(front.flow.route(parse_chat(request.body), tenant))
+    answer = front.flow.route(parse_chat(request.body), tenant)
+    return _rejected(front, answer) if isinstance(answer, Rejected) else _completed(answer)
 
 
-def _decided(answer: Completed | Rejected) -> HttpReply:
-    return rejected_reply(answer) if isinstance(answer, Rejected) else _completed(answer)
+def _rejected(front: Front, answer: Rejected) -> HttpReply:
+    """A request that was refused before it had an id gets one here."""
+    return rejected_reply(answer if answer.request_id else replace(answer, request_id=front.new_id()))
 
 
 def _completed(answer: Completed) -> HttpReply:
@@ -85,7 +87,7 @@ class ChatStream:
     ends in an error event: a cut without a word would look like a network fault.
     """
 
-    __slots__ = ("_created_s", "_ended", "_events", "_include_usage", "_last", "_request_id")
+    __slots__ = ("_begun", "_created_s", "_ended", "_events", "_include_usage", "_last", "_request_id")
 
     def __init__(self, answer: Streaming, created_s: int, *, include_usage: bool) -> None:
         self._request_id = answer.request_id
@@ -93,6 +95,7 @@ class ChatStream:
         self._created_s = created_s
         self._include_usage = include_usage
         self._last = b""
+        self._begun = False
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -103,6 +106,7 @@ class ChatStream:
         """Next events."""
         if self._ended:
             raise StopAsyncIteration
+        self._begun = True
         try:
             item = await self._events.__anext__()
         except StopAsyncIteration:
@@ -118,6 +122,12 @@ class ChatStream:
     async def aclose(self) -> None:
         """Abort the upstream call if it still runs, and settle it."""
         self._ended = True
+        if (
+            not self._begun
+        ):  # a generator runs its `finally` only once begun; its first event is there already
+            self._begun = True
+            with suppress(StopAsyncIteration):
+                await self._events.__anext__()
         await self._events.aclose()
 
     def _broken(self, error: Exception) -> bytes:

@@ -1,13 +1,15 @@
-"""`GET /v1/models`: what may be named in `model`, in OpenAI's form."""
+"""`GET /v1/models`: what the caller may name in `model`, in OpenAI's form."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
+from p402.answer import Offer
 from p402.errors import ModelNotFound, nearest
+from p402.request import Tenant
 from p402.routing.spec import MODES
-from serve.handlers.front import Front, ModelView
+from serve.handlers.front import Front
 from serve.http import HttpReply, HttpRequest, json_reply
 
 ROUTERS: Final = ("p402/auto", *(f"p402/{mode}" for mode in MODES))
@@ -15,52 +17,53 @@ _PATH: Final = "/models/"
 
 
 async def models(front: Front, request: HttpRequest) -> HttpReply:
-    """All routers and models."""
-    front.tenant(request)
-    return json_reply(
-        200, orjson.dumps({"object": "list", "data": list(_listing(front.flow.models).values())})
-    )
+    """All routers and models that the caller's tenant may use."""
+    listing = _listing(_allowed(front, front.tenant(request)))
+    return json_reply(200, orjson.dumps({"object": "list", "data": list(listing.values())}))
 
 
 async def model(front: Front, request: HttpRequest) -> HttpReply:
     """One of them, by model name or by arm."""
-    front.tenant(request)
+    offers = _allowed(front, front.tenant(request))
     name = request.path.partition(_PATH)[2]
-    views = front.flow.models
-    listing = _listing(views)
-    found = listing.get(name)
-    if found is None:
-        arm = next((view for view in views if view.arm == name), None)
-        if arm is None:
-            known = (*listing, *(view.arm for view in views))
-            raise ModelNotFound(
-                f"model: there is no `{name[:200]}`{nearest(name[:200], known)}; `GET /v1/models` lists all",
-                param="model",
-            )
-        found = _entry(name, arm.family, [arm])
-    return json_reply(200, orjson.dumps(found))
+    listing = _listing(offers)
+    if name not in listing:
+        listing |= {offer.arm: _entry(offer.arm, offer.family, [offer]) for offer in offers}
+    if name not in listing:
+        raise ModelNotFound(
+            f"model: there is no `{name[:200]}`{nearest(name[:200], tuple(listing))} `GET /v1/models` lists all",
+            param="model",
+        )
+    return json_reply(200, orjson.dumps(listing[name]))
 
 
-def _listing(views: Iterable[ModelView]) -> dict[str, dict[str, Any]]:
-    by_model: dict[str, list[ModelView]] = {}
-    for view in views:
-        by_model.setdefault(view.model, []).append(view)
+def _allowed(front: Front, tenant: Tenant) -> list[Offer]:
+    """Arms that the tenant's policy does not deny."""
+    policies = front.flow.state.snapshot.spec.tenants.policies
+    denied = {arm for policy in policies if policy.name == tenant.policy for arm in policy.denied}
+    return [offer for offer in front.flow.models if offer.arm not in denied]
+
+
+def _listing(offers: Sequence[Offer]) -> dict[str, dict[str, Any]]:
+    by_model: dict[str, list[Offer]] = {}
+    for offer in offers:
+        by_model.setdefault(offer.model, []).append(offer)
     entries = {name: _entry(name, "p402", []) for name in ROUTERS}
-    return entries | {name: _entry(name, arms[0].family, arms) for name, arms in by_model.items()}
+    return entries | {name: _entry(name, served[0].family, served) for name, served in by_model.items()}
 
 
-def _entry(name: str, owner: str, arms: list[ModelView]) -> dict[str, Any]:
+def _entry(name: str, owner: str, offers: list[Offer]) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": name, "object": "model", "created": 0, "owned_by": owner}
-    if arms:
+    if offers:
         entry["deployments"] = [
             {
-                "arm": arm.arm,
-                "provider": arm.provider,
-                "context_window": arm.context_window,
-                "output_limit": arm.output_limit,
-                "capabilities": list(arm.capabilities),
-                "simulated": arm.simulated,
+                "arm": offer.arm,
+                "provider": offer.provider,
+                "context_window": offer.context_window,
+                "output_limit": offer.output_limit,
+                "capabilities": list(offer.capabilities),
+                "simulated": offer.simulated,
             }
-            for arm in arms
+            for offer in offers
         ]
     return entry
