@@ -1,0 +1,180 @@
+"""What every hand of the guard does alike: one suite, run against each.
+
+A hand is opened by `open_guard(caps, clock)`, an asynchronous context manager; the clock is a list of
+one integer, wall time in ms. Settlements are queued, so a test reads the books before it looks.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from p402.errors import Refusal
+from p402.guard.daily import DAY_MS, HOLD_TTL_MS
+from p402.ports import Guard, Hold
+
+Open = Callable[[Callable[[str], int], list[int]], AbstractAsyncContextManager[Guard]]
+NOON = 20_000 * DAY_MS + DAY_MS // 2
+
+
+class GuardConformance:
+    """Subclass with a fixture `open_guard`."""
+
+    def run(self, open_guard: Open, story, cap: int = 100) -> None:
+        clock = [NOON]
+
+        async def tell() -> None:
+            async with open_guard(lambda _: cap, clock) as guard:
+                await story(guard, clock)
+
+        asyncio.run(tell())
+
+    def test_a_hold_counts_until_it_is_settled_at_what_was_spent(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 60)
+            assert hold == Hold("a", "t", 60, NOON // DAY_MS)
+            assert await guard.spent("t") == (0, 60)
+            guard.settle(hold, 25)
+            assert await guard.spent("t") == (25, 0)
+            guard.settle(hold, 25)
+            guard.settle(hold, 99)
+            assert await guard.spent("t") == (25, 0)
+
+        self.run(open_guard, story)
+
+    def test_the_cap_is_exact_and_a_refusal_consumes_nothing(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            assert isinstance(await guard.reserve("t", "a", 100), Hold)
+            refusal = await guard.reserve("t", "b", 1)
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status) == ("BUDGET_RESERVATION_FAILED", 402)
+            assert refusal.retry_after_ms is not None
+            assert await guard.spent("t") == (0, 100)
+            assert isinstance(await guard.reserve("t", "free", 0), Hold)
+            assert isinstance(await guard.reserve("other", "a", 100), Hold)
+
+        self.run(open_guard, story)
+
+    def test_p13_the_daily_cap_refuses_until_utc_midnight(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 90)
+            assert isinstance(hold, Hold)
+            guard.settle(hold, 90)
+            refusal = await guard.reserve("t", "b", 11)
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status) == ("DAILY_SPEND_LIMIT_EXCEEDED", 402)
+            assert refusal.retry_after_ms == DAY_MS // 2
+            clock[0] += refusal.retry_after_ms - 1
+            assert isinstance(await guard.reserve("t", "b", 11), Refusal)
+            clock[0] += 1
+            assert isinstance(await guard.reserve("t", "b", 11), Hold)
+            assert await guard.spent("t") == (0, 11)
+
+        self.run(open_guard, story)
+
+    def test_waiting_is_not_advised_where_it_cannot_help(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            refusal = await guard.reserve("t", "a", 101)
+            assert isinstance(refusal, Refusal)
+            assert refusal.retry_after_ms is None
+
+        self.run(open_guard, story)
+
+    def test_a_repeated_id_gives_the_same_hold_and_holds_nothing_twice(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 60)
+            assert await guard.reserve("t", "a", 60) == hold
+            assert await guard.reserve("t", "a", 10) == hold
+            assert await guard.spent("t") == (0, 60)
+            assert isinstance(hold, Hold)
+            guard.settle(hold, 1)
+            assert isinstance(await guard.reserve("t", "a", 60), Refusal)
+
+        self.run(open_guard, story)
+
+    def test_a_top_up_raises_the_hold_or_leaves_it_as_it_was(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 60)
+            assert isinstance(hold, Hold)
+            refusal = await guard.top_up(hold, 101)
+            assert isinstance(refusal, Refusal)
+            assert await guard.spent("t") == (0, 60)
+            more = await guard.top_up(hold, 100)
+            assert more == Hold("a", "t", 100, hold.day)
+            assert await guard.top_up(hold, 5) == more
+            assert await guard.spent("t") == (0, 100)
+            guard.settle(hold, 80)
+            assert await guard.spent("t") == (80, 0)
+            assert isinstance(await guard.top_up(hold, 90), Refusal)
+
+        self.run(open_guard, story)
+
+    def test_p17_a_hold_lives_five_minutes_then_is_charged_and_corrected_late(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 60)
+            assert isinstance(hold, Hold)
+            clock[0] += HOLD_TTL_MS - 1
+            assert await guard.spent("t") == (0, 60)
+            clock[0] += 1
+            assert await guard.spent("t") == (60, 0)
+            refusal = await guard.reserve("t", "b", 50)
+            assert isinstance(refusal, Refusal)
+            assert refusal.code == "DAILY_SPEND_LIMIT_EXCEEDED"
+            guard.settle(hold, 10)
+            assert await guard.spent("t") == (10, 0)
+            guard.settle(hold, 10)
+            assert await guard.spent("t") == (10, 0)
+
+        self.run(open_guard, story)
+
+    def test_topping_up_renews_a_long_call(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 60)
+            assert isinstance(hold, Hold)
+            for _ in range(3):
+                clock[0] += HOLD_TTL_MS - 1
+                assert await guard.top_up(hold, 60) == hold
+            assert await guard.spent("t") == (0, 60)
+            clock[0] += HOLD_TTL_MS
+            assert await guard.spent("t") == (60, 0)
+            assert await guard.top_up(hold, 60) == hold
+            assert await guard.spent("t") == (0, 60)
+
+        self.run(open_guard, story)
+
+    def test_a_call_over_midnight_is_charged_to_the_day_it_began(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            clock[0] = NOON + DAY_MS // 2 - 1
+            hold = await guard.reserve("t", "a", 60)
+            assert isinstance(hold, Hold)
+            clock[0] += 2
+            assert await guard.spent("t") == (0, 0)
+            guard.settle(hold, 60)
+            assert await guard.spent("t") == (0, 0)
+            clock[0] -= 2
+            assert await guard.spent("t") == (60, 0)
+
+        self.run(open_guard, story)
+
+    def test_an_unknown_hold_is_booked_as_truth_but_not_on_a_closed_day(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            day = NOON // DAY_MS
+            guard.settle(Hold("lost", "t", 50, day), 150)
+            guard.settle(Hold("lost", "t", 50, day), 150)
+            guard.settle(Hold("ancient", "t", 50, day - 3), 7)
+            assert await guard.spent("t") == (150, 0)
+            assert isinstance(await guard.reserve("t", "a", 0), Refusal)
+            clock[0] -= 3 * DAY_MS
+            assert await guard.spent("t") == (0, 0)
+
+        self.run(open_guard, story)
+
+    def test_a_negative_amount_is_an_error(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            with pytest.raises(ValueError, match="amount"):
+                await guard.reserve("t", "a", -1)
+            with pytest.raises(ValueError, match="amount"):
+                guard.settle(Hold("a", "t", 1, 1), -1)
+
+        self.run(open_guard, story)
