@@ -9,6 +9,7 @@ It knows nothing of what events are used for.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -56,11 +57,13 @@ def connect(root: Path, *, include_live: bool = True) -> duckdb.DuckDBPyConnecti
         There is no such folder, or its manifest cannot be used.
     """
     require_log(root)
-    con = duckdb.connect(":memory:")
-    manifest = _load(con, root) if include_live else _empty(con, manifests.load(root))
-    files = {kind: [str(root / part.path) for part in manifest.of_kind(kind)] for kind in SCHEMAS}
-    for statement in view_statements(files):
-        con.execute(statement)
+    with ExitStack() as on_error:
+        con = on_error.enter_context(duckdb.connect(":memory:"))
+        manifest = _load(con, root) if include_live else _empty(con, manifests.load(root))
+        files = {kind: [str(root / part.path) for part in manifest.of_kind(kind)] for kind in SCHEMAS}
+        for statement in view_statements(files):
+            con.execute(statement)
+        on_error.pop_all()
     return con
 
 

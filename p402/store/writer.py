@@ -87,12 +87,12 @@ class LogWriter:
         self._retired: list[_Segment] = []
         self._seq = 0
         self._request = root / SEAL_REQUEST
-        self._asked = _mtime_ns(self._request)
         self._closed = False
         try:
             for state in (LIVE, SEALED):
                 (root / state).mkdir(parents=True, exist_ok=True)
             recover(root)
+            self._asked = _mtime_ns(self._request)
             self._segment = self._open()
         except OSError as reason:
             raise store_error(root, reason) from reason

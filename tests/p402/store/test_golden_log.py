@@ -1,0 +1,69 @@
+"""Version 1 of the log, frozen on 2026-11-22: what was written then must load for ever."""
+
+from pathlib import Path
+
+import msgspec
+
+from p402.events import ArmLive, Attempt, Decision, Live, Outcome, Refused, Reward, RowInputs
+from p402.store.compactor import compact
+from p402.store.reader import connect, read_events
+from p402.store.schema import KIND_OF, STRUCTS
+from p402.store.segments import SEALED, parse
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "log-v1.jsonl"
+
+
+def test_every_line_of_version_1_loads_and_every_kind_is_there():
+    (parsed,) = parse(GOLDEN.read_bytes())
+    assert (parsed.malformed, parsed.torn) == ([], b"")
+    assert [type(event) for event in parsed.events] == [
+        Live, Live, Decision, Decision, Attempt, Attempt, Outcome, Outcome, Reward, Reward, Refused, Refused
+    ]  # fmt: skip
+    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    assert {event.v for event in parsed.events} == {1}
+
+
+def test_version_1_means_what_it_meant():
+    (parsed,) = parse(GOLDEN.read_bytes())
+    _, live, full, small, _, _, outcome, lost, reward, *_ = parsed.events
+    assert live.arms["groq/llama"] == ArmLive(open_circuit=True, ttft_ms=180, error_rate=4096)
+    assert (full.inputs.ceiling_pico, full.inputs.weights) == (50_000_000_000_000, [524288, 262144, 262144])
+    assert (full.session, full.tags["ключ"], full.count) == ('s-ä\n"1"', "値", 1 << 23)
+    assert small.inputs == RowInputs(
+        mode="balanced",
+        features=[],
+        task=0,
+        prompt_tokens=0,
+        prompt_bound=0,
+        expected_output=1,
+        ceiling_pico=0,
+    )
+    assert (small.inputs.n, small.inputs.explore, small.inputs.policy, small.arm) == (
+        1,
+        True,
+        "default",
+        None,
+    )
+    assert [result.cost_nano for result in outcome.attempts] == [None, 255_000]
+    assert (lost.cost_nano, lost.attempts, lost.fee_nano) == (None, [], 0)
+    assert (reward.quality, reward.metadata) == (0.875, {"ticket": "42"})
+
+
+def test_nothing_that_version_1_wrote_is_dropped_when_it_is_written_again():
+    for line in GOLDEN.read_bytes().splitlines():
+        old = msgspec.json.decode(line)
+        new = msgspec.json.decode(msgspec.json.encode(parse(line + b"\n").__next__().events[0]))
+        assert {key: new[key] for key in old} == old
+
+
+def test_version_1_survives_compaction_unchanged(tmp_path):
+    (tmp_path / SEALED).mkdir()
+    (tmp_path / SEALED / "w0-1-00-000000.jsonl").write_bytes(GOLDEN.read_bytes())
+    before = list(read_events(tmp_path))
+    assert compact(tmp_path).events == len(before) == 12
+    assert sorted(read_events(tmp_path), key=lambda e: e.ts_ms) == sorted(before, key=lambda e: e.ts_ms)
+    with connect(tmp_path) as con:
+        row = con.execute(
+            "SELECT inputs.weights, tags['ключ'], propensity, n_rewards FROM rounds ORDER BY id"
+        ).fetchall()
+    assert row == [([524288, 262144, 262144], "値", 0.5, 2), (None, None, 0.0, 0)]

@@ -1,0 +1,325 @@
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p402.errors import StoreError
+from p402.events import ArmLive, AttemptResult, Decision, Live, Outcome, Reward, RowInputs
+from p402.store.compactor import compact
+from p402.store.reader import (
+    connect,
+    dataset_digest,
+    read_events,
+    scan_attempts,
+    scan_decisions,
+    scan_live,
+    tail_bytes,
+)
+from p402.store.schema import KIND_OF, SCHEMAS, STRUCTS, event_of, events_of, table_of, tables_of
+from p402.store.segments import LIVE, SEALED, names_in, parse
+from p402.store.views import VIEW_OF
+from p402.store.writer import LogWriter
+
+text = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+int32 = st.integers(-(2**31), 2**31 - 1)
+int64 = st.integers(-(2**63), 2**63 - 1)
+real = st.floats(allow_nan=False, allow_infinity=False)
+when = st.integers(0, 4_000_000_000_000)
+maybe = lambda strategy: st.none() | strategy  # noqa: E731
+
+inputs = st.builds(
+    RowInputs,
+    mode=text,
+    features=st.lists(int32, max_size=5),
+    task=st.integers(0, 9),
+    prompt_tokens=int64,
+    prompt_bound=int64,
+    expected_output=int64,
+    max_output=maybe(int64),
+    n=st.integers(1, 8),
+    needs=int64,
+    ceiling_pico=int64,
+    weights=maybe(st.lists(int64, max_size=3)),
+    budget_price=int64,
+    previous_arm=maybe(text),
+    warm_tokens=int64,
+    variant=st.integers(0, 1),
+    explore=st.booleans(),
+    policy=text,
+    exclude_providers=st.lists(text, max_size=3),
+    prefer_providers=st.lists(text, max_size=3),
+    model=maybe(text),
+    family=maybe(text),
+    tried=st.lists(text, max_size=3),
+)
+decisions = st.builds(
+    Decision,
+    ts_ms=when,
+    id=text,
+    tenant=text,
+    session=text,
+    worker=text,
+    snapshot=text,
+    live_seq=int64,
+    inputs=inputs,
+    arm=maybe(text),
+    count=st.integers(0, 2**24),
+    n_eligible=st.integers(0, 300),
+    n_explored=st.integers(0, 32),
+    task=text,
+    baseline=maybe(text),
+    observe=st.booleans(),
+    simulated=st.booleans(),
+    tags=st.dictionaries(text, text, max_size=3),
+)
+results = st.builds(
+    AttemptResult,
+    arm=text,
+    status=text,
+    code=maybe(text),
+    prompt_tokens=maybe(int64),
+    output_tokens=maybe(int64),
+    cached_tokens=int64,
+    reasoning_tokens=int64,
+    cost_nano=maybe(int64),
+    latency_ms=real,
+    ttfb_ms=maybe(real),
+)
+outcomes = st.builds(
+    Outcome,
+    ts_ms=when,
+    id=text,
+    tenant=text,
+    status=text,
+    code=maybe(text),
+    arm=maybe(text),
+    attempts=st.lists(results, max_size=3),
+    cost_nano=maybe(int64),
+    direct_nano=maybe(int64),
+    latency_ms=real,
+    provider_latency_ms=real,
+    ttfb_ms=maybe(real),
+    overhead_ms=real,
+    stream=st.booleans(),
+)
+arm_live = st.builds(ArmLive, open_circuit=st.booleans(), ttft_ms=int64, error_rate=int64)
+lives = st.builds(Live, ts_ms=when, worker=text, seq=int64, arms=st.dictionaries(text, arm_live, max_size=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(decisions | outcomes | lives, min_size=1, max_size=6))
+def test_what_goes_into_parquet_comes_out_equal(tmp_path_factory, events):
+    tables, unfit = tables_of(events)
+    assert unfit == []
+    folder = tmp_path_factory.mktemp("parts")
+    back = []
+    for kind, table in tables.items():
+        pq.write_table(table, folder / f"{kind}.parquet")
+        back += events_of(kind, pq.read_table(folder / f"{kind}.parquet"))
+    assert back == sorted(events, key=lambda event: list(tables).index(KIND_OF[type(event)]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(decisions | outcomes | lives, max_size=6), st.integers(1, 4))
+def test_lines_come_back_as_the_events_they_were(events, chunk):
+    data = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+    parts = list(parse(data + b'{"kind', chunk))
+    assert [event for part in parts for event in part.events] == events
+    assert parts[-1].torn == b'{"kind'
+    assert sum(size for part in parts for size in part.bytes_of.values()) == len(data)
+
+
+def columns(struct):
+    return {field.name for field in msgspec.structs.fields(struct)}
+
+
+def test_every_field_of_every_event_has_a_column_and_no_column_is_made_up():
+    for kind, struct in STRUCTS.items():
+        assert set(SCHEMAS[kind].names) == columns(struct), kind
+    for schema, path, struct in (
+        ("decision", lambda s: s.field("inputs").type, RowInputs),
+        ("attempt", lambda s: s.field("inputs").type, RowInputs),
+        ("outcome", lambda s: s.field("attempts").type.value_type, AttemptResult),
+        ("live", lambda s: s.field("arms").type.item_type, ArmLive),
+    ):
+        assert {field.name for field in path(SCHEMAS[schema])} == columns(struct)
+
+
+def test_a_number_too_large_for_its_column_is_kept_aside_with_its_line(make):
+    too_large = make.decision(1, inputs=msgspec.structs.replace(make.inputs, features=[2**31]))
+    good = make.decision(0)
+    tables, unfit = tables_of([good, too_large])
+    assert events_of("decision", tables["decision"]) == [good]
+    assert msgspec.json.decode(unfit[0], type=Decision) == too_large
+
+
+def test_a_column_that_an_old_file_lacks_reads_as_its_default(tmp_path, make, write):
+    rows = table_of("decision", [make.decision(0, tags={"a": "b"}, simulated=True)])
+    row = rows.drop_columns(["tags", "simulated"]).to_pylist()[0]
+    assert event_of("decision", row) == make.decision(0)
+    write(tmp_path, [make.decision(0, tags={"a": "b"}, simulated=True)])
+    compact(tmp_path)
+    (path,) = tmp_path.rglob("*.parquet")
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["tags", "simulated"]), path)
+    with connect(tmp_path) as con:
+        assert con.execute("SELECT tags, simulated FROM decisions").fetchall() == [({}, False)]
+    assert list(read_events(tmp_path)) == [make.decision(0)]
+
+
+def test_every_view_shows_live_sealed_and_compacted_rows_alike(tmp_path, make, write):
+    write(tmp_path, make.round(0))
+    compact(tmp_path)
+    write(tmp_path, make.round(1))
+    with LogWriter(tmp_path, "w1", lambda: make.noon) as log:
+        for event in make.round(2):
+            log.append(event)
+        assert (len(names_in(tmp_path, LIVE)), len(names_in(tmp_path, SEALED))) == (1, 1)
+        with connect(tmp_path) as con:
+            for kind, view in VIEW_OF.items():
+                table = con.sql(f"SELECT * FROM {view} ORDER BY ts_ms").to_arrow_table()
+                expected = [e for i in range(3) for e in make.round(i) if KIND_OF[type(e)] == kind]
+                assert events_of(kind, table.cast(SCHEMAS[kind])) == sorted(expected, key=lambda e: e.ts_ms)
+        with connect(tmp_path, include_live=False) as con:
+            assert con.execute("SELECT count(*) FROM decisions").fetchall() == [(1,)]
+
+
+def test_an_empty_log_has_empty_views(tmp_path):
+    with connect(tmp_path) as con:
+        for view in (*VIEW_OF.values(), "rounds", "skipped_lines"):
+            assert con.execute(f"SELECT * FROM {view}").fetchall() == []
+    assert list(scan_decisions(tmp_path)) == list(read_events(tmp_path)) == []
+    assert len(dataset_digest(tmp_path)) == 64
+
+
+def test_a_row_that_was_written_twice_is_shown_once(tmp_path, make, write):
+    for _ in range(2):
+        write(tmp_path, make.round(0))
+    compact(tmp_path)
+    write(tmp_path, make.round(0))
+    with connect(tmp_path) as con:
+        for view in (*VIEW_OF.values(), "rounds"):
+            assert con.execute(f"SELECT count(*) FROM {view}").fetchall() == [(1,)], view
+
+
+def test_the_last_reward_of_each_source_counts_and_sources_are_averaged(tmp_path, make, write):
+    write(
+        tmp_path,
+        [
+            make.decision(0),
+            make.reward(0, quality=0.25, ts_ms=make.noon + 5),
+            make.reward(0, quality=1.0, ts_ms=make.noon + 9, status="revised"),
+            make.reward(0, quality=0.5, source="judge", ts_ms=make.noon + 7),
+            make.reward(0, quality=None, source="thumb", ts_ms=make.noon + 8),
+            make.reward(0, quality=0.0, tenant="stranger"),
+        ],
+    )
+    with connect(tmp_path) as con:
+        rewards = con.execute(
+            "SELECT source, quality FROM rewards WHERE tenant = 'acme' ORDER BY 1"
+        ).fetchall()
+        rounds = con.execute("SELECT quality, n_rewards, reward_status FROM rounds").fetchall()
+    assert rewards == [("client", 1.0), ("judge", 0.5), ("thumb", None)]
+    assert rounds == [(0.75, 3, "revised")]
+
+
+def test_a_round_joins_decision_outcome_and_reward_and_waits_for_none(tmp_path, make, write):
+    failed = AttemptResult(arm="p0/m", status="failed", code="PROVIDER_ERROR", latency_ms=3.0)
+    served = AttemptResult(arm="p1/m", status="ok", cost_nano=900, latency_ms=4.0)
+    write(
+        tmp_path,
+        [
+            make.decision(0),
+            make.outcome(0, arm="p1/m", attempts=[failed, served], cost_nano=900),
+            make.reward(0),
+            make.decision(1),
+        ],
+    )
+    with connect(tmp_path) as con:
+        rows = con.execute(
+            "SELECT id, mode, arm, propensity, served_arm, first_status, n_attempts, saving_nano, status, "
+            "quality, n_rewards, inputs.features FROM rounds ORDER BY id"
+        ).fetchall()
+    features = [4096, -17, 0]
+    assert rows == [
+        (make.id(0), "balanced", "p0/m", 0.5, "p1/m", "failed", 2, 4100, "ok", 0.75, 1, features),
+        (make.id(1), "balanced", "p1/m", 0.5, None, None, None, None, None, None, 0, features),
+    ]
+
+
+def test_torn_and_malformed_lines_of_living_segments_are_ignored_and_counted(tmp_path, make):
+    with LogWriter(tmp_path, "w0", lambda: make.noon) as log:
+        log.append(make.decision(0))
+        (name,) = names_in(tmp_path, LIVE)
+        with (tmp_path / LIVE / name).open("ab") as file:
+            file.write(b'not json\n{"kind":"decision","id":"half')
+        with connect(tmp_path) as con:
+            assert con.execute("SELECT count(*) FROM decisions").fetchall() == [(1,)]
+            assert con.execute("SELECT * FROM skipped_lines").fetchall() == [(name, 1, 1)]
+        assert list(read_events(tmp_path)) == [make.decision(0)]
+
+
+def test_replay_reads_decisions_by_snapshot_worker_live_state_and_id(tmp_path, make, write):
+    events = [
+        make.decision(i, snapshot=f"{i * 7 % 3}" * 64, worker=f"w{i % 2}", live_seq=(i * 5) % 4)
+        for i in range(40)
+    ]
+    write(tmp_path, events[:20])
+    compact(tmp_path)
+    write(tmp_path, events[20:])
+    tables = list(scan_decisions(tmp_path, batch_rows=16))
+    assert all(table.schema == SCHEMAS["decision"] for table in tables)
+    back = events_of("decision", pa.concat_tables(tables))
+    assert back == sorted(events, key=lambda e: (e.snapshot, e.worker, e.live_seq, e.id))
+
+
+def test_replay_reads_attempts_and_live_states_in_order(tmp_path, make, write):
+    write(
+        tmp_path, [e for i in (3, 1, 2) for e in (make.live(i), make.attempt(i), make.attempt(i, attempt=1))]
+    )
+    (live,) = scan_live(tmp_path)
+    assert events_of("live", live) == [make.live(i) for i in (1, 2, 3)]
+    (attempts,) = scan_attempts(tmp_path)
+    assert events_of("attempt", attempts) == [make.attempt(i, attempt=a) for i in (1, 2, 3) for a in (1, 2)]
+
+
+def test_the_digest_changes_with_the_files_and_only_with_them(tmp_path, make, write):
+    empty = dataset_digest(tmp_path)
+    write(tmp_path, make.round(0))
+    assert dataset_digest(tmp_path) == empty
+    compact(tmp_path)
+    first = dataset_digest(tmp_path)
+    compact(tmp_path)
+    assert dataset_digest(tmp_path) == first != empty
+    write(tmp_path, make.round(1))
+    compact(tmp_path)
+    assert dataset_digest(tmp_path) not in {first, empty}
+
+
+def test_uncompacted_bytes_are_counted_by_kind(tmp_path, make, write):
+    write(tmp_path, [make.decision(0), make.decision(1), make.reward(0)])
+    sizes, rounds = tail_bytes(tmp_path)
+    assert rounds == 2
+    assert sizes["decision"] == sum(len(msgspec.json.encode(make.decision(i))) + 1 for i in range(2))
+    assert set(sizes) == {"decision", "reward"}
+
+
+@pytest.mark.parametrize("ask", [connect, dataset_digest, lambda root: list(read_events(root))])
+def test_a_missing_folder_is_a_clear_error(tmp_path, ask):
+    with pytest.raises(StoreError, match=r"no folder; expected the log .*--log"):
+        ask(tmp_path / "nowhere")
+
+
+def test_a_path_with_a_quote_in_it_is_read(tmp_path, make, write):
+    root = tmp_path / "o'log"
+    write(root, make.round(0))
+    compact(root)
+    with connect(root) as con:
+        assert con.execute("SELECT count(*) FROM rounds").fetchall() == [(1,)]
+
+
+def test_the_smallest_lines_need_only_required_fields():
+    reward = b'{"kind":"reward","v":1,"ts_ms":1,"id":"a","tenant":"t","source":"s","status":"accepted"}\n'
+    (parsed,) = parse(reward)
+    assert parsed.events == [Reward(ts_ms=1, id="a", tenant="t", source="s", status="accepted")]
