@@ -69,7 +69,7 @@ class Kind(Generic[T]):
         except (ValueError, TypeError, ArithmeticError) as error:
             hint = str(error) if isinstance(error, _Hint) else ""
             found = shown(value, secret=self.secret)
-            raise ConfigError(f"{path}: found {found}, expected {self.expected}{hint}; {self.mend}") from None
+            raise ConfigError(f"{path}: found {found}, expected {self.expected}; {self.mend}{hint}") from None
 
     def read_text(self, text: str, variable: str) -> T:
         """Field value of an environment variable's text."""
@@ -189,7 +189,7 @@ def several(known: tuple[str, ...] | None = None) -> Kind[tuple[str, ...]]:
             if known is not None and word not in known:
                 raise _Hint(nearest(word, known))
         if len(set(value)) != len(value):
-            raise _Hint(" that names nothing twice")
+            raise _Hint("; it names one twice")
         return tuple(value)
 
     expected = f"a list of {', '.join(known)}" if known else "a list of names"

@@ -48,7 +48,7 @@ def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     for name in document:
         if name not in _SECTIONS:
             raise ConfigError(
-                f"{name}: unknown section{nearest(name, _SECTIONS)}; expected {', '.join(_SECTIONS)}"
+                f"{name}: unknown section; expected {', '.join(_SECTIONS)}{nearest(name, _SECTIONS)}"
             )
     provider_tables = _tables(document, "providers")
     tenant_tables = {"default": {}, **_tables(document, "tenants")}
@@ -107,7 +107,7 @@ def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], path: str)
     for name in table:
         if name not in known:
             raise ConfigError(
-                f"{path}.{name}: unknown setting{nearest(name, known)}; the README lists them all"
+                f"{path}.{name}: unknown setting; the README lists them all{nearest(name, known)}"
             )
 
 
@@ -171,8 +171,8 @@ def _cross_check(
     for i, key in enumerate(keys):
         if key.tenant not in tenants:
             raise ConfigError(
-                f'keys[{i}].tenant: found "{key.tenant}", expected a tenant of this file'
-                f"{nearest(key.tenant, tuple(tenants))}; add `[tenants.{key.tenant}]`"
+                f'keys[{i}].tenant: found "{key.tenant}", expected a tenant of this file; '
+                f"add `[tenants.{key.tenant}]`{nearest(key.tenant, tuple(tenants))}"
             )
         if names.index(key.name) != i:
             raise ConfigError(
@@ -240,8 +240,8 @@ class _Environment:
                 continue
             if variable not in known:
                 raise ConfigError(
-                    f"{variable}: unknown variable{nearest(variable, tuple(known))}; "
-                    "unset it, or see the README's table"
+                    f"{variable}: unknown variable; unset it, or see the README's table"
+                    f"{nearest(variable, tuple(known))}"
                 )
             path, name = known[variable]
             self._found.setdefault(path, {})[name] = (variable, text)

@@ -31,7 +31,8 @@ async def model(front: Front, request: HttpRequest) -> HttpReply:
         listing |= {offer.arm: _entry(offer.arm, offer.family, [offer]) for offer in offers}
     if name not in listing:
         raise ModelNotFound(
-            f"model: there is no `{name[:200]}`{nearest(name[:200], tuple(listing))} `GET /v1/models` lists all",
+            f"model: there is no `{name[:100]}`, `GET /v1/models` lists all"
+            f"{nearest(name[:100], tuple(listing))}",
             param="model",
         )
     return json_reply(200, orjson.dumps(listing[name]))

@@ -80,7 +80,8 @@ def _model(value: object) -> tuple[str | None, str | None]:
     if name not in _MODE_MODELS:
         known = ("p402/auto", *_MODE_MODELS)
         raise ModelNotFound(
-            f"model: there is no `{name}`{nearest(name, known)}; expected {', '.join(known)} or a model",
+            f"model: there is no `{name[:100]}`; expected {', '.join(known)} or a model"
+            f"{nearest(name, known)}",
             param="model",
         )
     return None, _MODE_MODELS[name]

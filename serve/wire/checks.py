@@ -96,6 +96,6 @@ def refuse_unknown(found: Json, known: tuple[str, ...], path: str = "") -> None:
         if name not in known:
             where = f"{path}.{name}" if path else name
             raise InvalidInput(
-                f"{where[:200]}: unknown field{nearest(name[:64], known)}; expected {', '.join(known)}",
+                f"{where[:200]}: unknown field; expected {', '.join(known)}{nearest(name[:64], known)}",
                 param=where[:200],
             )

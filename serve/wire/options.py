@@ -106,8 +106,8 @@ def parse_weights(found: Json) -> Weights:
     for name in found:
         if name not in _WEIGHTS:
             raise InvalidMode(
-                f"p402.mode.{name[:64]}: unknown weight{nearest(name[:64], _WEIGHTS)}; "
-                f"expected {', '.join(_WEIGHTS)}",
+                f"p402.mode.{name[:64]}: unknown weight; "
+                f"expected {', '.join(_WEIGHTS)}{nearest(name[:64], _WEIGHTS)}",
                 param=f"p402.mode.{name[:64]}",
             )
     parts: list[Fraction] = []

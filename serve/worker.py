@@ -1,0 +1,146 @@
+"""One worker: real hands for the flow's ports, made, started and stopped in order.
+
+Wiring only. What is built here touches the disk (log, snapshot store, state), so a worker is
+built in the process that serves. Stopping lets go in the order that loses nothing: upstream calls
+first, so that every exchange settles and logs; then the books; then the log is sealed.
+"""
+
+import asyncio
+import gc
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from p402.catalog.benchmarks import Benchmark, parse_benchmarks
+from p402.errors import ConfigError
+from p402.flow.chat import Flow, Ports
+from p402.flow.state import WorkerState
+from p402.routing.spec import TASKS
+from p402.settings import ProviderSettings, Settings
+from p402.store.catalog import load_catalog
+from p402.store.config import Configuration, read_toml
+from p402.store.writer import LogWriter
+from serve.clock import SystemClock
+from serve.guard_sqlite import SqliteGuard
+from serve.handlers.front import Front
+from serve.keys import keyring
+from serve.snapshots import SnapshotKeeper
+from serve.upstream.client import HttpUpstream
+from serve.upstream.provider import Provider, Secret, Timeouts
+
+REFRESH_S: Final = 1.0
+"""How often a worker looks for published weights and due prices."""
+
+_SQLITE: Final = "sqlite:///"
+
+
+class Worker:
+    """Everything one process serves with.
+
+    Attributes
+    ----------
+    front
+        What the handlers work with.
+    name
+        Unique among all workers that ever write to this log.
+    """
+
+    def __init__(self, configuration: Configuration, dev_key: str | None = None) -> None:
+        settings = configuration.settings
+        clock = SystemClock()
+        self.name = f"w{os.getpid()}-{secrets.token_hex(4)}"
+        self._keeper = keeper(settings, clock)
+        in_force = self._keeper.in_force
+        tenants = in_force.assembly.tenants
+        self._state = WorkerState(self.name, in_force.snapshot)
+        self._guard = SqliteGuard(
+            Path(settings.server.state.removeprefix(_SQLITE)),
+            lambda tenant: tenants[tenant].daily_cap_nano,
+            clock.now_ms,
+        )
+        self._upstream = HttpUpstream(_providers(settings.providers), clock.now_ms)
+        self._log = LogWriter(Path(settings.server.log), self.name, clock.now_ms)
+        flow = Flow(
+            Ports(clock=clock, log=self._log, guard=self._guard, upstream=self._upstream),
+            self._state,
+            dict(in_force.assembly.upstream_model),
+        )
+        keys = keyring(settings, tenants, configuration.client_keys, dev_key)
+        self._serving = False
+        self._refreshing: asyncio.Task[None] | None = None
+        self.front = Front(flow=flow, keys=keys, clock=clock, ready=lambda: self._serving)
+
+    async def start(self) -> None:
+        """Open the books and begin to look for new weights.
+
+        Raises
+        ------
+        p402.errors.P402Error
+            The state file cannot be used.
+        """
+        self._guard.start()
+        self._refreshing = asyncio.create_task(self._refresh(), name="snapshots")
+        gc.collect()
+        gc.freeze()  # what was built lives as long as the worker: no collection need look at it again
+        self._serving = True
+
+    async def stop(self) -> None:
+        """Let go of everything; the log is sealed when this returns."""
+        self._serving = False
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        await self._upstream.aclose()
+        await self._guard.close()
+        self._log.close()
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            if await asyncio.to_thread(self._keeper.refresh):
+                self._state.swap(self._keeper.in_force.snapshot)
+
+
+def keeper(settings: Settings, clock: SystemClock) -> SnapshotKeeper:
+    """Assemble and store the snapshot in force; ConfigError if the settings do not fit together."""
+    return SnapshotKeeper(settings, load_catalog(), _benchmarks(settings), clock.now_ms, _notice)
+
+
+def _benchmarks(settings: Settings) -> tuple[Benchmark, ...]:
+    if settings.server.benchmarks is None:
+        return ()
+    path = Path(settings.server.benchmarks)
+    try:
+        return parse_benchmarks(read_toml(path), TASKS)
+    except ConfigError as error:
+        raise ConfigError(f"server.benchmarks: {error}") from error
+
+
+def _providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
+    return {
+        name: Provider(
+            name=name,
+            dialect=found.dialect,
+            base_url=found.base_url,
+            api_key=Secret("" if found.api_key is None else found.api_key.reveal()),
+            timeouts=Timeouts(
+                connect_ms=found.connect_timeout_ms,
+                first_byte_ms=found.first_byte_timeout_ms,
+                idle_ms=found.idle_timeout_ms,
+                total_ms=found.total_timeout_ms,
+            ),
+            max_connections=found.max_connections,
+            output_field=found.output_field,
+            extra_fields=frozenset(found.extra_fields),
+        )
+        for name, found in settings.items()
+    }
+
+
+def _notice(text: str) -> None:
+    sys.stderr.write(f"p402 serve: {text}\n")
