@@ -91,7 +91,7 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
     _check(amount_nano)
     if entry is not None:
         return _over() if entry.state is State.SETTLED else Booked(day, entry)
-    refusal = _room(day, amount_nano, amount_nano, cap_nano, now_ms)
+    refusal = _room(day, amount_nano, cap_nano, now_ms)
     if refusal is not None:
         return refusal
     fresh = Entry(day.day, amount_nano, now_ms + HOLD_TTL_MS)
@@ -113,13 +113,14 @@ def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_m
     if entry is None or entry.state is State.SETTLED:
         return _over()
     target = max(amount_nano, entry.amount_nano)
+    was_held = entry.amount_nano if entry.state is State.HELD else 0
+    others = Day(day.day, day.spent_nano - entry.charged_nano, day.held_nano - was_held)
     if target > entry.amount_nano:
-        refusal = _room(day, target - entry.amount_nano, target, cap_nano, now_ms)
+        refusal = _room(others, target, cap_nano, now_ms)
         if refusal is not None:
             return refusal
-    was_held = entry.amount_nano if entry.state is State.HELD else 0
     return Booked(
-        Day(day.day, day.spent_nano - entry.charged_nano, day.held_nano - was_held + target),
+        replace(others, held_nano=others.held_nano + target),
         Entry(entry.day, target, now_ms + HOLD_TTL_MS),
     )
 
@@ -162,27 +163,28 @@ def expire(day: Day, entry: Entry, now_ms: int) -> Booked | None:
     )
 
 
-def _room(day: Day, delta_nano: int, total_nano: int, cap_nano: int, now_ms: int) -> Refusal | None:
-    if day.spent_nano + day.held_nano + delta_nano <= cap_nano:
+def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal | None:
+    if others.spent_nano + others.held_nano + amount_nano <= cap_nano:
         return None
+    to_midnight_ms = DAY_MS - now_ms % DAY_MS
     seen = (
-        f"spent {_usd(day.spent_nano)} and held {_usd(day.held_nano)} of {_usd(cap_nano)} today; "
-        f"this call may cost up to {_usd(total_nano)}"
+        f"spent {_usd(others.spent_nano)} and held {_usd(others.held_nano)} of {_usd(cap_nano)} today; "
+        f"this call may cost up to {_usd(amount_nano)}"
     )
-    if day.spent_nano + delta_nano <= cap_nano:
+    if others.spent_nano + amount_nano <= cap_nano:
         return Refusal(
             "BUDGET_RESERVATION_FAILED",
             402,
             f"what is left of the daily cap is held by calls under way: {seen}; retry when they have ended",
-            min(SETTLING_RETRY_MS, DAY_MS - now_ms % DAY_MS),
+            min(SETTLING_RETRY_MS, to_midnight_ms),
         )
-    fits_an_empty_day = total_nano <= cap_nano and day.day == day_of(now_ms)
+    fits_an_empty_day = amount_nano <= cap_nano and others.day == day_of(now_ms)
     advice = "it resets at 00:00 UTC" if fits_an_empty_day else "lower max_tokens or ask for a higher cap"
     return Refusal(
         "DAILY_SPEND_LIMIT_EXCEEDED",
         402,
         f"daily spend limit: {seen}; {advice}",
-        DAY_MS - now_ms % DAY_MS if fits_an_empty_day else None,
+        to_midnight_ms if fits_an_empty_day else None,
     )
 
 

@@ -46,10 +46,10 @@ class GuardHistory(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.close()
 
-    def books(self, tenant: str, day: int) -> tuple[int, int]:
+    def books(self, tenant: str, day: int, but: str = "") -> tuple[int, int]:
         spent = held = 0
-        for (owner, _), known in self.calls.items():
-            if owner != tenant or known.day != day:
+        for (owner, name), known in self.calls.items():
+            if owner != tenant or known.day != day or name == but:
                 continue
             if known.actual is not None:
                 spent += known.actual
@@ -59,14 +59,14 @@ class GuardHistory(RuleBasedStateMachine):
                 held += known.amount
         return spent, held
 
-    def check(self, verdict, tenant: str, day: int, more: int) -> bool:
+    def check(self, verdict, tenant: str, day: int, id: str, amount: int) -> bool:  # noqa: A002
         """Compare a verdict with the oracle's; True if it is granted."""
-        spent, held = self.books(tenant, day)
-        if spent + held + more <= CAP:
+        spent, held = self.books(tenant, day, but=id)
+        if spent + held + amount <= CAP:
             assert isinstance(verdict, Hold), verdict
             return True
         assert isinstance(verdict, Refusal)
-        daily = spent + more > CAP
+        daily = spent + amount > CAP
         assert verdict.code == ("DAILY_SPEND_LIMIT_EXCEEDED" if daily else "BUDGET_RESERVATION_FAILED")
         return False
 
@@ -82,7 +82,7 @@ class GuardHistory(RuleBasedStateMachine):
         if known is not None:
             same = Hold(id, tenant, known.amount, known.day)
             assert verdict == same if known.actual is None else isinstance(verdict, Refusal)
-        elif self.check(verdict, tenant, day, amount):
+        elif self.check(verdict, tenant, day, id, amount):
             assert verdict == Hold(id, tenant, amount, day)
             self.calls[tenant, id] = Known(day, amount, self.clock[0] + 300_000)
 
@@ -96,7 +96,7 @@ class GuardHistory(RuleBasedStateMachine):
             assert isinstance(verdict, Refusal)
             return
         more = max(0, amount - known.amount)
-        if more == 0 or self.check(verdict, tenant, known.day, more):
+        if more == 0 or self.check(verdict, tenant, known.day, id, amount):
             assert isinstance(verdict, Hold)
             known.amount += more
             known.until = self.clock[0] + 300_000

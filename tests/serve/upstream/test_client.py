@@ -20,10 +20,16 @@ WHOLE = {
 
 
 def call(**over) -> Call:
-    fields = dict(
-        request_id="req_1", provider="acme", model="m", body={"messages": []}, output_cap=None,
-        stream=False, include_usage=False, prompt_tokens=7,
-    )  # fmt: skip
+    fields = {
+        "request_id": "req_1",
+        "provider": "acme",
+        "model": "m",
+        "body": {"messages": []},
+        "output_cap": None,
+        "stream": False,
+        "include_usage": False,
+        "prompt_tokens": 7,
+    }
     return Call(**{**fields, **over})
 
 

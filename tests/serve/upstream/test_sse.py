@@ -1,20 +1,39 @@
 """The parser gives the same events however the bytes were cut, and holds a bounded number of them."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.upstream.sse import Event, SseParser
 
 PIECES = st.sampled_from(
-    [b"data: ", b"data:", b"data", b"event: error", b": ping", b"\n", b"\r", b"\r\n", b"\n\n", b'{"a":1}']
-    + ["né€😀".encode(), b"\xff\xfe", b"\xef\xbb\xbf", b"[DONE]", b"id: 7", b" ", b"x" * 40]
+    [
+        b"data: ",
+        b"data:",
+        b"data",
+        b"event: error",
+        b": ping",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\n\n",
+        b'{"a":1}',
+        "né€😀".encode(),
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"[DONE]",
+        b"id: 7",
+        b" ",
+        b"x" * 40,
+    ]
 )
 STREAMS = st.lists(PIECES, max_size=40).map(b"".join)
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     ends = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts)})
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(ends)]
 
 
 def parse(chunks: list[bytes], max_event: int = 1 << 20) -> tuple[list[Event], int]:
