@@ -40,14 +40,14 @@ OUTSIDE_EXPLORATION: Final = "outside_exploration"
 def priced(snapshot: Snapshot, prompt: Cell, output: Cell, column: int) -> Float:
     """Cost in pico-USD of `prompt` uncached and `output` tokens at every arm.
 
-    `column` names the output price in `Snapshot.above`: 2 the list price, 3 with the arm's verbosity.
+    `column` names the output price in `Tier`: 2 the list price, 3 with the arm's verbosity.
     """
-    price = snapshot.output if column == 2 else snapshot.expected_output_price
-    cost: Float = prompt * snapshot.input
-    cost += output * price
-    if snapshot.above is not None and snapshot.threshold is not None:
-        over = prompt > snapshot.threshold
-        np.copyto(cost, prompt * snapshot.above[0] + output * snapshot.above[column], where=over)
+    prices = snapshot.prices
+    cost: Float = prompt * prices.base.input
+    cost += output * prices.base[column]
+    if prices.above is not None and prices.threshold is not None:
+        over = prompt > prices.threshold
+        np.copyto(cost, prompt * prices.above.input + output * prices.above[column], where=over)
     return cost
 
 
@@ -67,7 +67,7 @@ def _rules(snapshot: Snapshot, lens: Lens) -> "list[tuple[str, Bool]]":
     rules.append(("context_too_long", snapshot.context >= lens.room))
     if lens.n > 1 or lens.max_output:
         rules.append(("output_too_long", snapshot.output_limit >= lens.max_output))
-    into, out = snapshot.dearest
+    into, out = snapshot.prices.dearest
     if np.any(lens.bound * into + lens.bill * out > lens.ceiling):
         cost = priced(snapshot, lens.bound, lens.bill, 2)
         rules.append(("cost_over_ceiling", cost <= lens.ceiling))

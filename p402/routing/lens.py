@@ -6,7 +6,7 @@ which spares the live path half of numpy's overhead. Arithmetic is the same IEEE
 per element either way, so the bits are the same; the parity tests hold the two together.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
 from p402.routing.live import LiveState
-from p402.routing.spec import CUSTOM, MODES
+from p402.routing.modes import RULES
+from p402.routing.spec import CUSTOM
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Cell = Any
 """A number, or an (n, 1) column of numbers."""
 
-BALANCED: Final = MODES.index("balanced")
-
 
 class Lens(NamedTuple):
     """Columns of a batch as cells; `None` where no row uses a rare one.
 
-    `rule` is the row of the snapshot's mode tables: custom weights keep balanced mode's rules.
+    `rule` is the row of the snapshot's mode tables; a prompt counts as one token at least.
     `output` is the expected output of all choices together; `bound` is the
     most prompt tokens, `room` those and the output that one
     choice needs a window for; `bill` is the output of all choices that must be affordable: the
@@ -84,9 +83,9 @@ def _one(batch: RequestBatch) -> Lens:
         n=1,
         features=batch.features[0],
         task=batch.task.item(),
-        rule=len(MODES) * batch.variant.item() + (BALANCED if custom else mode),
+        rule=RULES * batch.variant.item() + mode,
         policy=batch.policy.item(),
-        prompt=batch.prompt_tokens.item(),
+        prompt=max(batch.prompt_tokens.item(), 1.0),
         bound=bound,
         output=output * choices,
         room=bound + need,
@@ -133,9 +132,9 @@ def _many(batch: RequestBatch) -> Lens:
         n=len(batch),
         features=batch.features,
         task=batch.task,
-        rule=len(MODES) * batch.variant + np.where(custom, BALANCED, batch.mode),
+        rule=RULES * batch.variant.astype(np.int64) + batch.mode,
         policy=batch.policy,
-        prompt=cell(batch.prompt_tokens),
+        prompt=cell(np.maximum(batch.prompt_tokens, 1.0)),
         bound=cell(batch.prompt_bound),
         output=cell(batch.expected_output * batch.n_choices),
         room=cell(batch.prompt_bound + need),

@@ -7,6 +7,8 @@ in multiples of 2**-40, every term a whole number in float64. Cost and speed sco
 rational, half / (half + x): no exp, no log. It knows nothing of eligibility or chance.
 """
 
+from typing import Any
+
 import numpy as np
 
 from p402.routing.compiled import Snapshot
@@ -23,14 +25,23 @@ def expected_cost(snapshot: Snapshot, lens: Lens) -> Float:
     cost = priced(snapshot, lens.prompt, lens.output, 3)
     if lens.previous is None or lens.warm is None:
         return cost
-    saved = np.maximum(snapshot.input - snapshot.cache_read, 0.0)
     if lens.n == 1:
-        cost[lens.previous] -= min(lens.warm, lens.prompt) * saved.item(lens.previous)
+        cost[lens.previous] -= min(lens.warm, lens.prompt) * _saved(snapshot, lens.prompt, lens.previous)
     else:
         rows = np.flatnonzero(lens.previous >= 0)
-        arms = lens.previous[rows]
-        cost[rows, arms] -= np.minimum(lens.warm[rows], lens.prompt[rows, 0]) * saved[arms]
+        arms, prompt = lens.previous[rows], lens.prompt[rows, 0]
+        cost[rows, arms] -= np.minimum(lens.warm[rows], prompt) * _saved(snapshot, prompt, arms)
     return cost
+
+
+def _saved(snapshot: Snapshot, prompt: Any, arm: Any) -> Any:
+    """Pico-USD that a warm token saves at each row's arm, in the tier of its prompt."""
+    base, above, threshold = snapshot.prices[:3]
+    saved = np.maximum(base.input[arm] - base.cache_read[arm], 0.0)
+    if above is None or threshold is None:
+        return saved
+    upper = np.maximum(above.input[arm] - above.cache_read[arm], 0.0)
+    return np.where(prompt > threshold[arm], upper, saved)
 
 
 def _speed(snapshot: Snapshot, live: LiveState) -> Float:
@@ -74,8 +85,8 @@ def scores(snapshot: Snapshot, lens: Lens, cost: Float) -> Float:
     total += speed_weight * _of_rows(lens, [_speed(snapshot, live) for live in lens.lives])
     if any(live.any_errors for live in lens.lives):
         total -= _of_rows(lens, [live.error_rate for live in lens.lives]) * _ERROR_UNIT
-    if snapshot.chain_bonus is not None:
-        total += snapshot.chain_bonus[lens.rule]
+    if snapshot.modes.chain is not None:
+        total += snapshot.modes.chain[lens.rule]
     _lean(snapshot, lens, total)
     return total
 
