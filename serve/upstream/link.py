@@ -34,7 +34,9 @@ class Link:
         self._session: aiohttp.ClientSession | None = None
         self._transport = AiohttpTransport(verify=tls, trust_env=False, client=self._open)
         self._url = httpx.URL(openai.url_of(provider))
-        self._headers = {stream: openai.headers_of(provider, stream=stream) for stream in (False, True)}
+        self._headers = {
+            stream: httpx.Headers(openai.headers_of(provider, stream=stream)) for stream in (False, True)
+        }
         patience_s = provider.timeouts.connect_ms / 1_000
         self._extensions = {"timeout": {"connect": patience_s, "pool": patience_s}}
 
@@ -51,10 +53,22 @@ class Link:
 
     async def send(self, call: Call) -> httpx.Response:
         """Send one attempt; gives the response when its headers have come. Redirects are not followed."""
-        headers = {**self._headers[call.stream], "x-client-request-id": call.request_id}
         body = openai.body_of(self.provider, call)
-        request = httpx.Request("POST", self._url, headers=headers, content=body, extensions=self._extensions)
-        return await self._transport.handle_async_request(request)
+        # Given as a stream that is then read, httpx prepares no headers: aiohttp sets Host and length
+        # anyway. With the encoding named, neither side guesses it anew for every header.
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers[call.stream],
+            stream=httpx.ByteStream(body),
+            extensions=self._extensions,
+        )
+        request.read()
+        request.headers["x-client-request-id"] = call.request_id
+        request.headers.encoding = "ascii"
+        response = await self._transport.handle_async_request(request)
+        response.headers.encoding = "latin-1"
+        return response
 
     async def aclose(self) -> None:
         """Close every connection."""

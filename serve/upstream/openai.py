@@ -133,11 +133,8 @@ def choices_of(reply: Any) -> list[Mapping[str, Any]]:
     return [c for c in choices if isinstance(c, Mapping)] if isinstance(choices, list) else []
 
 
-def whole_usage(reply: Mapping[str, Any], call: Call) -> Usage:
-    """Usage of a whole reply, estimated from its text where the provider reports none."""
-    reported = usage_of(reply.get("usage"))
-    if reported is not None:
-        return reported
+def usage_of_text(reply: Mapping[str, Any], call: Call) -> Usage:
+    """Usage of a whole reply whose provider reports none, estimated from its text."""
     return estimated(call.prompt_tokens, sum(text_bytes(c.get("message")) for c in choices_of(reply)))
 
 

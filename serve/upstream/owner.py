@@ -139,7 +139,7 @@ class Owner:
             return self._answer(failures.from_error_event(provider, reply["error"], reported))
         if not openai.choices_of(reply):
             return self._answer(failures.broken(provider, "sent an answer without choices", usage=reported))
-        return self._answer(Completion(body, openai.whole_usage(reply, self._call)))
+        return self._answer(Completion(body, reported or openai.usage_of_text(reply, self._call)))
 
     async def _stream(self, response: httpx.Response) -> None:
         provider, reading = self._link.provider, self.reading

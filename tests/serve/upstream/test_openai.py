@@ -115,7 +115,7 @@ def test_usage_has_one_normal_form(reported, usage) -> None:
 
 def test_missing_usage_is_estimated_from_the_text_and_flagged() -> None:
     message = {"content": "x" * 400, "tool_calls": [{"function": {"name": "f", "arguments": "y" * 99}}]}
-    assert openai.whole_usage({"choices": [{"message": message}]}, call()) == Usage(7, 125, estimated=True)
+    assert openai.usage_of_text({"choices": [{"message": message}]}, call()) == Usage(7, 125, estimated=True)
 
 
 def classify(status: int, body: object = None, headers: dict | None = None):
