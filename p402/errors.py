@@ -15,6 +15,7 @@
        +- CorruptComponent     its bytes do not have its name's hash
        +- MissingSnapshot      a row cites a snapshot that the store has not
        +- DiskFull             nothing was written
+       +- StaleWeights         other weights were published meanwhile
 
 `serve.errors` is the one place that turns these into HTTP answers.
 """
@@ -112,6 +113,10 @@ class MissingSnapshot(StoreError):
 
 class DiskFull(StoreError):
     """The disk took no more; nothing of this write is counted as done."""
+
+
+class StaleWeights(StoreError):
+    """Weights were to replace a version that is no longer the one in force; nothing was published."""
 
 
 @dataclass(frozen=True, slots=True)
