@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import median
 from typing import Any, Final
 
@@ -98,7 +99,7 @@ def _entry(entry: Any, where: str, tasks: Collection[str]) -> Benchmark:
     if task not in tasks:
         raise ConfigError(f"{where}.task: unknown task `{task}`{nearest(task, tuple(tasks))}")
     score = entry.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+    if isinstance(score, bool) or not isinstance(score, int | float | Decimal) or not 0 <= score <= 1:
         raise ConfigError(f"{where}.score: found {score!r}; expected a number from 0 to 1")
     n = entry.get("n")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):

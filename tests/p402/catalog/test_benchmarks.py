@@ -1,3 +1,4 @@
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -104,3 +105,9 @@ def test_a_model_without_a_price_gets_the_middle() -> None:
         None
     )
     assert family_prior(None).mean == pytest.approx((PRIOR_LOW + PRIOR_HIGH) / 2)
+
+
+def test_an_exact_decimal_of_a_toml_file_is_a_score():
+    entry = {"model": "m", "task": "math", "score": Decimal("0.672083"), "source": "s", "date": "2026-01-31"}
+    (benchmark,) = parse_benchmarks({"benchmark": [entry]}, ("math",))
+    assert benchmark.score == 0.672083
