@@ -20,7 +20,7 @@ from p402.errors import ConfigError
 from p402.flow.chat import Flow, Ports
 from p402.flow.state import WorkerState
 from p402.routing.spec import TASKS
-from p402.settings import ProviderSettings, Settings
+from p402.settings import ProviderSettings, Secret, Settings
 from p402.store.catalog import load_catalog
 from p402.store.config import Configuration, read_toml
 from p402.store.writer import LogWriter
@@ -30,7 +30,7 @@ from serve.handlers.front import Front
 from serve.keys import keyring
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
-from serve.upstream.provider import Provider, Secret, Timeouts
+from serve.upstream.provider import Provider, Timeouts
 
 REFRESH_S: Final = 1.0
 """How often a worker looks for published weights and due prices."""
@@ -127,7 +127,7 @@ def _providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
             name=name,
             dialect=found.dialect,
             base_url=found.base_url,
-            api_key=Secret("" if found.api_key is None else found.api_key.reveal()),
+            api_key=found.api_key or Secret(""),
             timeouts=Timeouts(
                 connect_ms=found.connect_timeout_ms,
                 first_byte_ms=found.first_byte_timeout_ms,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from p402.errors import ConfigError
+from p402.settings import Secret
 
 DIALECTS = ("openai",)
 
@@ -34,28 +35,6 @@ class Timeouts:
     first_byte_ms: int = 120_000
     idle_ms: int = 30_000
     total_ms: int = 600_000
-
-
-class Secret:
-    """A key that shows itself only on request, so that no log line or traceback prints it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The key itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')" if self._value else "Secret('')"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(("Secret", self._value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from p402.ports import Call, Completion, Failure, Usage
+from p402.settings import Secret
 from serve.upstream.client import HttpUpstream
-from serve.upstream.provider import Provider, Secret, Timeouts
+from serve.upstream.provider import Provider, Timeouts
 from tests.serve.upstream.loopback import DONE, ROLE, USAGE, Exchange, chunk_of, loopback
 
 KEY = "sk-secret-0123456789"

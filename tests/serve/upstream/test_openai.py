@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from p402.errors import ConfigError
 from p402.ports import Call, Usage
+from p402.settings import Secret
 from serve.upstream import failures, openai
-from serve.upstream.provider import Provider, Secret
+from serve.upstream.provider import Provider
 
 KEY = "sk-secret-0123456789"
 PROVIDER = Provider("acme", "openai", "https://api.example.com/v1", Secret(KEY), models={"m": "acme/m-1"})
