@@ -15,6 +15,7 @@ from p402.events import RowInputs
 from p402.flow.state import WorkerState
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
+from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import decide, work
 from p402.routing.eligibility import OUTSIDE_EXPLORATION, REASONS, reasons
@@ -199,10 +200,15 @@ def turned_away(plan: Plan, inputs: RowInputs, live: LiveState) -> dict[str, str
 def explain(plan: Plan, inputs: RowInputs) -> tuple[ArmView, ...]:
     """Every arm with its score, its propensity, and why it was turned away or not explored."""
     batch = to_batch(plan.snapshot, (plan.request_id,), (inputs,), (plan.live,), (0,))
-    worked = work(plan.snapshot, batch)
-    codes = reasons(plan.snapshot, batch)[0].tolist()
+    return arm_views(plan.snapshot, batch)
+
+
+def arm_views(snapshot: Snapshot, batch: RequestBatch) -> tuple[ArmView, ...]:
+    """Every arm of a batch of one, as `explain` shows it: the same live and in replay."""
+    worked = work(snapshot, batch)
+    codes = reasons(snapshot, batch)[0].tolist()
     views = []
-    for k, arm in enumerate(plan.snapshot.spec.arms.arm):
+    for k, arm in enumerate(snapshot.spec.arms.arm):
         count = int(worked.counts[k])
         reason = REASONS[codes[k]] if codes[k] else None if count else OUTSIDE_EXPLORATION
         score = None if codes[k] else float(worked.score[k]) / SCORE_ONE

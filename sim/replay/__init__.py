@@ -1,0 +1,1 @@
+"""Logged rounds, decided again and valued under other strategies."""

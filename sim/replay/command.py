@@ -1,0 +1,136 @@
+"""`p402 replay`: decide logged rounds again, value another strategy on them, or explain one.
+
+Exit status: 0 all is well, 1 a logged choice does not replay, 2 the question or its data is no good.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, Protocol
+
+import typer
+import typer.main
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from p402.errors import P402Error, nearest
+from sim.replay import report
+from sim.replay.explain import explain
+from sim.replay.target import parse
+from sim.replay.value import BEHAVIOURS, Unfaithful, value
+from sim.replay.verify import verify
+
+app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
+
+DEFAULT_LOG: Final = Path("var/p402/log")
+DEFAULT_STORE: Final = Path("var/p402/store")
+WIDTH: Final = 120
+"""Columns of a table that does not go to a terminal."""
+
+
+class BadQuestion(P402Error):
+    """The options do not say one thing to do."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `p402 replay ARGV`; see the module for its exit status."""
+    try:
+        status = typer.main.get_command(app)(args=argv, prog_name="p402 replay", standalone_mode=True)
+    except P402Error as error:
+        print(f"p402 replay: {error}", file=sys.stderr)
+        return 1 if isinstance(error, Unfaithful) else 2
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+@app.command()
+def replay(
+    *,
+    verify_all: Annotated[
+        bool, typer.Option("--verify", help="Decide every logged choice again; 1 on any difference.")
+    ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="Value a strategy: cost, quality, speed, balanced, weights:quality=0.6,cost=0.4,speed=0, "
+            "random, cheapest, logged.",
+        ),
+    ] = None,
+    explain_id: Annotated[
+        str | None, typer.Option("--explain", metavar="REQUEST_ID", help="Show every arm of one round.")
+    ] = None,
+    behaviour: Annotated[
+        str, typer.Option(help="Value on the rounds logged in this mode, exploration on.")
+    ] = "balanced",
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Value the policy without its exploration.")
+    ] = False,
+    log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = DEFAULT_LOG,
+    store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Replay the log with the very code that decided it."""
+    if sum((verify_all, policy is not None, explain_id is not None)) != 1:
+        raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
+    if policy is not None:
+        _value(policy, behaviour, log, store, greedy=greedy, as_json=as_json)
+    elif explain_id is not None:
+        found = explain(log, store, explain_id)
+        _show(report.explained(found), report.as_json(found) if as_json else None)
+    else:
+        _verify(log, store, as_json=as_json)
+
+
+def _verify(log: Path, store: Path, *, as_json: bool) -> None:
+    with _bar("verifying") as progress:
+        result = verify(log, store, progress)
+    if result.rows == 0:
+        raise BadQuestion(f"the log {log} holds no decision; expected traffic: serve some, or pass --log")
+    _show(report.verification(result), report.as_json(result) if as_json else None)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _value(policy: str, behaviour: str, log: Path, store: Path, *, greedy: bool, as_json: bool) -> None:
+    target = parse(policy, greedy=greedy)
+    if behaviour not in BEHAVIOURS:
+        raise BadQuestion(
+            f"unknown --behaviour {behaviour!r}; expected one of {', '.join(BEHAVIOURS)}"
+            f"{nearest(behaviour, BEHAVIOURS)}"
+        )
+    named = f"{policy}, greedy" if greedy else policy
+    with _bar("replaying") as progress:
+        result = value(log, store, named, target, behaviour, progress=progress)
+    _show(report.valuation(result), report.as_json(result) if as_json else None)
+
+
+def _show(parts: Iterator[RenderableType], document: str | None) -> None:
+    if document is not None:
+        print(document)
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+class _Advance(Protocol):
+    def __call__(self, done: int, total: int, /) -> None: ...
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[_Advance]:
+    """A progress bar on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance

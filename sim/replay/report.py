@@ -1,0 +1,148 @@
+"""How replay's results look: tables for people, plain values for programs. It computes nothing."""
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any
+
+import msgspec
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from p402.evaluation.estimate import Estimate
+from sim.replay.explain import Explained
+from sim.replay.value import Line, Valuation
+from sim.replay.verify import Mismatch, Verification
+
+
+def as_json(result: Verification | Valuation | tuple[Explained, ...]) -> str:
+    """One JSON document; numbers that are not finite are null."""
+    plain: Any = msgspec.to_builtins(result)
+    if isinstance(result, Verification):
+        plain["ok"] = result.ok
+    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
+
+
+def verification(result: Verification) -> Iterator[RenderableType]:
+    """What was verified, then everything that was wrong."""
+    table = Table("replay", title="logged choices, decided again", title_justify="left")
+    table.add_column("count", justify="right")
+    for name, number in (
+        ("decisions", result.decisions),
+        ("attempts", result.attempts),
+        ("snapshots", result.snapshots),
+        ("mismatches", result.mismatched),
+        ("could not be decided again", result.unverified),
+        ("torn lines, never acknowledged", result.torn),
+        ("malformed lines, skipped", result.malformed),
+    ):
+        table.add_row(name, f"{number:,}")
+    rate = result.rows / result.seconds if result.seconds else 0.0
+    table.caption = f"{result.seconds:.2f} s, {rate:,.0f} rows a second"
+    yield table
+    if result.mismatches:
+        yield _mismatches(result)
+    for fault in result.faults:
+        yield f"[bold red]{fault.rows:,} rows:[/] {escape(fault.what)}"
+    if result.ok:
+        yield f"[bold green]{result.rows:,} of {result.rows:,} replay bit for bit[/]"
+    else:
+        yield f"[bold red]{result.mismatched + result.unverified:,} of {result.rows:,} do not replay[/]"
+
+
+def _mismatches(result: Verification) -> Table:
+    title = f"mismatches, {len(result.mismatches)} of {result.mismatched:,}"
+    table = Table("row", "worker:live", "snapshot", "difference", title=title, title_justify="left")
+    for row in result.mismatches:
+        table.add_row(
+            _name(row),
+            escape(f"{row.worker}:{row.live_seq}"),
+            row.snapshot[:12],
+            escape("; ".join(f"{d.column}: logged {d.logged}, now {d.recomputed}" for d in row.differences)),
+        )
+    return table
+
+
+def _name(row: Mismatch | Explained) -> str:
+    return escape(row.id if row.attempt is None else f"{row.id} attempt {row.attempt}")
+
+
+def valuation(result: Valuation) -> Iterator[RenderableType]:
+    """The strategy beside the behaviour by every estimator, then what speaks against believing it."""
+    title = f"policy {result.policy} on {result.rounds:,} rounds logged in mode {result.behaviour}"
+    table = Table("estimator", title=escape(title), title_justify="left")
+    for name in ("value", "95 % interval", "behaviour", "difference", "95 % interval", "ESS", "max weight"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in result.lines:
+        table.add_row(*_cells(line))
+    table.caption = (
+        f"{result.matured:,} matured, {result.sessions:,} sessions, {result.arms} arms, "
+        f"{result.snapshots} snapshots"
+    )
+    yield table
+    yield f"estimand: {result.estimand}"
+    yield (
+        f"propensities: mean 1/p {result.calibration.seen:.3f}, expected {result.calibration.expected:.3f} "
+        f"(z {result.calibration.z:.1f}); sample ratio p {result.ratio.p_value:.3g}"
+    )
+    for line in result.lines:
+        for warning in _warnings(line):
+            yield f"[yellow]{line.name}[/] {escape(warning)}"
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    ours, gap = line.target, line.difference
+    return (
+        line.name,
+        _number(ours.value),
+        _interval(ours),
+        _number(line.behaviour.value),
+        "" if gap is None else f"{gap.value:+.4f}",
+        "" if gap is None else _interval(gap, "+"),
+        f"{ours.ess:,.0f}",
+        f"{ours.max_weight:.1f}",
+    )
+
+
+def _warnings(line: Line) -> list[str]:
+    found = list(line.target.warnings)
+    if line.difference is not None:
+        codes = {warning.partition(":")[0] for warning in found}
+        found += [f"difference: {w}" for w in line.difference.warnings if w.partition(":")[0] not in codes]
+    return found
+
+
+def _number(number: float) -> str:
+    return f"{number:.4f}" if isfinite(number) else "unknown"
+
+
+def _interval(estimate: Estimate, sign: str = "") -> str:
+    if not (isfinite(estimate.lower) and isfinite(estimate.upper)):
+        return "unknown"
+    return f"[{estimate.lower:{sign}.4f}, {estimate.upper:{sign}.4f}]".replace("[", r"\[")
+
+
+def explained(rows: tuple[Explained, ...]) -> Iterator[RenderableType]:
+    """Each choice of a round: its arms by score, best first."""
+    for row in rows:
+        what = "decision" if row.attempt is None else f"attempt {row.attempt}"
+        chance = "" if row.propensity is None else f", propensity {row.propensity:.6f}"
+        title = f"{what} of {row.id}: {row.arm or 'no arm'}{chance}"
+        table = Table("arm", title=escape(title), title_justify="left")
+        table.add_column("score", justify="right")
+        table.add_column("propensity", justify="right")
+        table.add_column("reason")
+        for view in sorted(row.arms, key=lambda v: (v.score is None, -(v.score or 0.0), v.arm)):
+            mark = "chosen" if view.arm == row.arm else ""
+            table.add_row(
+                escape(view.arm),
+                "" if view.score is None else f"{view.score:.6f}",
+                f"{view.propensity:.6f}",
+                view.reason or mark,
+            )
+        table.caption = escape(
+            f"mode {row.mode}, snapshot {row.snapshot[:12]}, worker {row.worker}, live {row.live_seq}"
+        )
+        yield table
+        if row.recomputed != row.arm:
+            yield f"[bold red]logged {escape(str(row.arm))}, decided again {escape(str(row.recomputed))}[/]"

@@ -1,0 +1,229 @@
+"""Whether every logged choice is what `decide` makes of the log, its deltas and its snapshots.
+
+Nothing of the process that decided is used: rows, live state and snapshots come from disk, and each
+choice is taken again (promise P20). A row that cannot be decided again counts as a failure,
+never as passed over.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p402.errors import StoreError
+from p402.routing.compiled import Snapshot
+from p402.routing.decide import Decisions, decide
+from p402.store.reader import connect
+from sim.replay.snapshots import Snapshots
+from sim.replay.source import UNFIT, Group, Lost, groups
+
+KEPT: Final = 100
+"""Mismatches described in full; all are counted."""
+
+CHOICES: Final = """
+SELECT worker, live_seq, snapshot, id, NULL::INTEGER AS attempt, inputs, arm,
+       "count", n_eligible, n_explored
+FROM decisions
+UNION ALL
+SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FROM attempts
+"""
+"""Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
+
+_COUNTED: Final = ("count", "n_eligible", "n_explored")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One column of one row, as logged and as recomputed."""
+
+    column: str
+    logged: str | int | None
+    recomputed: str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A row that `decide` does not agree with; `attempt` is None for a round's decision."""
+
+    id: str
+    attempt: int | None
+    worker: str
+    live_seq: int
+    snapshot: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why rows could not be decided again, and how many."""
+
+    what: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was decided again, and what came of it.
+
+    Attributes
+    ----------
+    rows
+        Choices in the log: `decisions` and `attempts`.
+    mismatched
+        Rows that differ; `mismatches` describes the first of them.
+    unverified
+        Rows that could not be decided again; `faults` says why.
+    torn, malformed
+        Lines of segments not yet compacted that were no event; none of them was a whole row.
+    seconds
+        Wall time it took.
+    """
+
+    rows: int
+    decisions: int
+    attempts: int
+    mismatched: int
+    mismatches: tuple[Mismatch, ...]
+    unverified: int
+    faults: tuple[Fault, ...]
+    snapshots: int
+    torn: int
+    malformed: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every choice was decided again, with the same result."""
+        return self.mismatched == 0 and self.unverified == 0
+
+
+@dataclass(slots=True)
+class _Tally:
+    decisions: int = 0
+    attempts: int = 0
+    mismatched: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def count(self, rows: Group | Lost) -> None:
+        attempts = rows.table.num_rows - rows.table.column("attempt").null_count
+        self.attempts += attempts
+        self.decisions += rows.table.num_rows - attempts
+
+    def fault(self, what: str, rows: int) -> None:
+        self.faults[what] = self.faults.get(what, 0) + rows
+
+    def differ(self, row: Mismatch) -> None:
+        self.mismatched += 1
+        if len(self.mismatches) < KEPT:
+            self.mismatches.append(row)
+
+
+def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Verification:
+    """Decide every logged decision and attempt again.
+
+    Parameters
+    ----------
+    log, store
+        Folders of the log and of its snapshots.
+    progress
+        Called with rows done and rows in all.
+
+    Raises
+    ------
+    StoreError
+        A folder is missing or the log's manifest cannot be used. Anything wrong with single rows,
+        deltas or snapshots is a fault in the result.
+    """
+    started = time.monotonic()
+    snapshots, tally = Snapshots(store), _Tally()
+    with connect(log) as con:
+        total = _one(con.execute(f"SELECT count(*) FROM ({CHOICES})").fetchone())  # noqa: S608 - our query
+        torn, malformed = con.execute(
+            "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
+        ).fetchall()[0]
+        for rows in groups(con, CHOICES):
+            tally.count(rows)
+            if isinstance(rows, Lost):
+                tally.fault(rows.why, len(rows))
+            else:
+                _check(rows, snapshots, tally)
+            progress(tally.decisions + tally.attempts, total)
+    return Verification(
+        rows=tally.decisions + tally.attempts,
+        decisions=tally.decisions,
+        attempts=tally.attempts,
+        mismatched=tally.mismatched,
+        mismatches=tuple(tally.mismatches),
+        unverified=sum(tally.faults.values()),
+        faults=tuple(Fault(what, rows) for what, rows in tally.faults.items()),
+        snapshots=len(snapshots.used),
+        torn=torn,
+        malformed=malformed,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _one(row: tuple[Any, ...] | None) -> int:
+    return 0 if row is None else int(row[0])
+
+
+def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:
+    try:
+        snapshot = snapshots.get(group.snapshot)
+    except StoreError as error:
+        tally.fault(str(error), len(group))
+        return
+    try:
+        made = decide(snapshot, group.batch(snapshot))
+    except UNFIT as error:
+        _check_singly(group, snapshots, tally, error)
+        return
+    bad = _differs(group, snapshot, made)
+    for i in np.flatnonzero(bad).tolist():
+        tally.differ(_mismatch(group, i, _differences(group, i, snapshot, made)))
+
+
+def _check_singly(group: Group, snapshots: Snapshots, tally: _Tally, error: Exception) -> None:
+    """Find the rows that no snapshot could have decided; the others are checked as usual."""
+    if len(group) > 1:
+        for i in range(len(group)):
+            _check(group.row(i), snapshots, tally)
+        return
+    said = f"cannot be decided: {type(error).__name__}: {error}"
+    tally.differ(_mismatch(group, 0, (Difference("inputs", group.column("arm")[0], said),)))
+
+
+def _differs(group: Group, snapshot: Snapshot, made: Decisions) -> NDArray[np.bool_]:
+    arms = [-1 if arm is None else snapshot.index.get(arm, -2) for arm in group.column("arm")]
+    bad: NDArray[np.bool_] = np.array(arms, np.int64) != made.arm
+    decision = np.array([attempt is None for attempt in group.column("attempt")], np.bool_)
+    for name in _COUNTED:
+        logged = np.array([-1 if v is None else v for v in group.column(name)], np.int64)
+        bad |= decision & (logged != getattr(made, name))
+    return bad
+
+
+def _differences(group: Group, i: int, snapshot: Snapshot, made: Decisions) -> tuple[Difference, ...]:
+    row = {name: group.column(name)[i] for name in ("arm", "attempt", *_COUNTED)}
+    chosen = made.arm.item(i)
+    recomputed: dict[str, str | int | None] = {"arm": None if chosen < 0 else snapshot.spec.arms.arm[chosen]}
+    if row["attempt"] is None:
+        recomputed |= {name: getattr(made, name).item(i) for name in _COUNTED}
+    return tuple(Difference(n, row[n], now) for n, now in recomputed.items() if row[n] != now)
+
+
+def _mismatch(group: Group, i: int, differences: tuple[Difference, ...]) -> Mismatch:
+    row = group.table.slice(i, 1).to_pylist()[0]
+    return Mismatch(
+        id=row["id"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        live_seq=row["live_seq"],
+        snapshot=row["snapshot"],
+        differences=differences,
+    )
