@@ -69,7 +69,8 @@ def mode_table(policy: Policy, index: Mapping[str, int]) -> ModeTable:
         for name, mode in zip((*MODES, "custom"), (*variant, variant[BALANCED]), strict=True):
             rows.append(_row(name, mode))
             chain = np.zeros(len(index))
-            for step, arm in enumerate([arm for arm in mode.chain if arm in index][:MAX_CHAIN]):
+            known = [arm for arm in dict.fromkeys(mode.chain) if arm in index]
+            for step, arm in enumerate(known[:MAX_CHAIN]):
                 chain[index[arm]] = (MAX_CHAIN - step) * CHAIN_STEP
             chains.append(chain)
     chain_table = np.array(chains)

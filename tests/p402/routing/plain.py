@@ -88,9 +88,7 @@ def plain(spec, batch, i):
     while reach <= draw:
         chosen += 1
         reach += counts[chosen]
-    return Plain(
-        chosen, counts[chosen], incumbent, len(able), len(inside), counts, score, cost, reason, draw
-    )
+    return Plain(chosen, counts[chosen], incumbent, len(able), len(inside), counts, score, cost, reason, draw)
 
 
 def _draw(spec, row):

@@ -8,6 +8,7 @@ from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.routing.live import LiveState
 from p402.routing.scale import PARAM_ONE, param
 from p402.routing.spec import (
+    MODES,
     TASKS,
     Arms,
     Mode,
@@ -183,3 +184,132 @@ def a_batch(snapshot, n, seed=1, *, rare=True, lives=4) -> RequestBatch:
         lives=states,
         **extra,
     )
+
+
+def any_policy(rng, names) -> Policy:
+    """A policy with every number drawn: small sets, chains, free and forbidden exploration."""
+
+    def mode():
+        weights = rng.dirichlet([1.0, 1.0, 0.5])
+        chain = tuple(str(n) for n in rng.choice([*names, "gone/model"], rng.integers(0, 5)))
+        return a_mode(
+            *(float(w) for w in weights),
+            tolerance=param(float(rng.choice([0.0, 0.05, 0.5, 3.0]))),
+            loss_cap=int(rng.integers(1, param(0.1))),
+            floor=int(rng.choice([0, param(0.01), param(0.3), param(1.0)])),
+            explore=bool(rng.random() < 0.8),
+            chain=tuple(dict.fromkeys(chain)) if rng.random() < 0.3 else (),
+        )
+
+    return a_policy(
+        salt=int(rng.integers(0, 1 << 63)) * 2 + 1,
+        beta=param(float(rng.random() * 2)),
+        cost_half_pico=int(rng.integers(1_000, 20_000_000_000)),
+        ttft_half_ms=int(rng.integers(1, 2_000)),
+        switch_cost=param(float(rng.random())),
+        prefer_bonus=param(float(rng.random())),
+        set_size=int(rng.choice([1, 2, 5, 32])),
+        cost_ratio=int(rng.choice([1, 3, 100])),
+        variants=tuple(tuple(mode() for _ in range(4)) for _ in range(2)),
+    )
+
+
+def any_world(seed, n, *, rare=True, most_arms=70):
+    """A snapshot of 1 to `most_arms` arms under any policy, and n rows."""
+    rng = np.random.default_rng(seed)
+    n_arms = int(rng.integers(1, most_arms + 1))
+    names = sorted(f"p{k % 12:02d}/m{k:03d}" for k in range(n_arms))
+    snapshot = a_snapshot(n_arms, seed, any_policy(rng, names))
+    return snapshot, a_batch(snapshot, n, seed, rare=rare)
+
+
+def alike(n_arms=3, *, arms=None, prices=None, posterior=None, policy=None, mode=None, denied=()):
+    """A spec of arms `p0/m0`, `p1/m1`, ... alike but for what is given; every mode has the same rules."""
+    names = tuple(f"p{k}/m{k}" for k in range(n_arms))
+    nothing = (None,) * n_arms
+    rules = a_mode(**({"quality": 0.5, "cost": 0.5, "speed": 0.0} | (mode or {})))
+    return SnapshotSpec(
+        arms=Arms(
+            **{
+                "arm": names,
+                "provider": tuple(n.split("/")[0] for n in names),
+                "model": tuple(n.split("/")[1] for n in names),
+                "family": ("family",) * n_arms,
+                "capabilities": (1,) * n_arms,
+                "context_window": (32_768,) * n_arms,
+                "output_limit": nothing,
+                "simulated": (False,) * n_arms,
+            }
+            | (arms or {})
+        ),
+        prices=Prices(
+            **{
+                "input": (1_000_000,) * n_arms,
+                "cache_read": nothing,
+                "output": (2_000_000,) * n_arms,
+                "threshold": nothing,
+                "input_above": nothing,
+                "cache_read_above": nothing,
+                "output_above": nothing,
+            }
+            | (prices or {})
+        ),
+        posterior=Posterior(
+            **{
+                "features": ("bias",),
+                "tasks": ("chat",),
+                "theta": ((PARAM_ONE // 2,),) * n_arms,
+                "sd": ((0,),) * n_arms,
+                "output_ratio": (4096,) * n_arms,
+                "ttft_ms": (500,) * n_arms,
+                "quality_source": ("prior",) * n_arms,
+            }
+            | (posterior or {})
+        ),
+        policy=a_policy(**({"variants": ((rules,) * 4,)} | (policy or {}))),
+        tenants=Tenants(
+            policies=(TenantPolicy(name="default", denied=()), TenantPolicy(name="strict", denied=denied))
+        ),
+    )
+
+
+def rows_of(snapshot, n=1, *, first=0, live=None, **columns) -> RequestBatch:
+    """n equal requests of ids of their own; each column given is a value, or a list for all rows."""
+    whole = {
+        "features": [4096] + [0] * (len(snapshot.spec.posterior.features) - 1),
+        "prompt_tokens": 1000,
+        "prompt_bound": 2000,
+        "expected_output": 500,
+        "max_output": 0,
+        "n_choices": 1,
+        "ceiling_pico": 50 * 10**12,
+    }
+    codes = {"task": 0, "mode": MODES.index("balanced"), "variant": 0, "policy": 0, "needs": 0, "live_row": 0}
+    ids = [request_id(1_780_000_000_000 + i, i * 0x9E37_79B9_7F4A_7C15) for i in range(first, first + n)]
+
+    def column(value, kind):
+        array = np.asarray(value, kind)
+        return array if array.ndim and len(array) == n and n > 1 else np.repeat(array[None], n, axis=0)
+
+    made = {name: column(columns.pop(name, value), np.float64) for name, value in whole.items()}
+    made |= {name: column(columns.pop(name, value), np.int64) for name, value in codes.items()}
+    made["explore"] = column(columns.pop("explore", True), np.bool_)
+    kinds = {"weights": np.float64, "budget_price": np.float64, "warm_tokens": np.float64}
+    kinds |= {"excluded": np.uint64}
+    made |= {name: column(value, kinds.get(name, np.int64)) for name, value in columns.items()}
+    return RequestBatch(
+        key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
+        lives=(LiveState.at_start(snapshot.n_arms) if live is None else live,),
+        **made,
+    )
+
+
+def a_live(n_arms, *, open_circuit=(), ttft_ms=(), error_rate=()) -> LiveState:
+    """Live state with the given arms' breakers open, and {arm: value} columns."""
+    shut = np.zeros(n_arms, np.bool_)
+    shut[list(open_circuit)] = True
+    ttft, errors = np.zeros(n_arms), np.zeros(n_arms)
+    for column, given in ((ttft, ttft_ms), (errors, error_rate)):
+        for arm, value in dict(given).items():
+            column[arm] = value
+    return LiveState(1, shut, ttft, errors)
