@@ -256,7 +256,7 @@ class WeightsRegistry:
             while not _locked(fd):
                 if time.monotonic() > deadline:
                     raise StoreError(
-                        f"{path}: held by another publisher for {LOCK_WAIT_S:g} s; expected a moment: try again"
+                        f"{path}: held by another for {LOCK_WAIT_S:g} s; expected a moment: try again"
                     )
                 time.sleep(0.005)
             yield
