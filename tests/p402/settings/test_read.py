@@ -1,0 +1,216 @@
+"""Settings: read whole or refused whole, with the path and the nearest name."""
+
+import pickle
+import tomllib
+from decimal import Decimal
+
+import pytest
+
+from p402.errors import ConfigError
+from p402.routing import spec
+from p402.settings import ModelSettings, Secret, Settings, read_settings
+from p402.settings.model import CAPABILITIES, MODES
+
+PROVIDER = '[providers.groq]\nbase_url = "https://api.example.com/v1"\n'
+
+
+def read(toml: str, **environ: str) -> Settings:
+    return read_settings(tomllib.loads(toml, parse_float=Decimal), environ)
+
+
+def refused(toml: str, *words: str, **environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(toml, **environ)
+    for word in words:
+        assert word in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_are_those_of_the_product():
+    found = read(PROVIDER)
+    assert (found.server.host, found.server.port, found.server.workers) == ("127.0.0.1", 4020, 1)
+    assert found.server.state == "sqlite:///var/p402/state.db"
+    tenant = found.tenants["default"].tenant()
+    assert tenant.max_request_nano == 50 * 10**9
+    assert tenant.daily_cap_nano == 1000 * 10**9
+    assert (tenant.route_named_models, tenant.exploration, tenant.default_mode) == (
+        "observe",
+        True,
+        "balanced",
+    )
+    provider = found.providers["groq"]
+    assert (provider.name, provider.dialect, provider.models, provider.simulated) == (
+        "groq",
+        "openai",
+        None,
+        False,
+    )
+
+
+def test_money_is_exact():
+    found = read("[tenants.default]\ndaily_cap_usd = 0.1\nmax_request_usd = 9007.199254740991\n" + PROVIDER)
+    assert found.tenants["default"].tenant().daily_cap_nano == 100_000_000
+    assert found.tenants["default"].max_request_usd * 10**12 == 2**53 - 1
+
+
+def test_a_tenant_takes_what_it_leaves_out_from_the_default_tenant():
+    found = read(
+        "[tenants.a]\nfee_bps = 5\n[tenants.default]\ndaily_cap_usd = 7\nexploration = false\n" + PROVIDER
+    )
+    tenant = found.tenants["a"]
+    assert (tenant.name, tenant.fee_bps, tenant.daily_cap_usd, tenant.exploration) == (
+        "a",
+        5,
+        Decimal(7),
+        False,
+    )
+    assert tenant.tenant().policy == "a"
+
+
+def test_models_are_ids_or_tables():
+    toml = (
+        PROVIDER + 'models = ["m1", {id = "m2", input_usd_per_mtok = 0.1, capabilities = ["chat", "vision"]}]'
+    )
+    assert read(toml).providers["groq"].models == (
+        "m1",
+        ModelSettings(id="m2", input_usd_per_mtok=Decimal("0.1"), capabilities=("chat", "vision")),
+    )
+
+
+def test_the_environment_overrides_the_file():
+    found = read(
+        '[server]\nport = 1\n[tenants."a-b"]\n' + PROVIDER,
+        P402_SERVER_PORT="0",
+        P402_TENANTS_DEFAULT_DAILY_CAP_USD="2.5",
+        P402_TENANTS_A_B_EXPLORATION="false",
+        P402_TENANTS_A_B_DENY_MODELS="x, y",
+        P402_PROVIDERS_GROQ_BASE_URL="http://127.0.0.1:9/v1/",
+        P402_PROVIDERS_GROQ_API_KEY="sk-1",
+        UNRELATED="x",
+        P402_API_KEY="a client's",
+        P402_CONFIG="p402.toml",
+    )
+    assert found.server.port == 0
+    assert found.tenants["default"].daily_cap_usd == Decimal("2.5")
+    assert found.tenants["a-b"].exploration is False
+    assert found.tenants["a-b"].deny_models == ("x", "y")
+    assert found.tenants["a-b"].daily_cap_usd == Decimal("2.5")
+    assert found.providers["groq"].base_url == "http://127.0.0.1:9/v1"
+    assert found.providers["groq"].api_key.reveal() == "sk-1"
+
+
+def test_a_variable_that_the_file_names_is_known():
+    keys = '[[keys]]\nname = "k"\nkey_env = "P402_MY_KEY"\n'
+    assert read(PROVIDER + 'api_key_env = "P402_GROQ"\n' + keys, P402_GROQ="x", P402_MY_KEY="y")
+
+
+def test_secrets_are_not_shown():
+    found = read(PROVIDER + 'api_key = "sk-very-secret"\n[server]\nkey_pepper = "also-secret"')
+    secret = found.providers["groq"].api_key
+    for shown in (repr(found), str(secret), f"{secret}", f"{secret:>20}", "%s" % secret):  # noqa: UP031
+        assert "secret" not in shown.lower().replace("secret(***)", "")
+    assert secret.reveal() == "sk-very-secret"
+    assert type(secret.reveal()) is str
+
+
+def test_settings_travel_to_another_process():
+    found = read(PROVIDER + 'api_key = "sk-1"')
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy == found
+    assert isinstance(copy.providers["groq"].api_key, Secret)
+    assert copy.providers["groq"].api_key.reveal() == "sk-1"
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[sever]\nport = 1", ["sever", "unknown section", "`server`"]),
+        ("server = 3", ["server: found 3", "[server]"]),
+        ("[server]\nprot = 1", ["server.prot", "did you mean `port`"]),
+        ("[server]\nport = 70000", ["server.port: found 70000", "0 to 65535"]),
+        ("[server]\nport = true", ["server.port: found true"]),
+        ("[server]\nport = 1.5", ["server.port: found 1.5"]),
+        ('[server]\nstate = "redis://x"', ["server.state", "redis://x", "sqlite:///"]),
+        ('[server]\nhost = "a b"', ["server.host"]),
+        ("[server]\nsalt = -1", ["server.salt: found -1"]),
+        ("[providers.groq]\nbase_url = 3", ["providers.groq.base_url: found 3, expected a URL", "https://"]),
+        ('[providers.groq]\nbase_url = "ftp://x/v1"', ["providers.groq.base_url"]),
+        ('[providers.groq]\nbase_url = "https://user:pw@x/v1"', ["providers.groq.base_url"]),
+        ('[providers.groq]\nbase_url = "https://x/v1?key=1"', ["providers.groq.base_url"]),
+        ('[providers.groq]\nbase_url = "https://x:99999/v1"', ["providers.groq.base_url"]),
+        ("[providers.groq]", ["providers.groq.base_url is missing"]),
+        ('[providers.cache]\nbase_url = "https://x"', ["providers.cache", "name is taken"]),
+        ('[providers.Big]\nbase_url = "https://x"', ['the name "Big"']),
+        ("[providers]\ngroq = 1", ["providers.groq: found 1, expected a table"]),
+        (PROVIDER + 'dialect = "opnai"', ["providers.groq.dialect", "`openai`"]),
+        (PROVIDER + 'name = "x"', ["providers.groq.name", "unknown setting"]),
+        (PROVIDER + 'api_key = "a b"', ["providers.groq.api_key: found a string"]),
+        (PROVIDER + 'api_key = "a"\napi_key_env = "B"', ["`api_key` and `api_key_env`"]),
+        (PROVIDER + "models = []", ["providers.groq.models"]),
+        (PROVIDER + 'models = "x"', ["providers.groq.models", "a list"]),
+        (PROVIDER + "models = [3]", ["providers.groq.models[0]: found 3"]),
+        (PROVIDER + 'models = ["m", "m"]', ["models[1]", "again"]),
+        (PROVIDER + 'models = [{id = "m", context = 5}]', ["models[0].context", "`context_window`"]),
+        (
+            PROVIDER + 'models = [{id = "m", input_usd_per_mtok = -1}]',
+            ["models[0].input_usd_per_mtok: found -1"],
+        ),
+        (
+            PROVIDER + 'models = [{id = "m", capabilities = ["visoin"]}]',
+            ["models[0].capabilities", "`vision`"],
+        ),
+        (
+            "[tenants.default]\ndaily_cap_usd = 9007199.254740992",
+            ["tenants.default.daily_cap_usd", "9007199"],
+        ),
+        ("[tenants.default]\nmax_request_usd = 9008", ["tenants.default.max_request_usd: found 9008"]),
+        ("[tenants.default]\nmax_request_usd = 0", ["tenants.default.max_request_usd: found 0"]),
+        ("[tenants.default]\nmax_request_usd = nan", ["tenants.default.max_request_usd: found NaN"]),
+        ('[tenants.default]\nroute_named_models = "observ"', ["`observe`"]),
+        ('[tenants.default]\nexploration = "yes"', ['found "yes"', "true or false"]),
+        ('[tenants.default]\ndeny_models = ["a", "a"]', ["tenants.default.deny_models", "twice"]),
+        ("keys = 3", ["keys: found 3", "[[keys]]"]),
+        ('[[keys]]\nname = "k"', ["keys[0]", "exactly one"]),
+        ('[[keys]]\nname = "k"\nkey_env = "A"\nkey_sha256 = "' + "0" * 64 + '"', ["keys[0]: found 2"]),
+        ('[[keys]]\nname = "k"\nkey_sha256 = "xyz"', ["keys[0].key_sha256", "64 hexadecimal"]),
+        ('[[keys]]\nname = "k"\ntenant = "nobody"\nkey_env = "A"', ["keys[0].tenant", "[tenants.nobody]"]),
+        (
+            '[[keys]]\nname = "k"\nkey_env = "A"\n[[keys]]\nname = "k"\nkey_env = "B"',
+            ["keys[1].name", "again"],
+        ),
+        ('[[keys]]\nname = "k"\nkey_hmac = "' + "0" * 64 + '"', ["keys[0].key_hmac", "key_pepper"]),
+    ],
+)
+def test_a_broken_setting_is_told_where_what_and_how_to_mend_it(toml, words):
+    refused(toml, *words)
+
+
+def test_more_providers_than_a_mask_has_bits_are_refused():
+    tables = "".join(f'[providers.p{i}]\nbase_url = "https://x/v1"\n' for i in range(65))
+    refused(tables, "found 65", "at most 64")
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"P402_SERVER_PROT": "1"}, ["P402_SERVER_PROT: unknown variable", "`P402_SERVER_PORT`"]),
+        ({"P402_SERVER_PORT": "x"}, ['P402_SERVER_PORT: found "x"', "0 to 65535"]),
+        ({"P402_PROVIDERS_OTHER_BASE_URL": "https://x"}, ["unknown variable"]),
+        ({"P402_TENANTS_DEFAULT_EXPLORATION": "maybe"}, ['found "maybe"']),
+        ({"P402_TENANTS_DEFAULT_DAILY_CAP_USD": "ten"}, ['found "ten"']),
+        ({"P402_PROVIDERS_GROQ_API_KEY": "has space"}, ["found a string"]),
+    ],
+)
+def test_a_broken_variable_is_told_by_its_own_name(environ, words):
+    refused(PROVIDER, *words, **environ)
+
+
+def test_a_variable_that_could_mean_two_settings_is_refused():
+    toml = '[tenants."a-b"]\n[tenants.a_b]\n' + PROVIDER
+    assert read(toml)
+    refused(toml, "could mean two settings", P402_TENANTS_A_B_FEE_BPS="1")
+
+
+def test_words_shared_with_routing_are_the_same_words():
+    assert CAPABILITIES == spec.CAPABILITIES
+    assert MODES == spec.MODES
