@@ -1,0 +1,175 @@
+"""What routing knows of a request is inferred by simple, linear, deterministic rules."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p402.request import Options, Transcript
+from p402.routing import features
+from p402.routing.features import EXPECTED_OUTPUT, FEATURES, cues, infer_task, needs_of, read
+from p402.routing.scale import FEATURE_ONE
+from p402.routing.spec import CAPABILITIES, TASKS
+
+
+def said(text, **changes):
+    given = {
+        "system": "",
+        "first_user": text,
+        "last_user": text,
+        "text_bytes": len(text.encode()),
+        "turns": 1,
+        "images": 0,
+        "has_tools": False,
+        "has_schema": False,
+        "has_open_tool_call": False,
+    }
+    return Transcript(**(given | changes))
+
+
+# Reviewed by hand on 2026-11-22: each prompt's task is what a reader would say.
+PROMPTS = [
+    ("Hi there! How was your weekend?", "chat"),
+    ("I feel a bit down today and want to talk.", "chat"),
+    ("Translate this paragraph to Dutch: The meeting is at noon.", "translation"),
+    ("Put the following into German: I would like a coffee.", "translation"),
+    ("Summarise the report below in three bullets.", "summary"),
+    ("TL;DR of this thread please", "summary"),
+    ("What are the key points of the attached minutes?", "summary"),
+    ("Extract every date from the contract.", "extraction"),
+    ("Classify the following review as positive or negative: great shoes!", "extraction"),
+    ("Find the named entities in this text and return JSON.", "extraction"),
+    ("Write a short poem about the sea in winter.", "writing"),
+    ("Draft a polite email to my landlord about the heating.", "writing"),
+    ("Compose a heartfelt wedding speech for my sister.", "writing"),
+    ("Write a Python function that reverses a linked list.", "code"),
+    ("Why does this fail?\n```\nx = [1, 2\n```", "code"),
+    ("def area(r):\n    return 3 * r", "code"),
+    ("SELECT * FROM users WHERE id = 3 is slow, how come", "code"),
+    ("Please fix the bug in my parser.", "code"),
+    ("All cats are mammals. Premise two: Tom is a cat. Is the conclusion valid or invalid?", "reasoning"),
+    ("Let's think step by step about who stole the cake.", "reasoning"),
+    ("Solve for x: 3x + 7 = 22", "math"),
+    ("A train leaves at noon. How many miles does it cover in 3 hours at 60 mph?", "math"),
+    ("Is 12 * 12 larger than 150?", "math"),
+    ("Show that \\frac{a}{b} is rational.", "math"),
+    ("What is the capital of Australia?", "knowledge"),
+    ("Who was the first woman to win a Nobel prize?", "knowledge"),
+    ("Explain photosynthesis to a child.", "knowledge"),
+    ("The largest planet?\nA) Mars\nB) Jupiter\n", "knowledge"),
+]
+
+# Reviewed by hand on the same day: what the rules get wrong, so that nobody thinks more of them.
+KNOWN_WRONG = [
+    ("Is it ethical to label people by their star sign?", "knowledge", "extraction"),
+    ("Explain why merge sort is stable.", "code", "knowledge"),
+    ("Übersetze diesen Satz ins Englische: Guten Morgen.", "translation", "chat"),
+    ("Which of these two essays is better?", "writing", "chat"),
+    ("My hamster died and I solve nothing by crying.", "chat", "math"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "task"), PROMPTS, ids=[task + ":" + p[:24] for p, task in PROMPTS])
+def test_a_plain_prompt_is_sorted_as_a_reader_would(prompt, task):
+    assert infer_task(said(prompt)) == task
+
+
+def test_every_task_that_rules_can_infer_is_in_the_reviewed_table():
+    assert {task for _, task in PROMPTS} == set(TASKS) - {"tools"}
+
+
+@pytest.mark.parametrize(("prompt", "reader", "rules"), KNOWN_WRONG)
+def test_what_the_rules_get_wrong_is_written_down(prompt, reader, rules):
+    assert reader in TASKS
+    assert infer_task(said(prompt)) == rules
+
+
+def test_offered_tools_make_a_tools_task_whatever_the_text_says():
+    assert infer_task(said("Write a poem", has_tools=True)) == "tools"
+
+
+def test_the_callers_word_overrides_the_inferred_task():
+    signals = read(said("Write a Python function"), Options(task="math"), None)
+    assert signals.task == "math"
+    assert signals.features[FEATURES.index("task_math")] == FEATURE_ONE
+    assert signals.features[FEATURES.index("task_code")] == 0
+    assert signals.features[FEATURES.index("code")] == FEATURE_ONE  # the text is what it is
+
+
+def test_an_instruction_after_long_material_is_heard():
+    assert infer_task(said("lorem ipsum dolor " * 2_000 + "\nSummarise the text above.")) == "summary"
+    assert infer_task(said("Translate:\n" + "lorem ipsum dolor " * 2_000)) == "translation"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["first class service at the hotel", "from 5 to 10 people came", "import duties from China are high"],
+)
+def test_everyday_english_is_not_taken_for_code(text):
+    assert "code" not in cues(text)
+
+
+def test_a_date_with_dashes_counts_as_arithmetic_which_is_weak():
+    assert "math" in cues("due 2026-11-22")
+
+
+ADVERSARIAL = [
+    "\n", "\n ", "\t\n", "SELECT ", "SELECT x", "select x from", "write ", "write function", "def ",
+    "def a", "class a", "import a", "\nimport", "from a.", "from a import", "1", "1 ", "1 -", "$", "$a", "\\",
+    "\\frac", "`", "``", "(A", "\n(", "\nA", "true or ", "step by ", "how ", "a", "é", "İ", "\x00", "👍", "python ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", ADVERSARIAL, ids=[ascii(p) for p in ADVERSARIAL])
+@pytest.mark.timeout(60)
+def test_no_text_makes_the_rules_slow(piece, monkeypatch):
+    # All of a long text is read here: a rule of quadratic cost would need 10**11 steps and meet the time-out,
+    # a linear one needs some milliseconds.
+    monkeypatch.setattr(features, "_HEAD", 300_000)
+    cues(piece * (300_000 // len(piece)))
+    cues(f"{piece * (299_000 // len(piece))}write a def x")
+
+
+def test_the_rules_read_a_bounded_part_of_the_text():
+    heads = "x " * 1_500
+    assert "code" not in cues(heads + "```" + "y " * 2_000)
+    assert "code" in cues("```" + heads + "y " * 2_000)
+
+
+texts = st.text(max_size=300)
+
+
+@given(
+    text=texts,
+    turns=st.integers(1, 3_000),
+    images=st.integers(0, 20),
+    max_output=st.none() | st.integers(1, 1 << 20),
+    tools=st.booleans(),
+    schema=st.booleans(),
+)
+def test_signals_are_within_their_bounds_for_any_transcript(text, turns, images, max_output, tools, schema):
+    transcript = said(text, turns=turns, images=images, has_tools=tools, has_schema=schema)
+    signals = read(transcript, Options(), max_output)
+    assert signals == read(transcript, Options(), max_output)
+    assert signals.prompt_bound >= signals.prompt_tokens >= 1
+    assert len(signals.features) == len(FEATURES)
+    assert all(isinstance(v, int) and 0 <= v <= FEATURE_ONE for v in signals.features)
+    assert signals.features[0] == FEATURE_ONE
+    assert sum(signals.features[1 : 1 + len(TASKS)]) == FEATURE_ONE
+    assert 1 <= signals.expected_output <= EXPECTED_OUTPUT[signals.task]
+    if max_output is not None:
+        assert signals.expected_output <= max_output
+
+
+@given(text=texts, more=texts)
+def test_more_text_never_means_fewer_tokens(text, more):
+    short, long = read(said(text), Options(), None), read(said(text + more), Options(), None)
+    assert long.prompt_tokens >= short.prompt_tokens
+    assert long.prompt_bound >= short.prompt_bound
+
+
+def test_needs_are_what_was_asked_and_what_the_body_shows():
+    options = Options(require_capabilities=("code", "vision"))
+    transcript = said("x", has_tools=True, has_schema=True, images=1)
+    named = {c for bit, c in enumerate(CAPABILITIES) if needs_of(transcript, options) >> bit & 1}
+    assert named == {"code", "vision", "function_calling", "json_schema"}
+    assert needs_of(said("x"), Options()) == 0
