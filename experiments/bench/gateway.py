@@ -1,0 +1,314 @@
+"""What a request costs at the gateway: CPU, added time, memory, start.
+
+The real `p402 serve`, one worker, with everything on (keys, 300 catalogue arms, SQLite books, the log
+on disk) between a provider that answers at once and a client of this process; all on loopback, all
+in a temporary folder, all stopped at the end. CPU is read from the kernel, so that what the other
+two processes use does not count; times are the client's, the same load sent direct taken off.
+It imports nothing of the gateway.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import orjson
+import uvloop
+
+from experiments.bench.figure import Figure
+from experiments.bench.load import Load, Shape, at_rate, closed
+from experiments.demonstration.processes import P402, Child, House
+from p402.catalog.model import Deployment, is_priced
+from p402.store.catalog import load_catalog
+
+ARMS: Final = 300
+CPU_US: Final = 500.0
+"""Gate of CPU per request; DESIGN section 10 has those that follow."""
+
+RATE: Final = 200.0
+LONG, SHORT, GAP_MS = 100, 10, 2
+"""Chunks of the two streams whose difference in CPU is that of LONG - SHORT chunks."""
+
+PATH: Final = "/v1/chat/completions"
+MAX_SECONDS: Final = 120
+"""After which every process stops by itself, even if this one is killed."""
+
+_TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
+_PROMPT: Final = (
+    "A shop sells pens at 3 for 2 dollars. How much do 12 pens cost, and how many can I buy for 15 dollars? "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Seconds of each part of a run."""
+
+    warm: float = 1.5
+    cost: float = 2.5
+    chunks: float = 3.0
+    latency: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A closed load and the gateway's CPU seconds meanwhile."""
+
+    load: Load
+    cpu_s: float
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU microseconds per request."""
+        return self.cpu_s / max(1, self.load.sent) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The same open load through the gateway and direct."""
+
+    through: Load
+    direct: Load
+
+    def ms(self, share: float, *, first: bool) -> float:
+        """Difference of the two loads' quantiles, of first bytes or of whole answers."""
+        a, b = (
+            load.quantile(load.first_ms if first else load.total_ms, share)
+            for load in (self.through, self.direct)
+        )
+        return a - b
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All of a run.
+
+    Attributes
+    ----------
+    cost
+        By (streamed, connections).
+    short, long
+        Streams whose chunks come one by one.
+    """
+
+    cost: Mapping[tuple[bool, int], Loaded]
+    short: Loaded
+    long: Loaded
+    plain: Added
+    streamed: Added
+    rss_mib: float
+    start_s: float
+
+    @property
+    def chunk_us(self) -> float:
+        """CPU microseconds for each chunk of a stream."""
+        return (self.long.cpu_us - self.short.cpu_us) / (LONG - SHORT)
+
+    @property
+    def loads(self) -> list[Load]:
+        """Every load of the run."""
+        costs = [c.load for c in (*self.cost.values(), self.short, self.long)]
+        return [*costs, self.plain.through, self.plain.direct, self.streamed.through, self.streamed.direct]
+
+
+def run() -> list[Figure]:
+    """Measure in about 35 seconds."""
+    return list(figures(measure(Durations())))
+
+
+def measure(durations: Durations) -> Measured:
+    """Start the processes, load them, stop them."""
+    with tempfile.TemporaryDirectory(prefix="p402-bench-") as folder, site(Path(folder)) as made:
+        return uvloop.run(_measure(made, durations))
+
+
+def figures(found: Measured) -> Iterator[Figure]:
+    """What is printed."""
+    for (streamed, connections), cost in found.cost.items():
+        kind = "streamed" if streamed else "whole"
+        yield Figure(
+            f"gateway CPU per request, {kind}, {connections} connections", cost.cpu_us, "us", most=CPU_US
+        )
+    yield Figure(
+        "gateway requests per CPU second, whole, 64 connections", 1e6 / found.cost[False, 64].cpu_us, "/s"
+    )
+    yield Figure("gateway CPU per chunk of a stream", found.chunk_us, "us")
+    yield Figure(f"added latency at {RATE:g}/s, p50", found.plain.ms(0.5, first=False), "ms", most=10.0)
+    yield Figure(f"added latency at {RATE:g}/s, p99", found.plain.ms(0.99, first=False), "ms")
+    yield Figure(
+        f"added time to first byte of a stream at {RATE:g}/s, p50", found.streamed.ms(0.5, first=True), "ms"
+    )
+    yield Figure("memory of a worker after load", found.rss_mib, "MiB")
+    yield Figure("cold start to the first answer", found.start_s, "s")
+    yield Figure(
+        "errors of the gateway's bench", float(sum(load.errors for load in found.loads)), "", most=0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The running processes and how to ask them."""
+
+    gateway: Child
+    gateway_url: str
+    direct_url: str
+    key: str
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the gateway and all its descendants so far."""
+        return sum(map(_cpu_s, _tree(self.gateway.process.pid)))
+
+    def shape(self, *, stream: bool, direct: bool = False, chunks: int = 0) -> Shape:
+        """Requests in balanced mode, a hundred sessions; a chunk count asks for spaced chunks."""
+        word = f"bench chunks={chunks} gap_ms={GAP_MS}" if chunks else ""
+        ends = b"data: [DONE]\n\n" if stream else b"}"
+        headers = "" if direct else f"authorization: Bearer {self.key}\r\n"
+
+        def request(number: int) -> bytes:
+            return ready[number % len(ready)]
+
+        ready = [_request(headers, session, word, stream=stream) for session in range(100)]
+        return Shape(request, ends, b"" if direct else b'"p402_metadata"')
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[Site]:
+    """The provider and the gateway, serving."""
+    key = f"p402_live_{secrets.token_urlsafe(32)}"
+    with House(folder / "out", os.environ) as house:
+        ready = folder / "upstream.ready"
+        upstream = [sys.executable, "-m", "experiments.bench.upstream", "--ready-file", str(ready)]
+        direct = house.ready(house.start("upstream", [*upstream, "--max-seconds", str(MAX_SECONDS)]), ready)
+        config = folder / "p402.toml"
+        config.write_text(configuration(folder, direct, key))
+        ready = folder / "gateway.ready"
+        serve = [*P402, "serve", "--config", str(config), "--ready-file", str(ready)]
+        gateway = house.start("gateway", [*serve, "--max-seconds", str(MAX_SECONDS)])
+        yield Site(gateway, house.ready(gateway, ready), direct, key)
+
+
+def configuration(folder: Path, upstream: str, key: str) -> str:
+    """`p402.toml`: `ARMS` active, priced deployments of the catalogue behind one mock."""
+    lines = [
+        "[server]",
+        "port = 0",
+        f'state = "sqlite:///{folder / "state.db"}"',
+        *(f'{name} = "{folder / name}"' for name in ("log", "store", "registry")),
+        "[tenants.default]",
+        "daily_cap_usd = 1000000",
+        "[[keys]]",
+        'name = "bench"',
+        f'key_sha256 = "{hashlib.sha256(key.encode()).hexdigest()}"',
+    ]
+    by_provider: dict[str, list[str]] = {}
+    usable = (d for d in load_catalog().deployments if _usable(d))
+    for deployment in islice(usable, ARMS):
+        by_provider.setdefault(deployment.provider, []).append(deployment.model)
+    for name, models in by_provider.items():
+        lines += [
+            f"[providers.{name}]",
+            "simulated = true",
+            f'base_url = "{upstream}/v1"',
+            'api_key = "bench"',
+            f"models = {orjson.dumps(models).decode()}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _usable(deployment: Deployment) -> bool:
+    return (
+        deployment.status == "active" and is_priced(deployment) and (deployment.context_window or 0) >= 8_000
+    )
+
+
+def _request(headers: str, session: int, word: str, *, stream: bool) -> bytes:
+    body = {
+        "model": "auto",
+        "messages": [
+            {"role": "system", "content": "You are a careful assistant. Answer in one sentence."},
+            {"role": "user", "content": f"{_PROMPT}{word}"},
+        ],
+        "max_tokens": 200,
+        "stream": stream,
+        "p402": {"mode": "balanced", "session_id": f"bench-{session}"},
+    }
+    data = orjson.dumps(body)
+    head = f"POST {PATH} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{headers}"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+
+
+async def _measure(made: Site, durations: Durations) -> Measured:
+    first = await closed(made.gateway_url, made.shape(stream=False), 1, 0.0)
+    start_s = time.monotonic() - made.gateway.started_s
+    if first.errors:
+        raise RuntimeError(f"the gateway's first answer was not good: {first.problem}")
+    for stream in (False, True):
+        await closed(made.gateway_url, made.shape(stream=stream), 16, durations.warm / 2)
+    cost = {}
+    for stream in (False, True):
+        for connections in (16, 64):
+            shape = made.shape(stream=stream)
+            cost[stream, connections] = await _loaded(made, shape, connections, durations.cost)
+    short, long = [
+        await _loaded(made, made.shape(stream=True, chunks=chunks), 8, durations.chunks)
+        for chunks in (SHORT, LONG)
+    ]
+    plain, streamed = [await _added(made, stream, durations.latency) for stream in (False, True)]
+    rss_mib = sum(map(_rss_mib, _tree(made.gateway.process.pid)))
+    return Measured(cost, short, long, plain, streamed, rss_mib, start_s)
+
+
+async def _loaded(made: Site, shape: Shape, connections: int, seconds: float) -> Loaded:
+    before = made.cpu_s()
+    load = await closed(made.gateway_url, shape, connections, seconds)
+    await asyncio.sleep(0.15)  # settlements and the log's sync are part of the cost
+    return Loaded(load, made.cpu_s() - before)
+
+
+async def _added(made: Site, stream: bool, seconds: float) -> Added:  # noqa: FBT001 - what is looped over
+    through = await at_rate(made.gateway_url, made.shape(stream=stream), RATE, seconds)
+    direct = await at_rate(made.direct_url, made.shape(stream=stream, direct=True), RATE, seconds)
+    return Added(through, direct)
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for task in _listed(Path(f"/proc/{pid}/task")):
+        for child in _read(task / "children").split():
+            found += _tree(int(child))
+    return found
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended; 0 once it is gone."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) * _TICK_S
+
+
+def _rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    found = [line for line in _read(Path(f"/proc/{pid}/status")).splitlines() if line.startswith("VmRSS:")]
+    return int(found[0].split()[1]) / 1024 if found else 0.0
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
