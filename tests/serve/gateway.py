@@ -1,15 +1,16 @@
-"""A gateway for tests: the real front and flow, with a clock, a log, a guard and providers that tests rule."""
+"""A gateway for tests: real front and flow; clock, log, guard and providers that tests rule."""
 
 import asyncio
 import socket
 import threading
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-import tomllib
+import orjson
 import uvicorn
 
 from p402.assemble import START_WEIGHTS, assemble
@@ -75,11 +76,22 @@ ANSWER = (
     b'[{"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}],'
     b' "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}}\n'
 )
-CHUNKS = (
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"small","choices":[{"index":0,"delta":{"role":"assistant","content":"Fo"},"finish_reason":null}]}\n\n',
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"small","choices":[{"index":0,"delta":{"content":"ur"},"finish_reason":null}]}\n\n',
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"small","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
-)
+
+
+def chunk(delta: dict, finish: str | None = None) -> bytes:
+    """One chunk as a provider sends it."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    fields = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "small",
+        "choices": [choice],
+    }
+    return b"data: %b\n\n" % orjson.dumps(fields)
+
+
+CHUNKS = (chunk({"role": "assistant", "content": "Fo"}), chunk({"content": "ur"}), chunk({}, "stop"))
 USAGE = Usage(prompt=9, output=1)
 
 
@@ -237,9 +249,15 @@ class Gateway:
         app = create_app(self.front, nothing, nothing, seam=seam)
         with listening() as listener:
             config = uvicorn.Config(
-                app, loop="uvloop", http="httptools", ws="none", lifespan="on", log_level="warning",
-                access_log=False, timeout_graceful_shutdown=3,
-            )  # fmt: skip
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=3,
+            )
             server = uvicorn.Server(config)
             server.capture_signals = _no_signals  # a thread has none
             thread = threading.Thread(target=server.run, args=([listener],))

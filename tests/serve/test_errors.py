@@ -43,8 +43,13 @@ def test_every_status_has_the_type_that_openai_clients_raise_by(status, code, ki
     reply = refusal_reply(Refusal(code, status, "words"), "req_1")
     assert reply.status == status
     assert error_of(reply) == {
-        "message": "words", "type": kind, "code": code, "param": None, "retry_after_ms": None, "request_id": "req_1",
-    }  # fmt: skip
+        "message": "words",
+        "type": kind,
+        "code": code,
+        "param": None,
+        "retry_after_ms": None,
+        "request_id": "req_1",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,28 +10,82 @@ from p402.events import AttemptResult
 from serve.metadata import answer_headers, committed_headers, metadata_bytes, metadata_fields, splice
 
 ATTEMPT = AttemptResult(
-    arm="acme/large/v2", status="ok", prompt_tokens=9, output_tokens=1, cached_tokens=2, reasoning_tokens=0,
-    cost_nano=1_500, price_pico=[1_000_000, 500_000, 2_000_000], latency_ms=12.34567, ttfb_ms=None,
-)  # fmt: skip
-P9 = {"cost_usd", "direct_cost", "savings", "provider", "model", "input_tokens", "output_tokens", "latency_ms"} | {
-    "provider_latency_ms", "cached",
-}  # fmt: skip
+    arm="acme/large/v2",
+    status="ok",
+    prompt_tokens=9,
+    output_tokens=1,
+    cached_tokens=2,
+    reasoning_tokens=0,
+    cost_nano=1_500,
+    price_pico=[1_000_000, 500_000, 2_000_000],
+    latency_ms=12.34567,
+    ttfb_ms=None,
+)
+P9 = {
+    "cost_usd",
+    "direct_cost",
+    "savings",
+    "provider",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "latency_ms",
+} | {
+    "provider_latency_ms",
+    "cached",
+}
 WIRE = P9 | {
-    "request_id", "tenant_id", "session_id", "routing_mode", "task", "baseline_model", "platform_fee_usd",
-    "cached_tokens", "reasoning_tokens", "usage_estimated", "ttfb_ms", "overhead_ms", "cache_similarity", "attempts",
-    "failover", "snapshot_id", "propensity", "outcome_endpoint", "session_remaining_usd", "warnings",
-}  # fmt: skip
+    "request_id",
+    "tenant_id",
+    "session_id",
+    "routing_mode",
+    "task",
+    "baseline_model",
+    "platform_fee_usd",
+    "cached_tokens",
+    "reasoning_tokens",
+    "usage_estimated",
+    "ttfb_ms",
+    "overhead_ms",
+    "cache_similarity",
+    "attempts",
+    "failover",
+    "snapshot_id",
+    "propensity",
+    "outcome_endpoint",
+    "session_remaining_usd",
+    "warnings",
+}
 
 
 def metadata(**over) -> Metadata:
     fields = {
-        "request_id": "req_1", "tenant_id": "t", "session_id": "s", "provider": "acme", "model": "large/v2",
-        "routing_mode": "cost", "task": "chat", "cost_nano": 1_500, "direct_nano": 4_000, "baseline_model": "large",
-        "fee_nano": 15, "input_tokens": 9, "output_tokens": 1, "cached_tokens": 2, "reasoning_tokens": 0,
-        "usage_estimated": False, "latency_ms": 13.00049, "provider_latency_ms": 12.3, "ttfb_ms": 12.4,
-        "overhead_ms": 0.7, "attempts": (ATTEMPT,), "snapshot_id": "abc", "propensity": 0.5, "warnings": ("w",),
+        "request_id": "req_1",
+        "tenant_id": "t",
+        "session_id": "s",
+        "provider": "acme",
+        "model": "large/v2",
+        "routing_mode": "cost",
+        "task": "chat",
+        "cost_nano": 1_500,
+        "direct_nano": 4_000,
+        "baseline_model": "large",
+        "fee_nano": 15,
+        "input_tokens": 9,
+        "output_tokens": 1,
+        "cached_tokens": 2,
+        "reasoning_tokens": 0,
+        "usage_estimated": False,
+        "latency_ms": 13.00049,
+        "provider_latency_ms": 12.3,
+        "ttfb_ms": 12.4,
+        "overhead_ms": 0.7,
+        "attempts": (ATTEMPT,),
+        "snapshot_id": "abc",
+        "propensity": 0.5,
+        "warnings": ("w",),
         "simulated": True,
-    }  # fmt: skip
+    }
     return Metadata(**{**fields, **over})
 
 
@@ -66,8 +120,10 @@ def test_an_attempt_can_be_priced_again_from_what_it_says():
     attempt = found["attempts"][0]
     assert (attempt["provider"], attempt["model"]) == ("acme", "large/v2")
     assert attempt["price"] == {
-        "input_usd_per_mtok": 1.0, "cache_read_usd_per_mtok": 0.5, "output_usd_per_mtok": 2.0,
-    }  # fmt: skip
+        "input_usd_per_mtok": 1.0,
+        "cache_read_usd_per_mtok": 0.5,
+        "output_usd_per_mtok": 2.0,
+    }
     assert attempt["latency_ms"] == 12.346
     assert attempt["ttfb_ms"] is None
 
@@ -134,5 +190,6 @@ def test_splicing_adds_one_member_to_any_object(document, white):
     document.pop("p402_metadata", None)
     body = orjson.dumps(document, option=orjson.OPT_INDENT_2) + white.encode()
     assert orjson.loads(splice(body, metadata_bytes(metadata()))) == {
-        **document, "p402_metadata": orjson.loads(metadata_bytes(metadata())),
-    }  # fmt: skip
+        **document,
+        "p402_metadata": orjson.loads(metadata_bytes(metadata())),
+    }

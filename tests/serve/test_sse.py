@@ -32,9 +32,12 @@ def test_p9_a_clean_stream_ends_in_the_metadata_and_done():
 def test_usage_comes_with_the_metadata_if_the_client_asked_for_it():
     found = orjson.loads(ended(include_usage=True)[0])
     assert found["usage"] == {
-        "prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10,
-        "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 0},
-    }  # fmt: skip
+        "prompt_tokens": 9,
+        "completion_tokens": 1,
+        "total_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
 
 
 @pytest.mark.parametrize(

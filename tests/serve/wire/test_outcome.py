@@ -19,13 +19,24 @@ def parsed(**fields) -> Reward:
 
 def test_a_full_outcome_becomes_a_reward():
     found = parsed(
-        **SOUND, quality_score=0.75, outcome_type="thumb", source="judge", occurred_at="2026-11-22T10:00:00Z",
+        **SOUND,
+        quality_score=0.75,
+        outcome_type="thumb",
+        source="judge",
+        occurred_at="2026-11-22T10:00:00Z",
         metadata={"reviewer": "7"},
-    )  # fmt: skip
+    )
     assert found == Reward(
-        ts_ms=123, id=ID, tenant="t", source="judge", status="accepted", quality=0.75, outcome_type="thumb",
-        occurred_at_ms=1_795_341_600_000, metadata={"reviewer": "7"},
-    )  # fmt: skip
+        ts_ms=123,
+        id=ID,
+        tenant="t",
+        source="judge",
+        status="accepted",
+        quality=0.75,
+        outcome_type="thumb",
+        occurred_at_ms=1_795_341_600_000,
+        metadata={"reviewer": "7"},
+    )
 
 
 def test_a_status_without_a_score_stays_without_one():
@@ -74,13 +85,23 @@ def test_a_bad_outcome_is_told_where_and_what(fields, error, param):
 
 
 @given(
-    field=st.sampled_from(["request_id", "status", "quality_score", "occurred_at", "source", "metadata", "x"]),
-    value=st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=40)
-    | st.datetimes().map(str) | st.datetimes().map(lambda d: d.isoformat() + "-14:00") | st.floats(allow_nan=False)
-    | st.lists(st.text(), max_size=2) | st.dictionaries(st.text(), st.text() | st.integers(0, 5), max_size=2),
-)  # fmt: skip
+    field=st.sampled_from(
+        ["request_id", "status", "quality_score", "occurred_at", "source", "metadata", "x"]
+    ),
+    value=st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(max_size=40)
+    | st.datetimes().map(str)
+    | st.datetimes().map(lambda d: d.isoformat() + "-14:00")
+    | st.floats(allow_nan=False)
+    | st.lists(st.text(), max_size=2)
+    | st.dictionaries(st.text(), st.text() | st.integers(0, 5), max_size=2),
+)
 def test_a_field_replaced_by_anything_is_never_a_server_error(field, value):
+    status = 200
     try:
         parsed(**{**SOUND, field: value})
     except RequestError as error:
-        assert 400 <= error.status < 500
+        status = error.status
+    assert 200 <= status < 500
