@@ -128,7 +128,8 @@ def explained(rows: tuple[Explained, ...]) -> Iterator[RenderableType]:
         what = "decision" if row.attempt is None else f"attempt {row.attempt}"
         chance = "" if row.propensity is None else f", propensity {row.propensity:.6f}"
         title = f"{what} of {row.id}: {row.arm or 'no arm'}{chance}"
-        table = Table("arm", title=escape(title), title_justify="left")
+        yield f"[italic]{escape(title)}[/]"
+        table = Table("arm")
         table.add_column("score", justify="right")
         table.add_column("propensity", justify="right")
         table.add_column("reason")
@@ -140,9 +141,7 @@ def explained(rows: tuple[Explained, ...]) -> Iterator[RenderableType]:
                 f"{view.propensity:.6f}",
                 view.reason or mark,
             )
-        table.caption = escape(
-            f"mode {row.mode}, snapshot {row.snapshot[:12]}, worker {row.worker}, live {row.live_seq}"
-        )
         yield table
+        yield escape(f"mode {row.mode}, snapshot {row.snapshot}, worker {row.worker}, live {row.live_seq}")
         if row.recomputed != row.arm:
             yield f"[bold red]logged {escape(str(row.arm))}, decided again {escape(str(row.recomputed))}[/]"

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from p402.answer import Completed, Streaming
+from p402.answer import Completed, StreamEnd, Streaming
 from p402.events import Reward
 from p402.flow.chat import Flow, Ports
 from p402.flow.state import WorkerState
@@ -38,7 +38,7 @@ from sim.memory import MemoryGuard
 
 START_MS = 1_795_000_000_000
 DOLLAR = 1_000_000_000
-PROVIDERS = ("alder", "birch", "cedar", "elm")
+PROVIDERS = ("alder", "birch", "cedar", "elm", "fir")
 MODELS = ("large", "small")
 PROMPTS = (
     "Write a python function that parses a date.",
@@ -59,10 +59,10 @@ def a_mode(quality, cost, speed, **changes):
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)
 
 
-def a_spec(*, quality=0.5, seed=0, mode=None, **policy):
-    """Eight arms, two models at four providers; `quality` is balanced mode's weight."""
+def a_spec(*, quality=0.5, seed=0, mode=None, providers=PROVIDERS[:4], **policy):
+    """Two models at each provider; `quality` is balanced mode's weight."""
     rng = random.Random(seed)
-    arms = sorted((f"{p}/{m}", p, m) for p in PROVIDERS for m in MODELS)
+    arms = sorted((f"{p}/{m}", p, m) for p in providers for m in MODELS)
     n = len(arms)
     base = {"large": 3_000_000, "small": 400_000}
     price = [int(base[m] * (0.7 + 0.2 * PROVIDERS.index(p))) for _, p, m in arms]
@@ -206,7 +206,7 @@ class House:
             writer.close()
 
     def ask(self, flow, *, model=None, stream=False, tenant=None, prompt=None, max_output=None, **options):
-        """One request; gives its id, or None where it was refused or failed."""
+        """One request; gives its metadata, or None where it was refused or failed."""
         text = prompt or self.rng.choice(PROMPTS)
         request = ChatRequest(
             model=model,
@@ -224,21 +224,23 @@ class House:
     async def _ask(self, flow, request, tenant):
         answer = await flow.chat(request, tenant, self.clock.monotonic_ms())
         if isinstance(answer, Streaming):
-            async for _ in answer.events:
-                pass
-            return answer.request_id
-        return answer.metadata.request_id if isinstance(answer, Completed) else None
+            async for event in answer.events:
+                if isinstance(event, StreamEnd):
+                    return event.metadata
+        return answer.metadata if isinstance(answer, Completed) else None
 
-    def score(self, flow, request_id, quality, source="judge", tenant="acme"):
+    def score(self, flow, request_id, quality):
+        tenant = a_tenant()
         flow.outcome(
+            tenant,
             Reward(
                 ts_ms=self.clock.now_ms(),
                 id=request_id,
-                tenant=tenant,
-                source=source,
+                tenant=tenant.name,
+                source="judge",
                 status="accepted",
                 quality=quality,
-            )
+            ),
         )
 
     def mixed_traffic(self, flows, rounds):
@@ -285,19 +287,19 @@ def a_tenant(**changes):
     return Tenant(**given)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec_of():
     return a_spec
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mode_of():
     return a_mode
 
 
-@pytest.fixture
-def tenant_of():
-    return a_tenant
+@pytest.fixture(scope="session")
+def house_of():
+    return House
 
 
 @pytest.fixture

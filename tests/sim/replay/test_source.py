@@ -1,0 +1,83 @@
+"""Rows find the live state they saw, whatever the chunks."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p402.events import ArmLive
+from p402.routing.live import LiveState
+from p402.store.reader import connect
+from sim.replay.source import MAX_LIVES, Delta, LiveFold, LiveGap, groups
+from sim.replay.verify import CHOICES
+
+live = st.builds(
+    ArmLive,
+    open_circuit=st.booleans(),
+    ttft_ms=st.integers(0, 5_000),
+    error_rate=st.integers(0, 4_096),
+)
+moves = st.lists(st.dictionaries(st.sampled_from(["a/m", "b/m", "c/m"]), live, min_size=1), max_size=8)
+
+
+@given(histories=st.dictionaries(st.sampled_from(["w0", "w1", "w2"]), moves), skip=st.integers(1, 3))
+def test_a_fold_gives_each_worker_the_last_word_on_every_arm(histories, skip):
+    deltas = [
+        Delta(worker, seq, arms)
+        for worker in sorted(histories)
+        for seq, arms in enumerate(histories[worker], start=1)
+    ]
+    fold = LiveFold(iter(deltas))
+    for worker in sorted(histories):
+        for seq in range(0, len(histories[worker]) + 1, skip):
+            expected = {}
+            for arms in histories[worker][:seq]:
+                expected.update(arms)
+            assert fold.at(worker, seq) == (seq, expected)
+
+
+def test_a_worker_without_deltas_starts_with_nothing_measured():
+    arm = ArmLive(open_circuit=True, ttft_ms=5, error_rate=7)
+    fold = LiveFold(iter([Delta("w1", 1, {"a/m": arm})]))
+    assert fold.at("w0", 0).table == {}
+    with pytest.raises(LiveGap, match=r"worker 'w0' at seq 1.*delta 1 is not in the log"):
+        fold.at("w0", 1)
+    assert fold.at("w1", 0).table == {}
+    assert fold.at("w1", 1).table == {"a/m": arm}
+
+
+def test_a_gap_names_worker_and_first_missing_delta():
+    arm = ArmLive(open_circuit=False, ttft_ms=5, error_rate=0)
+    fold = LiveFold(Delta("w", seq, {"a/m": arm}) for seq in (1, 2, 4))
+    assert fold.at("w", 2).seq == 2
+    for seq in (3, 4, 9):
+        with pytest.raises(LiveGap, match=rf"worker 'w' at seq {seq} is unknown: delta 3 is not"):
+            fold.at("w", seq)
+
+
+def test_live_columns_are_those_the_worker_decided_by(house, spec_of):
+    """The state the flow held after its last request is the fold of what it logged."""
+    snapshot = house.stored(spec_of())
+    flow = house.worker("w", snapshot)
+    house.mixed_traffic([flow], 60)
+    house.close()
+    held = flow.state.live
+    with connect(house.log) as con:
+        states = {s.seq: s.table for g in groups(con, CHOICES) for s in g.states}
+    assert held.seq == max(states) > 3
+    again = LiveState.project(held.seq, states[held.seq], snapshot.index)
+    for name in ("open_circuit", "ttft_ms", "error_rate"):
+        assert (getattr(again, name) == getattr(held, name)).all()
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, 65_536])
+def test_every_row_comes_once_whatever_the_chunk(busy, chunk_rows):
+    with connect(busy.log) as con:
+        expected = sorted(con.execute(f"SELECT id, coalesce(attempt, -1) FROM ({CHOICES})").fetchall())
+        seen = []
+        for group in groups(con, CHOICES, chunk_rows=chunk_rows):
+            assert len(group.states) <= MAX_LIVES
+            attempts = [-1 if a is None else a for a in group.column("attempt")]
+            seen += zip(group.column("id"), attempts, strict=True)
+            for seq, row in zip(group.column("live_seq"), group.live_row, strict=True):
+                assert group.states[row].seq == seq
+    assert sorted(seen) == expected
