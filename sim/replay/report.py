@@ -76,8 +76,8 @@ def valuation(result: Valuation) -> Iterator[RenderableType]:
     for line in result.lines:
         table.add_row(*_cells(line))
     table.caption = (
-        f"{result.matured:,} matured, {result.sessions:,} sessions, {result.arms} arms, "
-        f"{result.snapshots} snapshots"
+        f"{result.matured:,} matured, {result.judged:,} judged, {result.sessions:,} sessions, "
+        f"{result.arms} arms, {result.snapshots} snapshots"
     )
     yield table
     yield f"estimand: {result.estimand}"
@@ -85,9 +85,10 @@ def valuation(result: Valuation) -> Iterator[RenderableType]:
         f"propensities: mean 1/p {result.calibration.seen:.3f}, expected {result.calibration.expected:.3f} "
         f"(z {result.calibration.z:.1f}); sample ratio p {result.ratio.p_value:.3g}"
     )
-    for line in result.lines:
-        for warning in _warnings(line):
-            yield f"[yellow]{line.name}[/] {escape(warning)}"
+    for warning in result.warnings:
+        yield f"[bold yellow]{escape(warning)}[/]"
+    for warning, names in _warnings(result).items():
+        yield f"[yellow]{', '.join(names)}[/]: {escape(warning)}"
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -104,11 +105,15 @@ def _cells(line: Line) -> tuple[str, ...]:
     )
 
 
-def _warnings(line: Line) -> list[str]:
-    found = list(line.target.warnings)
-    if line.difference is not None:
-        codes = {warning.partition(":")[0] for warning in found}
-        found += [f"difference: {w}" for w in line.difference.warnings if w.partition(":")[0] not in codes]
+def _warnings(result: Valuation) -> dict[str, list[str]]:
+    """What the estimates say against themselves, each warning once, with who says it."""
+    found: dict[str, list[str]] = {}
+    for line in result.lines:
+        for warning in line.target.warnings:
+            found.setdefault(warning, []).append(line.name)
+        if line.difference is not None:
+            for warning in line.difference.warnings:
+                found.setdefault(warning, []).append(f"{line.name} difference")
     return found
 
 

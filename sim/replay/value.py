@@ -22,6 +22,7 @@ from p402.evaluation.diagnostics import Calibration, RatioTest, propensity_calib
 from p402.evaluation.estimate import ESTIMAND, Estimate
 from p402.evaluation.estimators import compare, evaluate
 from p402.evaluation.fits import Name
+from p402.evaluation.gate import Gate
 from p402.evaluation.logged import LoggedBatch, hash_of
 from p402.evaluation.reward_model import cross_fitted
 from p402.events import Reward
@@ -38,6 +39,11 @@ Float = NDArray[np.float64]
 
 ESTIMATORS: Final[tuple[Name, ...]] = ("snips", "dr", "ips")
 """In the order they are shown: `ips` last, as it is the least exact."""
+
+MIN_JUDGED: Final = Gate().min_quality
+MAX_Z: Final = 4.0
+MIN_P: Final = 1e-4
+"""When a log's own propensities are doubted: a sound log does so once in ten thousand."""
 
 BEHAVIOURS: Final = ("cost", "quality", "speed", "balanced", "custom")
 
@@ -85,20 +91,23 @@ class Valuation:
     ----------
     policy, behaviour
         What was asked for; the mode whose rounds were used.
-    rounds, matured, sessions
-        How many; a round has matured once its reward is known.
+    rounds, matured, judged, sessions
+        How many; a round has matured once its reward is known: someone judged it, or it failed.
     arms, snapshots
         Arms that either could take; snapshots the rounds were decided under.
     estimand
         What every value is a value of.
     calibration, ratio
         Whether the logged propensities are those the arms were drawn from.
+    warnings
+        Why not to believe any of it, in the form of `Estimate.warnings`, which speak of one estimate.
     """
 
     policy: str
     behaviour: str
     rounds: int
     matured: int
+    judged: int
     sessions: int
     arms: int
     snapshots: int
@@ -106,6 +115,7 @@ class Valuation:
     lines: tuple[Line, ...]
     calibration: Calibration
     ratio: RatioTest
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,19 +198,42 @@ def value(
         "snips": compare(batch, window.target, window.behaviour, alpha=alpha),
         "dr": compare(batch, window.target, window.behaviour, model, alpha=alpha),
     }
+    calibration, ratio = propensity_calibration(batch), sample_ratio(batch, window.behaviour)
     return Valuation(
         policy=policy,
         behaviour=behaviour,
         rounds=batch.n,
         matured=window.evidence.matured,
+        judged=window.evidence.quality_outcomes,
         sessions=ours[0].n_sessions,
         arms=len(window.arms),
         snapshots=window.snapshots,
         estimand=ESTIMAND,
         lines=tuple(Line(a.name, a, b, paired.get(a.name)) for a, b in zip(ours, theirs, strict=True)),
-        calibration=propensity_calibration(batch),
-        ratio=sample_ratio(batch, window.behaviour),
+        calibration=calibration,
+        ratio=ratio,
+        warnings=_warnings(window.evidence, calibration, ratio),
     )
+
+
+def _warnings(evidence: Evidence, calibration: Calibration, ratio: RatioTest) -> tuple[str, ...]:
+    found = []
+    if evidence.quality_outcomes < MIN_JUDGED:
+        found.append(
+            f"no_quality_evidence: {evidence.quality_outcomes} rounds with a quality outcome; expected "
+            f"at least {MIN_JUDGED}; the rest of what matured are failures, worth 0"
+        )
+    if abs(calibration.z) > MAX_Z:
+        found.append(
+            f"propensities: mean 1/p is {calibration.z:.1f} standard errors off; expected at most {MAX_Z:g}; "
+            f"rounds were lost or replaced after the draw"
+        )
+    if ratio.p_value < MIN_P:
+        found.append(
+            f"sample_ratio: arms were taken unlike their propensities (p {ratio.p_value:.1g}); expected "
+            f"at least {MIN_P:g}; rounds are missing from the log, or chance was not what was logged"
+        )
+    return tuple(found)
 
 
 def read_window(

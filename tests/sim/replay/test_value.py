@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -177,6 +178,26 @@ def test_the_table_names_estimand_interval_and_warnings(known, capsys):
 def test_mass_where_the_log_never_went_is_warned_of(busy_once, capsys):
     assert run(busy_once, "--policy", "random", "--behaviour", "cost") == 0
     assert "support_gap" in capsys.readouterr().out
+
+
+def test_failures_alone_are_no_evidence_and_a_skewed_log_is_doubted(known, edit, tmp_path):
+    house, _ = known
+    sound = value(house.log, house.store, "cost", parse("cost"))
+    assert sound.warnings == ()
+    shutil.copytree(house.log, tmp_path / "log")
+    with connect(house.log) as con:
+        favourite = con.execute(
+            "SELECT arm FROM decisions WHERE inputs.mode = 'balanced' GROUP BY ALL ORDER BY count(*) DESC"
+        ).fetchone()[0]
+
+    def change(event):
+        lost = event["kind"] == "decision" and event["arm"] == favourite and int(event["id"][-1], 16) % 4
+        return None if event["kind"] == "reward" or lost else event
+
+    assert edit(tmp_path / "log", change) > 100
+    result = value(tmp_path / "log", house.store, "cost", parse("cost"))
+    codes = {warning.partition(":")[0] for warning in result.warnings}
+    assert {"no_quality_evidence", "sample_ratio"} <= codes
 
 
 def test_bad_questions_exit_2_and_say_what_would_do(known, capsys):
