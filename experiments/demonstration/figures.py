@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.demonstration.client import Record
 from experiments.demonstration.plan import MODES
-from p402.events import Decision, Outcome, Refused
+from p402.events import Decision, Outcome, Refused, Reward
 from p402.store.reader import connect, read_events
 from p402.units import NANO_PER_USD, usd_to_nano
 
@@ -65,25 +65,30 @@ class ModeFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
-    """How the client's records and the log's events fit together: all but the first three should be 0.
+    """How the client's records and the log's events fit together.
 
     Attributes
     ----------
-    calls, rounds, refusals
-        Requests the client made, decisions in the log beside probes, requests turned away.
+    calls, posted
+        Requests that the client made, and outcomes that it posted.
+    rounds, probes, refusals, rewards
+        In the log: decisions, of them not the table's, requests turned away, outcomes from the client.
     without_decision, without_outcome
-        Requests of the client that the log has no decision (nor refusal) for, and rounds without outcome.
+        Requests that the log has no decision and no refusal of, and rounds without outcome.
     repeated
-        Decisions or outcomes that are there twice.
+        Decisions, outcomes or rewards that are there twice.
     unknown
-        Rounds that the client knows nothing of.
+        Rounds or rewards that the client knows nothing of.
     differing
-        Answers whose cost, direct cost or snapshot is another one in the log.
+        Answers whose mode, cost, direct cost or snapshot is another one in the log.
     """
 
     calls: int
+    posted: int
     rounds: int
+    probes: int
     refusals: int
+    rewards: int
     without_decision: int
     without_outcome: int
     repeated: int
@@ -180,6 +185,7 @@ def reconcile(log: Path, records: Sequence[Record]) -> Books:
     decisions: dict[str, Decision] = {}
     outcomes: dict[str, Outcome] = {}
     refused: set[str] = set()
+    rewarded: set[str] = set()
     seen: Counter[tuple[str, str]] = Counter()
     for event in read_events(log):
         match event:
@@ -189,23 +195,29 @@ def reconcile(log: Path, records: Sequence[Record]) -> Books:
             case Outcome():
                 seen["outcome", event.id] += 1
                 outcomes[event.id] = event
+            case Reward():
+                seen["reward", event.id] += 1
+                rewarded.add(event.id)
             case Refused():
                 refused.add(event.id)
             case _:
                 pass
     asked = {record.request_id for record in records}
-    rounds = {id_ for id_, decision in decisions.items() if decision.tags.get("demo") != PROBE}
+    posted = {record.request_id for record in records if record.posted != "never"}
+    probes = {id_ for id_, decision in decisions.items() if decision.tags.get("demo") == PROBE}
+    rounds = decisions.keys() - probes
     return Books(
         calls=len(records),
+        posted=len(posted),
         rounds=len(rounds),
+        probes=len(probes),
         refusals=len(refused),
-        without_decision=sum(
-            1 for r in records if r.request_id not in decisions and r.request_id not in refused
-        ),
+        rewards=len(rewarded),
+        without_decision=sum(r.request_id not in decisions and r.request_id not in refused for r in records),
         without_outcome=len(decisions.keys() - outcomes.keys()),
-        repeated=sum(1 for count in seen.values() if count > 1),
-        unknown=len(rounds - asked),
-        differing=sum(1 for r in records if r.status == "ok" and not _agree(r, decisions, outcomes)),
+        repeated=sum(count > 1 for count in seen.values()),
+        unknown=len(rounds - asked) + len(rewarded - posted),
+        differing=sum(r.status == "ok" and not _agree(r, decisions, outcomes) for r in records),
     )
 
 

@@ -82,8 +82,13 @@ class House:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for child in reversed(self._children):
-            self.stop(child)
+        try:
+            for child in reversed(self._children):
+                self.stop(child)
+        except KeyboardInterrupt:  # asked a second time: no more waiting
+            for child in self._children:
+                _signal(child, signal.SIGKILL)
+            raise
 
     def start(self, name: str, command: Sequence[str], extra: Mapping[str, str] | None = None) -> Child:
         """Start a process in a group of its own; `extra` adds to its environment."""
@@ -156,6 +161,10 @@ class House:
                 )
             time.sleep(0.02)
         return path.read_text().strip()
+
+    def exits(self) -> dict[str, int]:
+        """Exit status of every process that has ended, by name."""
+        return {child.name: child.status for child in self._children if child.status is not None}
 
     def stop(self, child: Child) -> int:
         """End a process and its group, politely first; its exit status."""

@@ -42,6 +42,11 @@ class Folder:
         return self.root / "registry"
 
     @property
+    def tracking(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
     def config(self) -> Path:
         """The gateway's `p402.toml`."""
         return self.root / "p402.toml"

@@ -1,0 +1,171 @@
+"""How a run of the demonstration is shown: one table, as text for a terminal and as markdown.
+
+Both are made from the same cells. It computes nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from experiments.demonstration.figures import ModeFigures
+from experiments.demonstration.result import Estimator, Result, Switch, Valued, Weights
+
+COLUMNS: Final = (
+    "mode",
+    "requests",
+    "failed",
+    "cost $",
+    "direct $",
+    "saving (95 %)",
+    "quality (n)",
+    "overhead p50 / p99 ms",
+)
+WIDTH: Final = 118
+
+
+def show(result: Result, console: Console) -> None:
+    """Print the table, what led to it, and where to look."""
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(Group(*_parts(result)))
+
+
+def markdown(result: Result) -> str:
+    """The same as markdown."""
+    title = (
+        f"`p402 demo` of {result.at}, p402 {result.version}, seed {result.seed}: simulated providers, "
+        f"real prompts, judge scores, tokens and prices; direct cost is that of {result.baseline}."
+    )
+    lines = [
+        title,
+        "",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
+        *(f"| {' | '.join(_cells(figures))} |" for figures in result.modes),
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {text} |" for name, text in _facts(result)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(result: Result) -> Iterator[RenderableType]:
+    table = Table(title=f"P402 demo: direct cost is {result.baseline}'s", title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == "mode" else "right")
+    for figures in result.modes:
+        table.add_row(*_cells(figures))
+    yield table
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column()
+    for name, text in (*_facts(result), *_places(result)):
+        facts.add_row(name, escape(text))
+    yield facts
+    for check in result.checks:
+        if not check.passed:
+            found = f"{check.name}: {check.seen}; expected {check.expected}"
+            yield f"[bold red]failed:[/] {escape(found)}"
+    if result.passed:
+        yield f"[bold green]all {len(result.checks)} checks hold[/]"
+
+
+def _cells(figures: ModeFigures) -> tuple[str, ...]:
+    return (
+        figures.mode,
+        f"{figures.requests:,}",
+        f"{figures.failed:,}",
+        f"{figures.cost_usd:.4f}",
+        f"{figures.direct_usd:.4f}",
+        _share(figures.savings, figures.savings_lower, figures.savings_upper),
+        f"{_number(figures.quality)} ({figures.judged:,})",
+        f"{figures.overhead_p50_ms:.2f} / {figures.overhead_p99_ms:.2f}",
+    )
+
+
+def _facts(result: Result) -> Iterator[tuple[str, str]]:
+    first, last, books = result.replayed, result.replayed_at_end, result.books
+    replayed = (
+        f"{first.mismatched + first.unverified} of {first.rows:,} choices after the traffic, "
+        f"{last.mismatched + last.unverified} of {last.rows:,} over everything ({last.snapshots} snapshots)"
+    )
+    kept = (
+        f"{books.rounds + books.probes:,} rounds, one decision and one outcome each; "
+        f"{books.rewards:,} outcomes posted; {books.differing} answers differ from the log"
+    )
+    yield "mismatches", replayed
+    yield "policy", _valued(result.valued)
+    yield "weights before", _weights(result.weights_before)
+    yield "learning", _learned(result)
+    for switch in result.switches:
+        yield switch.what, _switch(switch)
+    yield "weights after", _weights(result.weights_after)
+    yield "books", kept
+    yield "time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
+
+
+def _places(result: Result) -> Iterator[tuple[str, str]]:
+    places = result.places
+    yield "MLflow", f"mlflow ui --backend-store-uri {places['mlflow']}"
+    yield "log", f"p402 log stats --log {places['log']}"
+    yield "replay", f"p402 replay --verify --log {places['log']} --store {places['store']}"
+    yield "notebooks", f"P402_DEMO_LOG={places['log']} jupyter lab notebooks/"
+    yield "this table", f"{places['markdown']}, {places['json']}"
+
+
+def _valued(valued: Valued) -> str:
+    parts = [f"{e.name} {_number(e.value)} {_interval(e)}" for e in valued.estimators if e.name != "ips"]
+    logged = next((e.logged for e in valued.estimators), None)
+    codes = sorted({w.partition(":")[0] for e in valued.estimators for w in e.warnings})
+    doubt = f"; not to be believed: {', '.join(codes)}" if codes else ""
+    return (
+        f"{valued.policy} on {valued.rounds:,} {valued.behaviour} rounds: {', '.join(parts)}; "
+        f"logged {_number(logged)}{doubt}"
+    )
+
+
+def _learned(result: Result) -> str:
+    learned = result.learned
+    text = f"{learned.verdict}: {', '.join(learned.reasons)}"
+    if learned.candidate is not None:
+        quality, cost, speed = learned.candidate
+        text += f"; candidate quality {quality:.2f}, cost {cost:.2f}, speed {speed:.2f}"
+    if learned.difference is not None:
+        text += f" earns {learned.difference:+.4f} a round (at least {_number(learned.pessimistic, '+.4f')})"
+    return text
+
+
+def _switch(switch: Switch) -> str:
+    seen = "not seen in time" if switch.seconds is None else f"seen after {switch.seconds:.2f} s"
+    return (
+        f"{_weights(switch.weights)}; answers cite {switch.snapshot_after[:12]} "
+        f"(before {switch.snapshot_before[:12]}), {seen}"
+    )
+
+
+def _weights(weights: Weights) -> str:
+    forced = ", forced by an operator" if weights.forced else ""
+    return (
+        f"quality {weights.quality:.2f}, cost {weights.cost:.2f}, speed {weights.speed:.2f} "
+        f"(version {weights.version}{forced})"
+    )
+
+
+def _share(value: float | None, lower: float | None, upper: float | None) -> str:
+    if value is None:
+        return "-"
+    if lower is None or upper is None:
+        return f"{value:.1%}"
+    return f"{value:.1%} [{lower:.1%}, {upper:.1%}]"
+
+
+def _interval(estimator: Estimator) -> str:
+    return f"[{_number(estimator.lower)}, {_number(estimator.upper)}]"
+
+
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "-" if value is None else format(value, form)
