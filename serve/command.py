@@ -6,6 +6,7 @@ are settled and the log is sealed.
 """
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
@@ -28,9 +29,8 @@ from p402.errors import ConfigError
 from p402.settings import Settings
 from p402.store.config import DEFAULT_PATH, Configuration, load
 from serve.app import create_app
-from serve.clock import SystemClock
 from serve.keys import new_key
-from serve.worker import Worker, keeper
+from serve.worker import Worker
 
 BACKLOG: Final = 2_048
 DRAIN_S: Final = 30
@@ -200,7 +200,7 @@ def _serve_here(
 def _serve_workers(
     launch: Launch, listener: socket.socket, announce: _Announcement, max_seconds: float | None
 ) -> int:
-    keeper(launch.configuration.settings, SystemClock())  # what is wrong with the settings is said once, here
+    asyncio.run(Worker(launch.configuration, launch.dev_key).stop())  # what is wrong is said once, and here
     workers = launch.configuration.settings.server.workers
     started = get_context("spawn").Semaphore(0)
     supervisor = Multiprocess(_config(replace(launch, started=started), workers, factory=True), [listener])

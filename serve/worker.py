@@ -39,7 +39,12 @@ _SQLITE: Final = "sqlite:///"
 
 
 class Worker:
-    """Everything one process serves with.
+    """Everything one process serves with. Building it opens log and state; `stop` closes them.
+
+    Raises
+    ------
+    p402.errors.P402Error
+        The settings do not fit together, or log, store or state cannot be used.
 
     Attributes
     ----------
@@ -53,7 +58,7 @@ class Worker:
         settings = configuration.settings
         clock = SystemClock()
         self.name = f"w{os.getpid()}-{secrets.token_hex(4)}"
-        self._keeper = keeper(settings, clock)
+        self._keeper = SnapshotKeeper(settings, load_catalog(), _benchmarks(settings), clock.now_ms, _notice)
         in_force = self._keeper.in_force
         tenants = in_force.assembly.tenants
         self._state = WorkerState(self.name, in_force.snapshot)
@@ -73,16 +78,10 @@ class Worker:
         self._serving = False
         self._refreshing: asyncio.Task[None] | None = None
         self.front = Front(flow=flow, keys=keys, clock=clock, ready=lambda: self._serving)
+        self._guard.start()
 
     async def start(self) -> None:
-        """Open the books and begin to look for new weights.
-
-        Raises
-        ------
-        p402.errors.P402Error
-            The state file cannot be used.
-        """
-        self._guard.start()
+        """Begin to serve, and to look for new weights."""
         self._refreshing = asyncio.create_task(self._refresh(), name="snapshots")
         gc.collect()
         gc.freeze()  # what was built lives as long as the worker: no collection need look at it again
@@ -104,11 +103,6 @@ class Worker:
             await asyncio.sleep(REFRESH_S)
             if await asyncio.to_thread(self._keeper.refresh):
                 self._state.swap(self._keeper.in_force.snapshot)
-
-
-def keeper(settings: Settings, clock: SystemClock) -> SnapshotKeeper:
-    """Assemble and store the snapshot in force; ConfigError if the settings do not fit together."""
-    return SnapshotKeeper(settings, load_catalog(), _benchmarks(settings), clock.now_ms, _notice)
 
 
 def _benchmarks(settings: Settings) -> tuple[Benchmark, ...]:
