@@ -148,8 +148,12 @@ class Group:
 
     def row(self, i: int) -> "Group":
         """One row as a group of its own."""
-        state = self.states[self.live_row[i]]
-        return Group(self.snapshot, self.table.slice(i, 1), self.inputs[i : i + 1], (state,), (0,))
+        return self.part(i, i + 1)
+
+    def part(self, start: int, stop: int) -> "Group":
+        """Some of the rows as a group of their own."""
+        table = self.table.slice(start, stop - start)
+        return Group(self.snapshot, table, self.inputs[start:stop], self.states, self.live_row[start:stop])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

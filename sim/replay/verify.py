@@ -117,11 +117,6 @@ class _Tally:
     def fault(self, what: str, rows: int) -> None:
         self.faults[what] = self.faults.get(what, 0) + rows
 
-    def differ(self, row: Mismatch) -> None:
-        self.mismatched += 1
-        if len(self.mismatches) < KEPT:
-            self.mismatches.append(row)
-
 
 def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Verification:
     """Decide every logged decision and attempt again.
@@ -181,21 +176,27 @@ def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:
     try:
         made = decide(snapshot, group.batch(snapshot))
     except UNFIT as error:
-        _check_singly(group, snapshots, tally, error)
+        _check_halves(group, snapshots, tally, error)
         return
-    bad = _differs(group, snapshot, made)
-    for i in np.flatnonzero(bad).tolist():
-        tally.differ(_mismatch(group, i, _differences(group, i, snapshot, made)))
+    bad = np.flatnonzero(_differs(group, snapshot, made)).tolist()
+    tally.mismatched += len(bad)
+    for i in bad[: KEPT - len(tally.mismatches)]:
+        row = group.table.slice(i, 1).to_pylist()[0]
+        tally.mismatches.append(_mismatch(row, _differences(row, i, snapshot, made)))
 
 
-def _check_singly(group: Group, snapshots: Snapshots, tally: _Tally, error: Exception) -> None:
+def _check_halves(group: Group, snapshots: Snapshots, tally: _Tally, error: Exception) -> None:
     """Find the rows that no snapshot could have decided; the others are checked as usual."""
-    if len(group) > 1:
-        for i in range(len(group)):
-            _check(group.row(i), snapshots, tally)
+    n = len(group)
+    if n > 1:
+        _check(group.part(0, n // 2), snapshots, tally)
+        _check(group.part(n // 2, n), snapshots, tally)
         return
-    said = f"cannot be decided: {type(error).__name__}: {error}"
-    tally.differ(_mismatch(group, 0, (Difference("inputs", group.column("arm")[0], said),)))
+    tally.mismatched += 1
+    if len(tally.mismatches) < KEPT:
+        row = group.table.to_pylist()[0]
+        said = f"cannot be decided: {type(error).__name__}: {error}"
+        tally.mismatches.append(_mismatch(row, (Difference("inputs", row["arm"], said),)))
 
 
 def _differs(group: Group, snapshot: Snapshot, made: Decisions) -> NDArray[np.bool_]:
@@ -208,8 +209,7 @@ def _differs(group: Group, snapshot: Snapshot, made: Decisions) -> NDArray[np.bo
     return bad
 
 
-def _differences(group: Group, i: int, snapshot: Snapshot, made: Decisions) -> tuple[Difference, ...]:
-    row = {name: group.column(name)[i] for name in ("arm", "attempt", *_COUNTED)}
+def _differences(row: dict[str, Any], i: int, snapshot: Snapshot, made: Decisions) -> tuple[Difference, ...]:
     chosen = made.arm.item(i)
     recomputed: dict[str, str | int | None] = {"arm": None if chosen < 0 else snapshot.spec.arms.arm[chosen]}
     if row["attempt"] is None:
@@ -217,8 +217,7 @@ def _differences(group: Group, i: int, snapshot: Snapshot, made: Decisions) -> t
     return tuple(Difference(n, row[n], now) for n, now in recomputed.items() if row[n] != now)
 
 
-def _mismatch(group: Group, i: int, differences: tuple[Difference, ...]) -> Mismatch:
-    row = group.table.slice(i, 1).to_pylist()[0]
+def _mismatch(row: dict[str, Any], differences: tuple[Difference, ...]) -> Mismatch:
     return Mismatch(
         id=row["id"],
         attempt=row["attempt"],
