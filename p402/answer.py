@@ -3,8 +3,8 @@
 `serve.metadata` renders these as WIRE.md says. Money is nano-USD, latencies ms; None is unknown.
 """
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 from p402.errors import Refusal
 from p402.events import AttemptResult
@@ -85,18 +85,34 @@ class StreamEnd:
     failure: Refusal | None
 
 
+class StreamEvents(Protocol):
+    """SSE bytes of a stream and, as the last item, one `StreamEnd`; for one reader.
+
+    Whoever holds it must call `aclose` on every way out, even if no event was asked for: that
+    aborts the upstream call and settles what was used. It is idempotent.
+    """
+
+    def __aiter__(self) -> Self:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> bytes | StreamEnd:
+        """Next event."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the stream now, whatever became of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """A stream committed by its first content.
-
-    `events` gives SSE bytes and, as its last item, one `StreamEnd`. Whoever iterates must call
-    `aclose()` on it on every way out: that aborts the upstream call and settles what was used.
-    """
+    """A stream committed by its first content."""
 
     request_id: str
     provider: str
     model: str
-    events: AsyncIterator[bytes | StreamEnd]
+    events: StreamEvents
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class Log(Protocol):
 
         Raises
         ------
-        p402.errors.DiskFull
-            Nothing of this event is counted as written.
+        p402.errors.StoreError
+            Nothing of this event is counted as written; `DiskFull` where that is why.
         """
         ...
 
@@ -192,3 +192,13 @@ class Upstream(Protocol):
     async def open_stream(self, call: Call) -> Stream | Failure:
         """Make one attempt and return when the first content has come, or with the failure before it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The hands that the flow works with."""
+
+    clock: Clock
+    log: Log
+    guard: Guard
+    upstream: Upstream

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult, Outcome
 from p402.flow.plan import Choice, Plan
-from p402.ports import Failure, Usage
-from p402.routing.pricing import bill, token_prices, with_fee
+from p402.ports import Usage
+from p402.routing.pricing import bill, fee_on, token_prices
 from p402.routing.scale import COUNT_ONE
 
 
@@ -20,22 +20,24 @@ class Account:
 
     Attributes
     ----------
-    dispatched_ms
-        When the first attempt was sent; the time before it is overhead.
     provider_ms
-        Time spent waiting on providers, all attempts.
+        Time spent waiting on providers, all attempts; the rest is overhead.
+    served, usage
+        Who answered, and what the answer used.
+    estimated
+        Whether tokens of a billed attempt were estimated, since the provider told none.
     """
 
     plan: Plan
     first: Choice
     arrived_ms: float
-    dispatched_ms: float = 0.0
     provider_ms: float = 0.0
     ttfb_ms: float | None = None
     attempts: list[AttemptResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     served: Choice | None = None
     usage: Usage | None = None
+    estimated: bool = False
 
     def record(
         self,
@@ -50,6 +52,7 @@ class Account:
         """Add one attempt with what it was billed; no usage is no bill."""
         cost, prices = None, None
         if usage is not None:
+            self.estimated = self.estimated or usage.estimated
             row = token_prices(self.plan.snapshot.spec.prices, choice.arm, usage.prompt)
             prices = None if row is None else list(row)
             cost = bill(self.plan.snapshot.spec.prices, choice.arm, usage.prompt, usage.cached, usage.output)
@@ -73,8 +76,6 @@ class Account:
     def serve(self, choice: Choice, usage: Usage) -> None:
         """Note who answered and what the answer used."""
         self.served, self.usage = choice, usage
-        if usage.estimated:
-            self.warnings.append("usage_estimated: the provider reported no usage; tokens are estimated")
 
     @property
     def cost_nano(self) -> int | None:
@@ -84,7 +85,7 @@ class Account:
 
     @property
     def direct_nano(self) -> int | None:
-        """What the served exchange would have cost at the baseline model, uncached tokens as they were."""
+        """What the served exchange would have cost at the baseline model, as many of its tokens cached."""
         if self.usage is None or self.plan.baseline is None:
             return None
         used = self.usage
@@ -95,13 +96,13 @@ class Account:
     @property
     def fee_nano(self) -> int:
         """The platform fee on what was spent."""
-        return with_fee(self.cost_nano or 0, self.plan.tenant.fee_bps)
+        return fee_on(self.cost_nano or 0, self.plan.tenant.fee_bps)
 
     def charge_nano(self, held_nano: int) -> int:
         """What the ledger books: cost and fee, or the whole hold where the cost is unknown."""
         return held_nano if self.cost_nano is None else self.cost_nano + self.fee_nano
 
-    def outcome(self, ts_ms: int, ended_ms: float, status: str, failure: Failure | None) -> Outcome:
+    def outcome(self, ts_ms: int, ended_ms: float, status: str, code: str | None = None) -> Outcome:
         """The round's last event."""
         used = self.usage
         latency = ended_ms - self.arrived_ms
@@ -110,7 +111,7 @@ class Account:
             id=self.plan.request_id,
             tenant=self.plan.tenant.name,
             status=status,
-            code=None if failure is None else failure.code,
+            code=code,
             arm=None if self.served is None else self.served.name,
             attempts=list(self.attempts),
             cost_nano=self.cost_nano,
@@ -120,7 +121,7 @@ class Account:
             output_tokens=None if used is None else used.output,
             cached_tokens=0 if used is None else used.cached,
             reasoning_tokens=0 if used is None else used.reasoning,
-            usage_estimated=used is not None and used.estimated,
+            usage_estimated=self.estimated,
             latency_ms=round(latency, 3),
             provider_latency_ms=round(self.provider_ms, 3),
             ttfb_ms=None if self.ttfb_ms is None else round(self.ttfb_ms, 3),
@@ -134,6 +135,8 @@ class Account:
         arms = self.plan.snapshot.spec.arms
         baseline = self.plan.baseline
         warnings = list(self.warnings)
+        if self.estimated:
+            warnings.append("usage_estimated: no provider reported them, so tokens are estimated")
         if baseline is None:
             warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
         if self.cost_nano is None:

@@ -27,6 +27,10 @@ class Warmth:
     tokens: int
     at_ms: int
 
+    def is_warm(self, now_ms: int) -> bool:
+        """Whether the provider may still have the prompt in its cache."""
+        return now_ms - self.at_ms <= WARM_MS
+
 
 class WorkerState:
     """Snapshot, live columns and sessions of one worker.
@@ -34,12 +38,18 @@ class WorkerState:
     Parameters
     ----------
     worker
-        Unique among all workers that write to one log; every row cites it.
+        Unique among all workers that ever write to one log; every row cites it.
+
+    Attributes
+    ----------
+    hidden
+        Arms of the snapshot that no tenant may use: they stand there only to be priced.
     """
 
     def __init__(self, worker: str, snapshot: Snapshot) -> None:
         self.worker = worker
         self.snapshot = snapshot
+        self.hidden = hidden_arms(snapshot)
         self.health = Health()
         self.live = LiveState.at_start(snapshot.n_arms)
         self._sessions: OrderedDict[tuple[str, str], Warmth] = OrderedDict()
@@ -49,23 +59,28 @@ class WorkerState:
         if snapshot.id == self.snapshot.id:
             return
         self.snapshot = snapshot
+        self.hidden = hidden_arms(snapshot)
         self.live = LiveState.project(self.health.seq, self.health.table, snapshot.index)
 
     def delta(self, now_ms: int) -> Live | None:
         """The change of live state that is due, to be logged before `apply`; None if there is none."""
-        moved: dict[str, ArmLive] | None = self.health.changes(now_ms)
+        moved: dict[str, ArmLive] | None = self.health.due(now_ms)
         if moved is None:
             return None
-        return Live(ts_ms=now_ms, worker=self.worker, seq=self.health.seq, arms=moved)
+        return Live(ts_ms=now_ms, worker=self.worker, seq=self.health.seq + 1, arms=moved)
 
     def apply(self, delta: Live) -> None:
         """Decide by a delta that has been logged."""
+        self.health.publish(delta.arms)
         self.live = LiveState.project(delta.seq, self.health.table, self.snapshot.index)
 
-    def warmth(self, tenant: str, session: str, now_ms: int) -> Warmth | None:
-        """Where the session's prompt may still be cached."""
-        warmth = self._sessions.get((tenant, session))
-        return warmth if warmth is not None and now_ms - warmth.at_ms <= WARM_MS else None
+    def live_for(self, snapshot: Snapshot, otherwise: LiveState) -> LiveState:
+        """Today's live columns if they are of this snapshot, else those the request was planned with."""
+        return self.live if self.snapshot is snapshot else otherwise
+
+    def last_served(self, tenant: str, session: str) -> Warmth | None:
+        """Where the session was last served, however long ago."""
+        return self._sessions.get((tenant, session))
 
     def note(self, tenant: str, session: str, warmth: Warmth) -> None:
         """Remember where a session was served; the longest unseen are forgotten first."""
@@ -74,3 +89,9 @@ class WorkerState:
         self._sessions.move_to_end(key)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
+
+
+def hidden_arms(snapshot: Snapshot) -> frozenset[str]:
+    """Arms that every tenant policy denies."""
+    denied = [frozenset(policy.denied) for policy in snapshot.spec.tenants.policies]
+    return frozenset.intersection(*denied)

@@ -4,10 +4,13 @@ Whole pico-USD per token times whole tokens, rounded up once to whole nano-USD; 
 integers give the same bill anywhere. An unknown price gives None, never 0.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from p402.routing.spec import Prices
-from p402.units import NanoUsd, nano_ceil
+from p402.units import PICO_PER_NANO, NanoUsd, nano_ceil
+
+_UNBOUNDED: Final = 1 << 21
+"""Tokens of output that cost nothing: more than any call may have."""
 
 
 class TokenPrices(NamedTuple):
@@ -47,21 +50,48 @@ def bill(prices: Prices, arm: int, prompt: int, cached: int, output: int) -> Nan
 
 
 def bound(prices: Prices, arm: int, prompt_bound: int, output: int) -> NanoUsd | None:
-    """Most that a call of at most these tokens can cost, nano-USD; `output` counts all choices."""
-    return bill(prices, arm, prompt_bound, 0, output)
+    """Most that a call of at most these tokens can cost, nano-USD; `output` counts all choices.
+
+    No split of the prompt between cached and uncached tokens and no shorter prompt costs more.
+    """
+    row = _dearest(prices, arm, prompt_bound)
+    return None if row is None else nano_ceil(prompt_bound * row.input + output * row.output)
 
 
 def affordable_output(prices: Prices, arm: int, prompt_bound: int, ceiling_nano: int, choices: int) -> int:
     """Most output tokens per choice whose bound stays within the ceiling; 0 where none do."""
-    row = token_prices(prices, arm, prompt_bound)
+    row = _dearest(prices, arm, prompt_bound)
     if row is None:
         return 0
-    left = ceiling_nano * 1000 - prompt_bound * row.input
+    left = ceiling_nano * PICO_PER_NANO - prompt_bound * row.input
     if left < 0:
         return 0
-    return left // (row.output * choices) if row.output else 1 << 21
+    return left // (row.output * choices) if row.output else _UNBOUNDED
+
+
+def _dearest(prices: Prices, arm: int, prompt_bound: int) -> TokenPrices | None:
+    """Prices that no prompt up to this length exceeds, whatever of it was cached.
+
+    Tiers and cache reads are dearer and cheaper, respectively, wherever they were seen; an operator's
+    own prices need not be.
+    """
+    below, at_bound = token_prices(prices, arm, 0), token_prices(prices, arm, prompt_bound)
+    if below is None or at_bound is None:
+        return None
+    into = max(below.input, below.cache_read, at_bound.input, at_bound.cache_read)
+    return TokenPrices(into, into, max(below.output, at_bound.output))
 
 
 def with_fee(nano: int, fee_bps: int) -> int:
+    """A cost and the platform fee on it, nano-USD."""
+    return nano + fee_on(nano, fee_bps)
+
+
+def fee_on(nano: int, fee_bps: int) -> int:
     """The platform fee on a cost, nano-USD, rounded up; 1 basis point is 1/10,000."""
     return -(-nano * fee_bps // 10_000)
+
+
+def without_fee(nano: int, fee_bps: int) -> int:
+    """Most cost that, with the fee on it, stays within an amount; nano-USD."""
+    return nano * 10_000 // (10_000 + fee_bps)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from p402.answer import ArmView
 from p402.errors import NotFound, StoreError
-from p402.flow.plan import arm_views
+from p402.flow.views import arm_views
 from p402.routing.decide import decide
 from p402.routing.scale import COUNT_ONE
 from p402.store.reader import connect

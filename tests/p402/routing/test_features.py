@@ -115,7 +115,8 @@ def test_a_date_with_dashes_counts_as_arithmetic_which_is_weak():
 ADVERSARIAL = [
     "\n", "\n ", "\t\n", "SELECT ", "SELECT x", "select x from", "write ", "write function", "def ",
     "def a", "class a", "import a", "\nimport", "from a.", "from a import", "1", "1 ", "1 -", "$", "$a", "\\",
-    "\\frac", "`", "``", "(A", "\n(", "\nA", "true or ", "step by ", "how ", "a", "é", "İ", "\x00", "👍", "python ",
+    "\\frac", "`", "``", "(A", "\n(", "\nA", "true or ", "step by ", "how ", "a", "é", "İ", "\x00", "👍",
+    "python ",
 ]  # fmt: skip
 
 

@@ -1,0 +1,293 @@
+"""One exchange, from its hold to its settlement: attempts, failover, and the one way out.
+
+Whatever happens between, `_close` runs exactly once: it settles what was used, logs the outcome
+and lets the worker learn. It knows no HTTP and chooses no arm itself: `p402.flow.plan` does.
+
+Failover stays within what the request may cost in all: a billed attempt that failed is taken off
+the ceiling of the next one, and where the day has no room for a dearer arm, the next arm is one
+that the hold already covers.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from p402.answer import ArmView, Completed, Rejected, StreamEnd
+from p402.errors import Refusal, StoreError
+from p402.events import Outcome
+from p402.flow.account import Account
+from p402.flow.plan import Attempted, choose, hold_of, request_ceiling_nano
+from p402.flow.rows import attempt_row, decision_row
+from p402.flow.state import Warmth, WorkerState
+from p402.flow.views import explain
+from p402.ports import Call, Completion, Failure, Hold, Ports, Stream, Usage
+from p402.routing.pricing import with_fee, without_fee
+from p402.units import PICO_PER_NANO
+
+MAX_ATTEMPTS: Final = 3
+
+BROKEN: Final = Failure("INTERNAL_ERROR", 500, "the gateway failed", fail_over=False, counts=False)
+"""Stands in the log where an exchange ended by an error of ours."""
+
+
+class Exchange:
+    """An exchange that has its hold.
+
+    Parameters
+    ----------
+    upstream_model
+        Arm id to the model's id at its provider, where they differ.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        state: WorkerState,
+        upstream_model: Mapping[str, str],
+        account: Account,
+        hold: Hold,
+        first: Attempted,
+    ) -> None:
+        self.account = account
+        self.closed = False
+        self._ports = ports
+        self._state = state
+        self._upstream_model = upstream_model
+        self._hold = hold
+        self._now = first
+        self._tried: list[str] = []
+        self._sent_ms: float | None = None
+
+    @property
+    def arm(self) -> tuple[str, str]:
+        """Provider and model of the attempt under way."""
+        arms = self.account.plan.snapshot.spec.arms
+        return arms.provider[self._now.choice.arm], arms.model[self._now.choice.arm]
+
+    def begin(self) -> Rejected | None:
+        """Write the round's first line before anything is sent; a log that takes none sends nothing."""
+        plan = self.account.plan
+        watched = None if plan.watched is None else choose(plan, plan.watched, plan.live)
+        now_ms = self._ports.clock.now_ms()
+        decision = decision_row(now_ms, self._state.worker, plan, self._now.choice, watched)
+        try:
+            self._ports.log.append(decision)
+        except StoreError as error:
+            self.closed = True  # no line was written, so this never became a round
+            self._ports.guard.settle(self._hold, 0)
+            return log_refuses(error, plan.request_id)
+        if watched is None:
+            return None
+        try:
+            self._log_attempt(0, self._now)
+        except StoreError as error:
+            rejected = log_refuses(error, plan.request_id)
+            self._close("refused", code=rejected.refusal.code)
+            return rejected
+        return None
+
+    async def answer(self) -> Completed | Stream | Rejected:
+        """Call until an arm answers or failover is spent. A stream is the caller's to end or leave."""
+        clock = self._ports.clock
+        while True:
+            call = self._call()
+            self._sent_ms = clock.monotonic_ms()
+            if call.stream:
+                stream = await self._ports.upstream.open_stream(call)
+                if not isinstance(stream, Failure):
+                    self.account.ttfb_ms = clock.monotonic_ms() - self.account.arrived_ms
+                    return stream
+                failure = stream
+            else:
+                reply = await self._ports.upstream.complete(call)
+                if isinstance(reply, Completion):
+                    return self._completed(reply)
+                failure = reply
+            self._failed(failure)
+            if not await self._next_arm(failure):
+                return self._give_up(failure)
+
+    def waited_ms(self) -> float:
+        """Time since the attempt under way was sent."""
+        return 0.0 if self._sent_ms is None else self._ports.clock.monotonic_ms() - self._sent_ms
+
+    def stream_ended(self, stream: Stream, first_ms: float) -> StreamEnd:
+        """Settle a stream that gave its last event; `first_ms` is when its first content came."""
+        failure = stream.failure
+        status = "ok" if failure is None else "failed"
+        self._record(status, stream.usage, code=None if failure is None else failure.code, ttfb_ms=first_ms)
+        self.account.serve(self._now.choice, stream.usage)
+        self._warn_of_cap()
+        if failure is not None and failure.counts:
+            self._observe_failure(failure)
+        outcome = self._close(status, code=None if failure is None else failure.code, ttft_ms=first_ms)
+        broke = None if failure is None else _refusal_of(failure)
+        return StreamEnd(self.account.metadata(outcome, self._considered()), broke)
+
+    def stream_left(self, stream: Stream, first_ms: float, status: str) -> None:
+        """Settle a stream that nobody reads on: what it used so far is charged. Once."""
+        if self.closed:
+            return
+        self._record(status, stream.usage, ttfb_ms=first_ms)
+        self.account.serve(self._now.choice, stream.usage)
+        self._close(status, code=BROKEN.code if status == "failed" else None)
+
+    def left(self, status: str) -> None:
+        """Settle a call that ended without a word, by its caller's leaving or an error of ours. Once.
+
+        Its prompt was sent, and a provider that generates a whole answer bills what it has generated:
+        nobody says how much, so the expected output is charged and marked as estimated.
+        """
+        if self.closed:
+            return
+        if self._sent_ms is not None:
+            plan, cap = self.account.plan, self._now.cap
+            expected = plan.inputs.expected_output if cap is None else min(plan.inputs.expected_output, cap)
+            output = 0 if plan.request.stream else expected * plan.inputs.n
+            self._record(status, Usage(prompt=plan.inputs.prompt_tokens, output=output, estimated=True))
+        self._close(status, code=BROKEN.code if status == "failed" else None)
+
+    def _call(self) -> Call:
+        plan, choice = self.account.plan, self._now.choice
+        arms = plan.snapshot.spec.arms
+        return Call(
+            request_id=plan.request_id,
+            provider=arms.provider[choice.arm],
+            model=self._upstream_model.get(choice.name, arms.model[choice.arm]),
+            body=plan.request.body,
+            output_cap=self._now.cap,
+            stream=plan.request.stream,
+            include_usage=plan.request.include_usage,
+            prompt_tokens=plan.inputs.prompt_tokens,
+        )
+
+    def _record(
+        self, status: str, usage: Usage | None, *, code: str | None = None, ttfb_ms: float | None = None
+    ) -> None:
+        self.account.record(self._now.choice, status, usage, self.waited_ms(), code=code, ttfb_ms=ttfb_ms)
+        self._sent_ms = None
+
+    def _failed(self, failure: Failure) -> None:
+        self._record("failed", failure.usage, code=failure.code)
+        if failure.counts:
+            self._observe_failure(failure)
+
+    def _observe_failure(self, failure: Failure) -> None:
+        self._state.health.observe(
+            self._now.choice.name,
+            self._ports.clock.now_ms(),
+            failed=True,
+            retry_after_ms=failure.retry_after_ms,
+        )
+
+    async def _next_arm(self, failure: Failure) -> bool:
+        """Choose, hold and log the next attempt; False where this failure is the last word."""
+        account = self.account
+        options, plan = account.plan.request.options, account.plan
+        self._tried.append(self._now.choice.name)
+        if not (failure.fail_over and options.failover and len(self._tried) < MAX_ATTEMPTS):
+            return False
+        following = self._weigh(request_ceiling_nano(plan.request, plan.tenant))
+        if following is not None and following.amount_nano > self._hold.amount_nano:
+            topped = await self._ports.guard.top_up(self._hold, following.amount_nano)
+            if isinstance(topped, Refusal):
+                account.warnings.append(f"{topped.code}: failover passed over {following.choice.name}")
+                following = self._weigh(self._hold.amount_nano)
+            else:
+                self._hold = topped
+        if following is None or following.amount_nano > self._hold.amount_nano:
+            return False
+        try:
+            self._log_attempt(len(account.attempts), following)
+        except StoreError:
+            account.warnings.append("log_full: failover stopped, its attempt could not be logged")
+            return False
+        self._now = following
+        return True
+
+    def _weigh(self, ceiling_nano: int) -> Attempted | None:
+        """The next arm and its most, where the whole request may cost `ceiling_nano` with its fee."""
+        plan, spent = self.account.plan, self.account.cost_nano
+        if spent is None:
+            return None
+        left = max(0, without_fee(ceiling_nano, plan.tenant.fee_bps) - spent)
+        inputs = msgspec.structs.replace(
+            plan.inputs, tried=list(self._tried), explore=False, ceiling_pico=left * PICO_PER_NANO
+        )
+        live = self._state.live_for(plan.snapshot, plan.live)
+        choice = choose(plan, inputs, live)
+        if choice is None:
+            return None
+        most, cap = hold_of(plan, inputs, choice.arm)
+        if most > left:
+            return None
+        return Attempted(choice, with_fee(spent + most, plan.tenant.fee_bps), cap, inputs, live)
+
+    def _log_attempt(self, number: int, attempted: Attempted) -> None:
+        now_ms, plan = self._ports.clock.now_ms(), self.account.plan
+        row = attempt_row(
+            now_ms, self._state.worker, plan, number, attempted.inputs, attempted.live, attempted.choice
+        )
+        self._ports.log.append(row)
+
+    def _give_up(self, failure: Failure) -> Rejected:
+        self._close("failed", code=failure.code)
+        plan = self.account.plan
+        return Rejected(plan.request_id, _refusal_of(failure), tuple(self.account.attempts))
+
+    def _completed(self, reply: Completion) -> Completed:
+        account, waited = self.account, self.waited_ms()
+        self._record("ok", reply.usage, ttfb_ms=waited)
+        account.ttfb_ms = self._ports.clock.monotonic_ms() - account.arrived_ms
+        account.serve(self._now.choice, reply.usage)
+        self._warn_of_cap()
+        outcome = self._close("ok")
+        return Completed(reply.body, account.metadata(outcome, self._considered()))
+
+    def _considered(self) -> tuple[ArmView, ...] | None:
+        plan = self.account.plan
+        return explain(plan, plan.inputs) if plan.request.options.explain else None
+
+    def _warn_of_cap(self) -> None:
+        if self._now.cap is not None:
+            self.account.warnings.append(
+                f"output_cap: no max_tokens was named; the provider was asked for at most {self._now.cap}"
+            )
+
+    def _close(self, status: str, *, code: str | None = None, ttft_ms: float | None = None) -> Outcome:
+        """Settle and log; the one end of every exchange."""
+        account, clock = self.account, self._ports.clock
+        self.closed = True
+        now_ms = clock.now_ms()
+        outcome = account.outcome(now_ms, clock.monotonic_ms(), status, code)
+        try:
+            self._ports.guard.settle(self._hold, account.charge_nano(self._hold.amount_nano))
+        finally:
+            if status == "ok":
+                self._learn(now_ms, ttft_ms)
+            self._log_outcome(outcome)
+        return outcome
+
+    def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
+        account, arm = self.account, self._now.choice.name
+        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms)
+        if account.usage is not None:
+            plan = account.plan
+            self._state.note(plan.tenant.name, plan.session, Warmth(arm, account.usage.prompt, now_ms))
+
+    def _log_outcome(self, outcome: Outcome) -> None:
+        try:
+            self._ports.log.append(outcome)
+        except StoreError:  # the exchange is settled and its answer paid for: it is given, with a warning
+            self.account.warnings.append("log_full: the outcome of this request could not be logged")
+
+
+def log_refuses(error: StoreError, made: str) -> Rejected:
+    """Answer where the log takes no row before a dispatch."""
+    message = f"the traffic log takes no row ({error}); nothing was sent or charged. Free the disk and retry"
+    return Rejected(made, Refusal("INTERNAL_ERROR", 503, message, retry_after_ms=1000))
+
+
+def _refusal_of(failure: Failure) -> Refusal:
+    return Refusal(failure.code, failure.status, failure.message, failure.retry_after_ms)
