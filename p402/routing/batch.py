@@ -95,8 +95,9 @@ class RequestBatch:
 
     @property
     def wide(self) -> bool:
-        """Whether columns have the types that arithmetic needs; a long batch may hold narrower ones."""
-        return self.features.dtype == np.float64 and self.prompt_tokens.dtype == np.float64
+        """Whether every column has the type that arithmetic needs; a long batch may hold narrower ones."""
+        columns = ((name, getattr(self, name)) for name in COLUMNS)
+        return all(column is None or column.dtype == _wide(name, column) for name, column in columns)
 
     def rows(self, index: slice | Sequence[int] | Int) -> "RequestBatch":
         """The named rows as a batch of their own, widened to float64 and int64."""
@@ -105,11 +106,7 @@ class RequestBatch:
             column = getattr(self, name)
             if column is not None:
                 column = column[index]
-                kind = column.dtype.kind
-                if kind == "f" or name in WHOLE_FLOATS:
-                    column = column.astype(np.float64, copy=False)
-                elif kind == "i":
-                    column = column.astype(np.int64, copy=False)
+                column = column.astype(_wide(name, column), copy=False)
             cut[name] = column
         return RequestBatch(lives=self.lives, **cut)
 
@@ -132,3 +129,15 @@ WHOLE_FLOATS: Final = frozenset(
     }
 )
 """Columns that enter arithmetic: whole numbers in float64, however narrow they are stored."""
+
+
+def _wide(name: str, column: NDArray[Any]) -> np.dtype[Any]:
+    """The type of a column in arithmetic: bits and truth values stay as they are."""
+    if name in WHOLE_FLOATS:
+        return _FLOAT
+    return column.dtype if name in _BITS else _INT
+
+
+_FLOAT: Final = np.dtype(np.float64)
+_INT: Final = np.dtype(np.int64)
+_BITS: Final = frozenset({"key", "excluded", "explore"})

@@ -8,10 +8,13 @@ Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011; c
 against the known-answer vectors of Random123.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
 
 STREAM_ARM: Final = 0
 """Stream of the draw that picks an arm."""
@@ -26,32 +29,45 @@ _FEW: Final = 12
 """Up to this many rows plain integers beat numpy's call overhead."""
 
 
+@lru_cache(maxsize=64)
+def _keys(k0: int, k1: int) -> tuple[tuple[int, int], ...]:
+    """Both key words of every round."""
+    return tuple(((k0 + r * _W0) & _MASK, (k1 + r * _W1) & _MASK) for r in range(_ROUNDS))
+
+
 def words(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
     """Four 32-bit words of one Philox4x32-10 block."""
     c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(_ROUNDS):
+    for k0, k1 in _keys(*key):
         p0, p1 = _M0 * c0, _M1 * c2
         c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _MASK, (p0 >> 32) ^ c3 ^ k1, p0 & _MASK
-        k0, k1 = (k0 + _W0) & _MASK, (k1 + _W1) & _MASK
     return c0, c1, c2, c3
 
 
-def _first_word(high: NDArray[np.uint64], low: NDArray[np.uint64], k0: int, k1: int) -> NDArray[np.uint64]:
+def _first_words(high: Words, low: Words, key: tuple[int, int]) -> Words:
     mask, shift = np.uint64(_MASK), np.uint64(32)
     m0, m1 = np.uint64(_M0), np.uint64(_M1)
     c0, c1, c2, c3 = low & mask, low >> shift, high & mask, high >> shift
-    for _ in range(_ROUNDS):
-        p0, p1 = m0 * c0, m1 * c2
-        c0 = (p1 >> shift) ^ c1 ^ np.uint64(k0)
-        c1 = p1 & mask
-        c2 = (p0 >> shift) ^ c3 ^ np.uint64(k1)
-        c3 = p0 & mask
-        k0, k1 = (k0 + _W0) & _MASK, (k1 + _W1) & _MASK
+    for k0, k1 in _keys(*key):
+        c0 *= m0
+        c2 *= m1
+        c1 ^= c2 >> shift
+        c1 ^= np.uint64(k0)
+        c3 ^= c0 >> shift
+        c3 ^= np.uint64(k1)
+        c0 &= mask
+        c2 &= mask
+        c0, c1, c2, c3 = c1, c2, c3, c0
     return c0
 
 
-def draw24(key: NDArray[np.uint64], salt: int, stream: int = STREAM_ARM) -> NDArray[np.int64]:
+def draw_one(high: int, low: int, salt: int, stream: int = STREAM_ARM) -> int:
+    """Uniform whole number below 2**24 for one request, given the halves of its id."""
+    counter = (low & _MASK, low >> 32, high & _MASK, high >> 32)
+    return words(counter, (salt & _MASK, (salt >> 32) ^ stream))[0] >> 8
+
+
+def draw24(key: Words, salt: int, stream: int = STREAM_ARM) -> NDArray[np.int64]:
     """Uniform whole numbers below 2**24, one for each request.
 
     Parameters
@@ -67,12 +83,7 @@ def draw24(key: NDArray[np.uint64], salt: int, stream: int = STREAM_ARM) -> NDAr
     -------
     (n,) int64
     """
-    k0, k1 = salt & _MASK, ((salt >> 32) ^ stream) & _MASK
     if len(key) <= _FEW:
-        out = np.empty(len(key), np.int64)
-        for i, (high, low) in enumerate(key.tolist()):
-            counter = (low & _MASK, low >> 32, high & _MASK, high >> 32)
-            out[i] = words(counter, (k0, k1))[0] >> 8
-        return out
-    first = _first_word(key[:, 0], key[:, 1], k0, k1)
+        return np.array([draw_one(high, low, salt, stream) for high, low in key.tolist()], np.int64)
+    first = _first_words(key[:, 0], key[:, 1], (salt & _MASK, (salt >> 32) ^ stream))
     return (first >> np.uint64(8)).astype(np.int64)

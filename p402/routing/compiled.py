@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from p402.errors import ConfigError
 from p402.routing.modes import ModeTable, mode_table
-from p402.routing.pricelist import PriceList, price_list
+from p402.routing.pricelist import PriceList, Tier, price_list
 from p402.routing.scale import FEATURE_ONE, PARAM_ONE
 from p402.routing.spec import CAPABILITIES, Arms, Policy, Posterior, Prices, SnapshotSpec, Tenants
 
@@ -59,8 +59,16 @@ class Snapshot:
         Hash of the components' hashes.
     prices
         Per token and tier, and which arms' prices are known.
+    per_token, per_token_above
+        (2, n_arms) pico-USD: what an input token and an expected output token cost, each with the
+        half point of the cost score added; times tokens it is cost plus half point. The second
+        above the threshold, None when no arm has tiers.
+    least_context, least_output_limit
+        Of any arm: what a request within them need not be checked for.
+    capable
+        (128, n_arms): whether each arm can do all of what a bit mask of capabilities needs.
     theta
-        (n_features, n_arms), 2**-20.
+        (n_features, n_arms), 2**-20 for a feature of 1, so 2**-32 for the whole numbers that features are.
     optimism
         (n_tasks, n_arms), beta * sd, 2**-20.
     ttft_prior
@@ -83,10 +91,14 @@ class Snapshot:
     provider_bit: NDArray[np.uint64]
     model: Int
     family: Int
-    capabilities: Int
+    capable: NDArray[np.bool_]
     context: Float
     output_limit: Float
+    least_context: float
+    least_output_limit: float
     prices: PriceList
+    per_token: Float
+    per_token_above: Float | None
     allowed: NDArray[np.bool_]
     theta: Float
     optimism: Float
@@ -165,6 +177,8 @@ def _compile(spec: SnapshotSpec, snapshot_id: str) -> Snapshot:
         )
     provider = _coded(arms.provider, providers)
     index = {arm: k for k, arm in enumerate(arms.arm)}
+    context = [UNKNOWN_CONTEXT if c is None else c for c in arms.context_window]
+    output_limit = [MAX_TOKENS if c is None else c for c in arms.output_limit]
     prices = price_list(spec.prices, posterior.output_ratio)
     return Snapshot(
         id=snapshot_id,
@@ -179,10 +193,14 @@ def _compile(spec: SnapshotSpec, snapshot_id: str) -> Snapshot:
         provider_bit=np.uint64(1) << provider.astype(np.uint64),
         model=_coded(arms.model, models),
         family=_coded(arms.family, families),
-        capabilities=np.array(arms.capabilities, np.int64),
-        context=np.array([UNKNOWN_CONTEXT if c is None else c for c in arms.context_window], np.float64),
-        output_limit=np.array([MAX_TOKENS if c is None else c for c in arms.output_limit], np.float64),
+        capable=_capable(arms),
+        context=np.array(context, np.float64),
+        output_limit=np.array(output_limit, np.float64),
+        least_context=float(min(context)),
+        least_output_limit=float(min(output_limit)),
         prices=prices,
+        per_token=_per_token(prices.base, spec.policy),
+        per_token_above=None if prices.above is None else _per_token(prices.above, spec.policy),
         allowed=_allowed(spec.tenants, index, prices),
         theta=_theta(spec),
         optimism=_optimism(posterior, spec.policy),
@@ -238,6 +256,16 @@ def _check_shapes(spec: SnapshotSpec) -> None:
         raise ConfigError(f"tenant policies are {names}; expected at least one, each of its own name")
 
 
+def _capable(arms: Arms) -> NDArray[np.bool_]:
+    needs = np.arange(1 << len(CAPABILITIES))[:, None]
+    capable: NDArray[np.bool_] = (np.array(arms.capabilities, np.int64) & needs) == needs
+    return capable
+
+
+def _per_token(tier: Tier, policy: Policy) -> Float:
+    return np.stack([tier.input, tier.expected]) + policy.cost_half_pico // 1000
+
+
 def _allowed(tenants: Tenants, index: Mapping[str, int], prices: PriceList) -> NDArray[np.bool_]:
     allowed = np.repeat(prices.known[None, :], len(tenants.policies), axis=0)
     for row, tenant in enumerate(tenants.policies):
@@ -254,7 +282,7 @@ def _theta(spec: SnapshotSpec) -> Float:
             f"posterior.theta of {spec.arms.arm[worst]} adds up to {size[worst] / PARAM_ONE:.3g}; "
             f"exact sums need at most {MAX_THETA / PARAM_ONE:.0f}"
         )
-    return theta
+    return theta / FEATURE_ONE
 
 
 def _optimism(posterior: Posterior, policy: Policy) -> Float:

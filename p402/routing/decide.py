@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
-from p402.routing.chance import draw24
+from p402.routing.chance import draw24, draw_one
 from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
-from p402.routing.lens import Cell, at, look
-from p402.routing.policy import counts, exploration_set, pick
-from p402.routing.scoring import expected_cost, scores
+from p402.routing.lens import Bool, Cell, Float, Lens, at, count, look
+from p402.routing.policy import Best, Chances, chances, exploration_set, pick
+from p402.routing.scoring import bids, half_point, scores
 
 CHUNK_CELLS: Final = 51_200
 """Rows times arms worked on at once: 0.4 MiB of float64, which stays in a core's cache."""
@@ -57,16 +57,47 @@ class Decisions:
 class Workings(NamedTuple):
     """How decisions came about: score, expected cost in pico-USD, counts and mask over the last axis.
 
-    Shape (n, n_arms), or (n_arms,) for a batch of one; the others are a value per row.
+    Shape (n, n_arms), or (n_arms,) for a batch of one; the others are (n,), or a number. The score
+    of an arm that is not eligible is minus infinity.
     """
 
     score: NDArray[np.float64]
     cost_pico: NDArray[np.float64]
     counts: NDArray[np.float64]
     eligible: NDArray[np.bool_]
-    n_explored: Cell
+    n_explored: Any
     incumbent: Any
-    served: Cell
+    served: Any
+
+
+class _Weighed(NamedTuple):
+    """A batch weighed: what `decide` picks from and `work` shows."""
+
+    mask: Bool
+    bid: Float
+    half: Cell
+    score: Float
+    best: Best
+    chances: Chances
+
+
+_FAR: Final = 2.0**62
+"""Taken from the score of an arm that is not eligible: further than scores and tolerances reach."""
+
+
+def _weigh(snapshot: Snapshot, lens: Lens) -> _Weighed:
+    mask = eligible(snapshot, lens)
+    bid, half = bids(snapshot, lens), half_point(snapshot, lens)
+    score = scores(snapshot, lens, bid)
+    barred = mask.astype(np.float64)  # arithmetic: a masked copy takes five times as long
+    barred -= 1.0
+    barred *= _FAR
+    score += barred
+    incumbent = score.argmax(axis=-1)
+    top = at(score, incumbent)
+    best = Best(incumbent, top, top > -_FAR / 2)
+    inside = exploration_set(snapshot, lens, score, best, bid, half)
+    return _Weighed(mask, bid, half, score, best, chances(snapshot, lens, inside, score, best))
 
 
 def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
@@ -74,18 +105,21 @@ def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
 
     The propensities of every arm, for off-policy evaluation, are `counts / 2**24`.
     """
-    lens = look(batch)
-    mask = eligible(snapshot, lens)
-    cost = expected_cost(snapshot, lens)
-    score = scores(snapshot, lens, cost)
-    np.copyto(score, -np.inf, where=~mask)
-    incumbent = score.argmax(axis=-1)
-    best = at(score, incumbent)
-    served = best > -np.inf
-    gap = (best if lens.n == 1 and served else np.where(served, best, 0.0)) - score
-    inside = exploration_set(snapshot, lens, mask, gap, cost, incumbent)
-    counted, explored = counts(snapshot, lens, inside, gap, incumbent)
-    return Workings(score, cost, counted, mask, explored, incumbent, served)
+    lens = look(snapshot, batch)
+    weighed = _weigh(snapshot, lens)
+    np.copyto(weighed.score, -np.inf, where=~weighed.mask)
+    likely, counts = weighed.chances, np.zeros_like(weighed.score)
+    np.atleast_2d(counts)[likely.row, likely.arm] = likely.counts
+    served = weighed.best.served
+    return Workings(
+        score=weighed.score,
+        cost_pico=weighed.bid - weighed.half,
+        counts=counts,
+        eligible=weighed.mask,
+        n_explored=likely.size,
+        incumbent=weighed.best.arm,
+        served=served if lens.n == 1 else served[:, 0],
+    )
 
 
 def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
@@ -108,27 +142,36 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
     step = max(1, CHUNK_CELLS // snapshot.n_arms)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        part = batch if n <= step and batch.wide else batch.rows(rows)
-        _fill(snapshot, part, out[:, rows])
+        part = batch if n == 1 else batch.rows(rows)
+        if len(part) == 1:
+            out[:, start] = _one(snapshot, part)
+        else:
+            _many(snapshot, part, out[:, rows])
     return Decisions(snapshot.id, *out)
 
 
-def _fill(snapshot: Snapshot, part: RequestBatch, out: NDArray[np.int32]) -> None:
-    worked = work(snapshot, part)
-    draw = draw24(part.key, snapshot.spec.policy.salt)
-    if len(part) == 1:
-        if not worked.served:
-            out[:, 0] = (NO_ARM, 0, NO_ARM, 0, 0)
-            return
-        chosen = int(pick(worked.counts, draw.item()))
-        eligible_arms = np.count_nonzero(worked.eligible)
-        counted = worked.counts.item(chosen)
-        out[:, 0] = (chosen, counted, worked.incumbent, eligible_arms, worked.n_explored)
-        return
-    served = worked.served[:, 0]
-    chosen = np.where(served, pick(worked.counts, draw[:, None]), 0)
-    out[0] = np.where(served, chosen, NO_ARM)
-    out[1] = at(worked.counts, chosen)[:, 0]
-    out[2] = np.where(served, worked.incumbent, NO_ARM)
-    out[3] = np.count_nonzero(worked.eligible, axis=1)
-    out[4] = worked.n_explored[:, 0]
+def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, int]:
+    weighed = _weigh(snapshot, look(snapshot, batch))
+    if not weighed.best.served:
+        return NO_ARM, 0, NO_ARM, 0, 0
+    likely, place = weighed.chances, 0
+    if likely.size > 1:
+        ((high, low),) = batch.key.tolist()
+        place = pick(likely, draw_one(high, low, snapshot.spec.policy.salt))
+    counted = int(likely.counts[place])
+    return likely.arm.item(place), counted, int(weighed.best.arm), count(weighed.mask), likely.size
+
+
+def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> None:
+    weighed = _weigh(snapshot, look(snapshot, batch))
+    likely = weighed.chances
+    draw = np.zeros(len(batch))
+    several = np.flatnonzero(likely.size > 1)
+    draw[several] = draw24(batch.key[several], snapshot.spec.policy.salt)
+    place, rows = pick(likely, draw), np.flatnonzero(likely.size)
+    out[:3] = np.array([[NO_ARM], [0], [NO_ARM]])
+    out[0, rows] = likely.arm[place]
+    out[1, rows] = likely.counts[place]
+    out[2, rows] = weighed.best.arm[rows]
+    out[3] = count(weighed.mask)
+    out[4] = likely.size

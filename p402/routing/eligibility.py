@@ -8,14 +8,15 @@ The breaker never turns away the last candidates: where every arm that may other
 has an open circuit, they all stay.
 """
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Bool, Cell, Float, Lens, look
+from p402.routing.lens import ALL, Bool, Cell, Float, Lens, Rows, cut, look, some
 
 REASONS: Final = (
     "eligible",
@@ -37,41 +38,69 @@ OUTSIDE_EXPLORATION: Final = "outside_exploration"
 """Why an eligible arm had propensity 0."""
 
 
-def priced(snapshot: Snapshot, prompt: Cell, output: Cell, column: int) -> Float:
-    """Cost in pico-USD of `prompt` uncached and `output` tokens at every arm.
+def eligible(snapshot: Snapshot, lens: Lens) -> Bool:
+    """Mask of the arms that may serve each row."""
+    rules = _rules(snapshot, lens)
+    _, _, passes = next(rules)
+    mask = passes.copy()
+    for _, rows, passes in rules:
+        if rows is ALL:
+            mask &= passes
+        else:
+            mask[rows] &= passes
+    if (breakers := _closed(lens)) is not None:
+        rows, closed = breakers
+        left = mask[rows] & closed
+        mask[rows] = np.where(left.any(axis=-1, keepdims=True), left, mask[rows])
+    return mask
 
-    `column` names the output price in `Tier`: 2 the list price, 3 with the arm's verbosity.
+
+def reasons(snapshot: Snapshot, batch: RequestBatch) -> NDArray[np.uint8]:
+    """(n, n_arms) code into `REASONS` of the first rule that turns each arm away; 0 where none does."""
+    lens = look(snapshot, batch)
+    codes = np.zeros((lens.n, snapshot.n_arms), np.uint8)
+
+    def turn_away(reason: str, rows: Rows, where: Bool) -> None:
+        part = codes[rows]
+        np.copyto(part, np.uint8(REASONS.index(reason)), where=where & (part == 0))
+        codes[rows] = part
+
+    turn_away("price_unknown", ALL, ~snapshot.price_known)
+    for reason, rows, passes in _rules(snapshot, lens):
+        turn_away(reason, rows, ~passes)
+    if (breakers := _closed(lens)) is not None:
+        rows, closed = breakers
+        left = (codes[rows] == 0) & closed
+        turn_away("circuit_open", rows, ~closed & left.any(axis=-1, keepdims=True))
+    return codes
+
+
+def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
+    """Rules but the breaker that may turn arms away, the rows they concern, the arms they let pass there.
+
+    The first is for all rows.
     """
-    prices = snapshot.prices
-    cost: Float = prompt * prices.base.input
-    cost += output * prices.base[column]
-    if prices.above is not None and prices.threshold is not None:
-        over = prompt > prices.threshold
-        np.copyto(cost, prompt * prices.above.input + output * prices.above[column], where=over)
-    return cost
-
-
-def _rules(snapshot: Snapshot, lens: Lens) -> "list[tuple[str, Bool]]":
-    """Every rule but the breaker that could turn an arm away here, as a mask of those it lets pass."""
-    rules: list[tuple[str, Any]] = [("not_allowed", snapshot.allowed[lens.policy])]
-    if lens.model is not None:
-        rules.append(("other_model", (lens.model == snapshot.model) | (lens.model < 0)))
-    if lens.family is not None:
-        rules.append(("other_family", (lens.family == snapshot.family) | (lens.family < 0)))
-    if lens.excluded is not None:
-        rules.append(("provider_excluded", (snapshot.provider_bit & lens.excluded) == 0))
+    yield "not_allowed", ALL, snapshot.allowed[lens.policy]
+    for reason, wanted, arms in (
+        ("other_model", lens.model, snapshot.model),
+        ("other_family", lens.family, snapshot.family),
+    ):
+        if wanted is not None and (rows := some(lens, wanted >= 0)) is not None:
+            yield reason, rows, arms == cut(wanted, rows)
+    if lens.excluded is not None and (rows := some(lens, lens.excluded != 0)) is not None:
+        yield "provider_excluded", rows, (snapshot.provider_bit & cut(lens.excluded, rows)) == 0
     if lens.tried is not None:
-        rules.append(("already_tried", _untried(snapshot, lens)))
-    if lens.n > 1 or lens.needs:
-        rules.append(("capability_missing", (snapshot.capabilities & lens.needs) == lens.needs))
-    rules.append(("context_too_long", snapshot.context >= lens.room))
-    if lens.n > 1 or lens.max_output:
-        rules.append(("output_too_long", snapshot.output_limit >= lens.max_output))
+        yield "already_tried", ALL, _untried(snapshot, lens)
+    if (rows := some(lens, lens.needs)) is not None:
+        yield "capability_missing", rows, snapshot.capable[cut(lens.needs, rows)]
+    if (rows := some(lens, lens.room > snapshot.least_context)) is not None:
+        yield "context_too_long", rows, snapshot.context >= cut(lens.room, rows)
+    if (rows := some(lens, lens.max_output > snapshot.least_output_limit)) is not None:
+        yield "output_too_long", rows, snapshot.output_limit >= cut(lens.max_output, rows)
     into, out = snapshot.prices.dearest
-    if np.any(lens.bound * into + lens.bill * out > lens.ceiling):
-        cost = priced(snapshot, lens.bound, lens.bill, 2)
-        rules.append(("cost_over_ceiling", cost <= lens.ceiling))
-    return rules
+    if (rows := some(lens, lens.bound * into + lens.bill * out > lens.ceiling)) is not None:
+        dearest = _dearest(snapshot, cut(lens.bound, rows), cut(lens.bill, rows))
+        yield "cost_over_ceiling", rows, dearest <= cut(lens.ceiling, rows)
 
 
 def _untried(snapshot: Snapshot, lens: Lens) -> Bool:
@@ -87,40 +116,21 @@ def _untried(snapshot: Snapshot, lens: Lens) -> Bool:
     return mask
 
 
-def _closed(lens: Lens) -> Bool | None:
-    if not any(live.any_open for live in lens.lives):
-        return None
+def _dearest(snapshot: Snapshot, prompt: Cell, output: Cell) -> Float:
+    """Most that `prompt` and `output` tokens can cost at every arm, pico-USD: list price, nothing cached."""
+    base, above, threshold = snapshot.prices[:3]
+    cost: Float = prompt * base.input + output * base.output
+    if above is None or threshold is None:
+        return cost
+    return np.where(prompt > threshold, prompt * above.input + output * above.output, cost)
+
+
+def _closed(lens: Lens) -> tuple[Rows, Bool] | None:
+    """Rows whose live state has an open breaker, and the arms whose breakers are closed."""
     if len(lens.lives) == 1:
-        return ~lens.lives[0].open_circuit
-    return ~np.stack([live.open_circuit for live in lens.lives])[lens.live_row]
-
-
-def eligible(snapshot: Snapshot, lens: Lens) -> Bool:
-    """Mask of the arms that may serve each row."""
-    rules = _rules(snapshot, lens)
-    mask: Bool = rules[0][1] & rules[1][1]
-    for _, passes in rules[2:]:
-        mask &= passes
-    closed = _closed(lens)
-    if closed is not None:
-        left = mask & closed
-        mask = np.where(left.any(axis=-1, keepdims=True), left, mask)
-    return mask
-
-
-def reasons(snapshot: Snapshot, batch: RequestBatch) -> NDArray[np.uint8]:
-    """(n, n_arms) code into `REASONS` of the first rule that turns each arm away; 0 where none does."""
-    lens = look(batch)
-    codes = np.zeros((lens.n, snapshot.n_arms), np.uint8)
-
-    def turn_away(reason: str, where: Bool) -> None:
-        np.copyto(codes, np.uint8(REASONS.index(reason)), where=np.atleast_2d(where) & (codes == 0))
-
-    turn_away("price_unknown", ~snapshot.price_known)
-    for reason, passes in _rules(snapshot, lens):
-        turn_away(reason, ~passes)
-    closed = _closed(lens)
-    if closed is not None:
-        left = (codes == 0) & closed
-        turn_away("circuit_open", ~closed & left.any(axis=-1, keepdims=True))
-    return codes
+        live = lens.lives[0]
+        return (ALL, live.closed) if live.any_open else None
+    rows = some(lens, np.array([live.any_open for live in lens.lives])[lens.live_row])
+    if rows is None:
+        return None
+    return rows, np.stack([live.closed for live in lens.lives])[lens.live_row[rows]]

@@ -4,9 +4,13 @@ Laws work on the last axis, which is the arms. For many rows a row's value is an
 and matrices are (n, n_arms); for one row it is a plain number and matrices are (n_arms,),
 which spares the live path half of numpy's overhead. Arithmetic is the same IEEE operation
 per element either way, so the bits are the same; the parity tests hold the two together.
+
+Most rules bite on few rows. `some` finds the rows a rule could concern, and `cut` and plain
+indexing with what it returns work on those alone: none, some of many, or the one there is.
 """
 
-from typing import Any, NamedTuple
+from types import EllipsisType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,40 +22,48 @@ from p402.routing.modes import RULES
 from p402.routing.spec import CUSTOM
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Cell = Any
 """A number, or an (n, 1) column of numbers."""
+Rows = Int | EllipsisType
+"""Numbers of rows, or `ALL`."""
+
+ALL: Final = ...
+"""Every row: an index that takes all of a matrix, and so the one row of a batch of one."""
 
 
 class Lens(NamedTuple):
     """Columns of a batch as cells; `None` where no row uses a rare one.
 
-    `rule` is the row of the snapshot's mode tables; a prompt counts as one token at least.
-    `output` is the expected output of all choices together; `bound` is the
-    most prompt tokens, `room` those and the output that one
-    choice needs a window for; `bill` is the output of all choices that must be affordable: the
-    named cap where there is one, else the expectation. `weights` is (quality, cost, speed) as
-    three cells, or None for the mode's own. A named tuple, since one is made for every request.
+    `rule` is the row of the snapshot's mode tables, and `rules` its seven numbers as cells, with
+    custom weights in the place of the mode's own. A prompt counts as one token at least. `output`
+    is the expected output of all choices together and `tokens` it and the prompt, (n, 2) or (2,).
+    `bound` is the most prompt tokens, `room` those and the output that one choice needs a window
+    for; `bill` is the output of all choices that must be affordable: the named cap where there is
+    one, else the expectation. `custom` are the rows of custom mode. A named tuple, since one is
+    made for every request.
     """
 
     n: int
     features: Float
     task: Any
     rule: Any
+    rules: tuple[Cell, ...]
     policy: Any
     prompt: Cell
-    bound: Cell
     output: Cell
+    tokens: Float
+    bound: Cell
     room: Cell
     bill: Cell
     max_output: Cell
-    needs: Cell
+    needs: Any
     ceiling: Cell
     explore: Cell
     lives: tuple[LiveState, ...]
     live_row: Any
-    weights: tuple[Cell, Cell, Cell] | None
-    custom: Cell
+    custom: Rows | None
     budget_price: Cell | None
     previous: Any | None
     warm: Cell | None
@@ -62,32 +74,76 @@ class Lens(NamedTuple):
     tried: tuple[Any, ...] | None
 
 
-def look(batch: RequestBatch) -> Lens:
+def look(snapshot: Snapshot, batch: RequestBatch) -> Lens:
     """See one row as numbers, several as columns."""
-    return _one(batch) if len(batch) == 1 else _many(batch)
+    if len(batch) == 1:
+        return _one(snapshot, batch)
+    return _many(snapshot, batch if batch.wide else batch.rows(slice(None)))
 
 
-def _one(batch: RequestBatch) -> Lens:
+def some(lens: Lens, concerned: Cell) -> Rows | None:
+    """Rows where a cell is true; None where it nowhere is."""
+    if lens.n == 1:
+        return ALL if concerned else None
+    rows = np.flatnonzero(concerned)
+    return rows if len(rows) else None
+
+
+def cut(cell: Cell, rows: Rows) -> Cell:
+    """Only these rows of a cell."""
+    return cell if rows is ALL else cell[rows]
+
+
+def at(matrix: NDArray[Any], arm: Any) -> Cell:
+    """Each row's value at its arm, as a cell."""
+    if matrix.ndim == 1:
+        return matrix.item(arm)
+    flat = np.arange(0, matrix.size, matrix.shape[1]) + arm
+    return matrix.ravel()[flat][:, None]
+
+
+def put(matrix: NDArray[Any], arm: Any, value: Cell) -> None:
+    """Set each row's value at its arm from a cell."""
+    if matrix.ndim == 1:
+        matrix[arm] = value
+    else:
+        matrix.ravel()[np.arange(0, matrix.size, matrix.shape[1]) + arm] = value[:, 0]
+
+
+def count(mask: Bool) -> Any:
+    """How many arms of each row are set: a number, or (n,)."""
+    if mask.ndim == 1:
+        return np.count_nonzero(mask)
+    return np.einsum("ij->i", mask.view(np.uint8), dtype=np.int32)
+
+
+def _one(snapshot: Snapshot, batch: RequestBatch) -> Lens:
     mode = batch.mode.item()
+    rule = RULES * batch.variant.item() + mode
+    rules = snapshot.modes.rows[rule]
+    if mode == CUSTOM and batch.weights is not None:
+        rules = (*batch.weights[0].tolist(), *rules[3:])
     max_output = batch.max_output.item()
-    output = batch.expected_output.item()
+    expected = batch.expected_output.item()
     choices = batch.n_choices.item()
     bound = batch.prompt_bound.item()
-    need = max_output if max_output > 0 else output
-    custom = mode == CUSTOM
-    previous = _named(batch.previous_arm)
-    budget = None if batch.budget_price is None else batch.budget_price.item()
+    need = max_output if max_output > 0 else expected
+    prompt = max(batch.prompt_tokens.item(), 1.0)
+    output = expected * choices
+    previous = None if batch.warm_tokens is None else _named(batch.previous_arm)
     preferred = None if batch.preferred is None else tuple(batch.preferred[0].tolist())
     tried = None if batch.tried is None else tuple(t for t in batch.tried[0].tolist() if t >= 0)
     return Lens(
         n=1,
         features=batch.features[0],
         task=batch.task.item(),
-        rule=RULES * batch.variant.item() + mode,
+        rule=rule,
+        rules=rules,
         policy=batch.policy.item(),
-        prompt=max(batch.prompt_tokens.item(), 1.0),
+        prompt=prompt,
+        output=output,
+        tokens=np.array((prompt, output)),
         bound=bound,
-        output=output * choices,
         room=bound + need,
         bill=need * choices,
         max_output=max_output,
@@ -96,9 +152,8 @@ def _one(batch: RequestBatch) -> Lens:
         explore=batch.explore.item(),
         lives=(batch.lives[batch.live_row.item()],),
         live_row=0,
-        weights=tuple(batch.weights[0].tolist()) if custom and batch.weights is not None else None,
-        custom=custom,
-        budget_price=budget or None,
+        custom=ALL if mode == CUSTOM else None,
+        budget_price=None if batch.budget_price is None else (batch.budget_price.item() or None),
         previous=previous,
         warm=None if previous is None or batch.warm_tokens is None else batch.warm_tokens.item(),
         excluded=None if batch.excluded is None else (batch.excluded[0] or None),
@@ -116,73 +171,53 @@ def _named(column: NDArray[np.int64] | None) -> int | None:
     return value if value >= 0 else None
 
 
-def _many(batch: RequestBatch) -> Lens:
+def _many(snapshot: Snapshot, batch: RequestBatch) -> Lens:
     def cell(column: NDArray[Any] | None) -> Any:
         return None if column is None else column[:, None]
 
-    custom = batch.mode == CUSTOM
+    def cells(columns: NDArray[Any]) -> tuple[Cell, ...]:
+        return tuple(columns[:, i : i + 1] for i in range(columns.shape[1]))
+
+    rule = RULES * batch.variant + batch.mode
+    table = snapshot.modes.columns[rule]
+    custom = np.flatnonzero(batch.mode == CUSTOM)
+    if batch.weights is not None:
+        table[custom, :3] = batch.weights[custom]
     need = np.where(batch.max_output > 0, batch.max_output, batch.expected_output)
-    weights = None
-    if batch.weights is not None and custom.any():
-        weights = tuple(batch.weights[:, i : i + 1] for i in range(3))
-    preferred = None
-    if batch.preferred is not None:
-        preferred = tuple(batch.preferred[:, i : i + 1] for i in range(batch.preferred.shape[1]))
+    tokens = np.empty((len(batch), 2))
+    np.maximum(batch.prompt_tokens, 1.0, out=tokens[:, 0])
+    np.multiply(batch.expected_output, batch.n_choices, out=tokens[:, 1])
+    lives, live_row = batch.lives, batch.live_row
+    if len(lives) > 1:
+        used, live_row = np.unique(live_row, return_inverse=True)
+        lives = tuple(lives[i] for i in used.tolist())
+    previous = None if batch.warm_tokens is None else batch.previous_arm
     return Lens(
         n=len(batch),
         features=batch.features,
         task=batch.task,
-        rule=RULES * batch.variant.astype(np.int64) + batch.mode,
+        rule=rule,
+        rules=cells(table),
         policy=batch.policy,
-        prompt=cell(np.maximum(batch.prompt_tokens, 1.0)),
+        prompt=tokens[:, :1],
+        output=tokens[:, 1:],
+        tokens=tokens,
         bound=cell(batch.prompt_bound),
-        output=cell(batch.expected_output * batch.n_choices),
         room=cell(batch.prompt_bound + need),
         bill=cell(need * batch.n_choices),
         max_output=cell(batch.max_output),
-        needs=cell(batch.needs),
+        needs=batch.needs,
         ceiling=cell(batch.ceiling_pico),
         explore=cell(batch.explore),
-        lives=batch.lives,
-        live_row=batch.live_row,
-        weights=weights,
-        custom=cell(custom),
+        lives=lives,
+        live_row=live_row,
+        custom=custom if len(custom) else None,
         budget_price=cell(batch.budget_price),
-        previous=batch.previous_arm,
-        warm=batch.warm_tokens,
+        previous=previous,
+        warm=None if previous is None else batch.warm_tokens,
         excluded=cell(batch.excluded),
-        preferred=preferred,
+        preferred=None if batch.preferred is None else cells(batch.preferred),
         model=cell(batch.model),
         family=cell(batch.family),
         tried=None if batch.tried is None else tuple(batch.tried.T),
     )
-
-
-def mode_cells(snapshot: Snapshot, lens: Lens) -> tuple[Cell, ...]:
-    """The seven columns of the rows' rules (`ModeTable`), as cells."""
-    if lens.n == 1:
-        return snapshot.modes.rows[lens.rule]
-    table = snapshot.modes.columns[lens.rule]
-    return tuple(table[:, i : i + 1] for i in range(table.shape[1]))
-
-
-def at(matrix: NDArray[Any], arm: Any) -> Cell:
-    """Each row's value at its arm, as a cell."""
-    if matrix.ndim == 1:
-        return matrix.item(arm)
-    return np.take_along_axis(matrix, arm[:, None], axis=1)
-
-
-def put(matrix: NDArray[Any], arm: Any, value: Cell) -> None:
-    """Set each row's value at its arm from a cell."""
-    if matrix.ndim == 1:
-        matrix[arm] = value
-    else:
-        np.put_along_axis(matrix, arm[:, None], value, axis=1)
-
-
-def count(mask: Bool) -> Cell:
-    """How many arms of each row are set, as a cell of float64 or a number."""
-    if mask.ndim == 1:
-        return float(np.count_nonzero(mask))
-    return np.add.reduce(mask, axis=1, dtype=np.int32, keepdims=True).astype(np.float64)

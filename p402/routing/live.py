@@ -7,6 +7,7 @@ columns. It knows no clock: measurements come in already quantised.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,10 @@ class LiveState:
         Quantised expected time to first token, whole ms; 0 is unmeasured.
     error_rate
         Share of failed calls, multiples of 2**-12.
-    any_open, any_errors
-        Whether any breaker is open, any error rate above 0.
+    any_open, closed
+        Whether any breaker is open, and which are not.
+    memo
+        Room for what a snapshot derives from these columns once, for many decisions.
     """
 
     seq: int
@@ -43,12 +46,13 @@ class LiveState:
     ttft_ms: NDArray[np.float64]
     error_rate: NDArray[np.float64]
     any_open: bool = field(init=False)
-    any_errors: bool = field(init=False)
+    closed: NDArray[np.bool_] = field(init=False)
+    memo: list[Any] = field(init=False, default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         """Note once what every decision would ask."""
         object.__setattr__(self, "any_open", bool(self.open_circuit.any()))
-        object.__setattr__(self, "any_errors", bool(self.error_rate.any()))
+        object.__setattr__(self, "closed", ~self.open_circuit)
 
     @classmethod
     def at_start(cls, n_arms: int) -> "LiveState":

@@ -44,11 +44,13 @@ class ModeTable:
 
     `columns` is (n_rules, 7): quality, cost and speed weight, tolerance, loss cap and floor in
     2**-20, and 1 where the mode explores. `rows` is the same as plain numbers, for one request.
+    `speed` is the (n_rules, 1) weight of speed, 0 for custom weights, which bring their own.
     `chain` is the (n_rules, n_arms) score that chains add, None where no mode has one.
     """
 
     columns: Float
     rows: tuple[tuple[float, ...], ...]
+    speed: Float
     chain: Float | None
 
 
@@ -74,7 +76,10 @@ def mode_table(policy: Policy, index: Mapping[str, int]) -> ModeTable:
                 chain[index[arm]] = (MAX_CHAIN - step) * CHAIN_STEP
             chains.append(chain)
     chain_table = np.array(chains)
-    return ModeTable(np.array(rows), tuple(rows), chain_table if chain_table.any() else None)
+    columns = np.array(rows)
+    speed = columns[:, 2:3].copy()
+    speed[BALANCED + 1 :: RULES] = 0.0
+    return ModeTable(columns, tuple(rows), speed, chain_table if chain_table.any() else None)
 
 
 def _check(policy: Policy) -> None:

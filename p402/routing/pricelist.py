@@ -20,12 +20,17 @@ MAX_PRICE_PICO: Final = 1 << 30
 
 
 class Tier(NamedTuple):
-    """Pico-USD per token, (n_arms,); `expected` is the output price times the arm's verbosity."""
+    """Pico-USD per token, (n_arms,).
+
+    `expected` is the output price times the arm's verbosity, `saved` what a token costs less that
+    is read from the provider's prompt cache.
+    """
 
     input: Float
     cache_read: Float
     output: Float
     expected: Float
+    saved: Float
 
 
 class PriceList(NamedTuple):
@@ -97,7 +102,7 @@ def _column(values: tuple[int | None, ...], default: Float) -> Float:
 
 
 def _tier(suffix: str, into: Float, read: Float, out: Float, ratio: Float) -> Tier:
-    tier = Tier(into, read, out, np.floor(out * ratio / FEATURE_ONE))
+    tier = Tier(into, read, out, np.floor(out * ratio / FEATURE_ONE), np.maximum(into - read, 0))
     for name, values in zip(Tier._fields, tier, strict=True):
         if values.min() < 0 or values.max() > MAX_PRICE_PICO:
             raise ConfigError(

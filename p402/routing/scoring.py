@@ -1,116 +1,137 @@
 """What each arm is worth to each request, and what it is expected to cost.
 
     score = quality * (q + beta * sd) + cost * cost_score + speed * speed_score
-            + chain and preference bonuses + switching - lambda * cost_norm - error_rate
+            + chain and preference bonuses + switching - lambda * (1 - cost_score) - error_rate
 
 in multiples of 2**-40, every term a whole number in float64. Cost and speed scores are
 rational, half / (half + x): no exp, no log. It knows nothing of eligibility or chance.
+
+The cost score divides by cost plus half point, and the half point grows with tokens as cost
+does. So the half point is added to the prices, and one product of tokens and prices gives the
+sum: the `bid`, which the exploration rules compare as they would compare costs.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.eligibility import priced
-from p402.routing.lens import Cell, Float, Lens, mode_cells
+from p402.routing.lens import Cell, Float, Lens, cut, some
 from p402.routing.live import ERROR_ONE, LiveState
-from p402.routing.scale import FEATURE_ONE, PARAM_ONE, SCORE_ONE
+from p402.routing.scale import PARAM_ONE, SCORE_ONE
 
 _ERROR_UNIT = float(SCORE_ONE // ERROR_ONE)
 
 
-def expected_cost(snapshot: Snapshot, lens: Lens) -> Float:
-    """Expected cost in pico-USD at every arm, warm cache and the arm's verbosity included."""
-    cost = priced(snapshot, lens.prompt, lens.output, 3)
-    if lens.previous is None or lens.warm is None:
-        return cost
+def half_point(snapshot: Snapshot, lens: Lens) -> Cell:
+    """Cost in pico-USD at which the cost score of each row is one half."""
+    return (lens.prompt + lens.output) * float(snapshot.spec.policy.cost_half_pico // 1000)
+
+
+def bids(snapshot: Snapshot, lens: Lens) -> Float:
+    """Expected cost plus half point in pico-USD at every arm, warm cache and verbosity included."""
+    bid: Float = np.dot(lens.tokens, snapshot.per_token)
+    threshold = snapshot.prices.threshold
+    if threshold is not None and snapshot.per_token_above is not None:
+        rows = some(lens, lens.prompt > snapshot.prices.least_threshold)
+        if rows is not None:
+            above = np.dot(lens.tokens[rows], snapshot.per_token_above)
+            bid[rows] = np.where(cut(lens.prompt, rows) > threshold, above, bid[rows])
+    if (warm := _warm(lens)) is not None:
+        bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
+    return bid
+
+
+class _Warm(NamedTuple):
+    """Sessions where their previous arm is: `place` in a matrix, the arm, tokens warm in its cache."""
+
+    place: Any
+    arm: Any
+    tokens: Any
+    prompt: Any
+
+
+def _warm(lens: Lens) -> _Warm | None:
+    if lens.previous is None:
+        return None
     if lens.n == 1:
-        cost[lens.previous] -= min(lens.warm, lens.prompt) * _saved(snapshot, lens.prompt, lens.previous)
-    else:
-        rows = np.flatnonzero(lens.previous >= 0)
-        arms, prompt = lens.previous[rows], lens.prompt[rows, 0]
-        cost[rows, arms] -= np.minimum(lens.warm[rows], prompt) * _saved(snapshot, prompt, arms)
-    return cost
+        return _Warm(lens.previous, lens.previous, min(lens.warm, lens.prompt), lens.prompt)
+    rows = np.flatnonzero(lens.previous >= 0)
+    arm, prompt = lens.previous[rows], lens.tokens[rows, 0]
+    assert lens.warm is not None
+    return _Warm((rows, arm), arm, np.minimum(lens.warm[rows], prompt), prompt)
 
 
-def _saved(snapshot: Snapshot, prompt: Any, arm: Any) -> Any:
-    """Pico-USD that a warm token saves at each row's arm, in the tier of its prompt."""
+def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
+    """Pico-USD that a warm token saves, in the tier of its prompt."""
     base, above, threshold = snapshot.prices[:3]
-    saved = np.maximum(base.input[arm] - base.cache_read[arm], 0.0)
     if above is None or threshold is None:
-        return saved
-    upper = np.maximum(above.input[arm] - above.cache_read[arm], 0.0)
-    return np.where(prompt > threshold[arm], upper, saved)
+        return base.saved[warm.arm]
+    return np.where(warm.prompt > threshold[warm.arm], above.saved[warm.arm], base.saved[warm.arm])
 
 
-def _speed(snapshot: Snapshot, live: LiveState) -> Float:
-    """(n_arms,) speed score in 2**-20: measured time to first token, else the prior."""
-    half = float(snapshot.spec.policy.ttft_half_ms)
-    ttft = np.where(live.ttft_ms > 0, live.ttft_ms, snapshot.ttft_prior)
-    return np.floor(half * PARAM_ONE / (half + ttft))
-
-
-def _cost_score(snapshot: Snapshot, lens: Lens, cost: Float) -> Float:
-    """Cost score in 2**-20: one half where 1k tokens cost `cost_half_pico`."""
-    half = (lens.prompt + lens.output) * float(snapshot.spec.policy.cost_half_pico // 1000)
-    score = cost + half
-    np.divide(half * PARAM_ONE, score, out=score)
-    return np.floor(score, out=score)
-
-
-def _weights(snapshot: Snapshot, lens: Lens) -> tuple[Cell, Cell, Cell]:
-    own = mode_cells(snapshot, lens)
-    if lens.weights is None:
-        return own[0], own[1], own[2]
-    if lens.n == 1:
-        return lens.weights
-    mixed = [np.where(lens.custom, w, c) for w, c in zip(lens.weights, own, strict=False)]
-    return mixed[0], mixed[1], mixed[2]
-
-
-def scores(snapshot: Snapshot, lens: Lens, cost: Float) -> Float:
-    """Score of every arm in multiples of 2**-40, given its expected cost."""
-    quality, cost_weight, speed_weight = _weights(snapshot, lens)
-    total: Float = lens.features @ snapshot.theta
-    total *= 1.0 / FEATURE_ONE
+def scores(snapshot: Snapshot, lens: Lens, bid: Float) -> Float:
+    """Score of every arm in multiples of 2**-40, given its bid."""
+    quality, cost_weight = lens.rules[:2]
+    total: Float = np.dot(lens.features, snapshot.theta)
     np.floor(total, out=total)
     total += snapshot.optimism[lens.task]
     total *= quality
-    cost_score = _cost_score(snapshot, lens, cost)
-    if lens.budget_price is not None:
-        total -= lens.budget_price * (PARAM_ONE - cost_score)
-    cost_score *= cost_weight
+    cost_score = half_point(snapshot, lens) * PARAM_ONE / bid
+    np.floor(cost_score, out=cost_score)
+    if lens.budget_price is None:
+        cost_score *= cost_weight
+    else:
+        cost_score *= cost_weight + lens.budget_price
+        total -= lens.budget_price * PARAM_ONE
     total += cost_score
-    total += speed_weight * _of_rows(lens, [_speed(snapshot, live) for live in lens.lives])
-    if any(live.any_errors for live in lens.lives):
-        total -= _of_rows(lens, [live.error_rate for live in lens.lives]) * _ERROR_UNIT
-    if snapshot.modes.chain is not None:
-        total += snapshot.modes.chain[lens.rule]
-    _lean(snapshot, lens, total)
-    return total
-
-
-def _of_rows(lens: Lens, columns: list[Float]) -> Float:
-    """Each row's own live column; one column serves all rows that share it."""
-    if len(columns) == 1:
-        return columns[0]
-    table: Float = np.stack(columns)[lens.live_row]
-    return table
-
-
-def _lean(snapshot: Snapshot, lens: Lens, total: Float) -> None:
-    """Add what a warm cache and the caller's preferred providers are worth."""
-    policy = snapshot.spec.policy
-    if lens.previous is not None and lens.warm is not None:
-        if lens.n == 1:
-            share = min(lens.warm / max(lens.prompt, 1.0), 1.0)
-            total[lens.previous] += float(np.floor(policy.switch_cost * share)) * PARAM_ONE
-        else:
-            rows = np.flatnonzero(lens.previous >= 0)
-            shares = np.minimum(lens.warm[rows] / np.maximum(lens.prompt[rows, 0], 1.0), 1.0)
-            total[rows, lens.previous[rows]] += np.floor(policy.switch_cost * shares) * PARAM_ONE
-    bonus = policy.prefer_bonus
+    _standing(snapshot, lens, total)
+    if (warm := _warm(lens)) is not None:
+        share = snapshot.spec.policy.switch_cost * (warm.tokens / warm.prompt) // 1.0
+        total[warm.place] += share * PARAM_ONE
+    bonus = snapshot.spec.policy.prefer_bonus
     for provider in lens.preferred or ():
         total += (provider == snapshot.provider) * float(bonus * PARAM_ONE)
         bonus //= 2
+    return total
+
+
+class _Standing(NamedTuple):
+    """What arms are worth whoever asks, at one live state.
+
+    `table` is the (n_rules, n_arms) sum of each rule's chain and weighted speed less failures; rows
+    of custom mode are without speed. `speed` is the (n_arms,) speed score in 2**-20.
+    """
+
+    table: Float
+    speed: Float
+
+
+def _stand(snapshot: Snapshot, live: LiveState) -> _Standing:
+    half = float(snapshot.spec.policy.ttft_half_ms)
+    ttft = np.where(live.ttft_ms > 0, live.ttft_ms, snapshot.ttft_prior)
+    speed = np.floor(half * PARAM_ONE / (half + ttft))
+    table = snapshot.modes.speed * speed - live.error_rate * _ERROR_UNIT
+    if snapshot.modes.chain is not None:
+        table += snapshot.modes.chain
+    return _Standing(table, speed)
+
+
+def _standing(snapshot: Snapshot, lens: Lens, total: Float) -> None:
+    """Add what arms are worth whoever asks. A lone live state keeps it for the next decision."""
+    if len(lens.lives) == 1:
+        live = lens.lives[0]
+        seen, standing = live.memo or (None, None)
+        if seen is not snapshot:
+            standing = _stand(snapshot, live)
+            live.memo[:] = snapshot, standing
+        assert standing is not None
+        total += standing.table[lens.rule]
+        if lens.custom is not None:
+            total[lens.custom] += cut(lens.rules[2], lens.custom) * standing.speed
+        return
+    each = [_stand(snapshot, live) for live in lens.lives]
+    total += np.stack([s.table for s in each])[lens.live_row, lens.rule]
+    if lens.custom is not None:
+        speed = np.stack([s.speed for s in each])[lens.live_row[lens.custom]]
+        total[lens.custom] += cut(lens.rules[2], lens.custom) * speed
