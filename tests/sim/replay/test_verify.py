@@ -1,10 +1,12 @@
 """P20: what the gateway decided, another process decides again from what lies on disk."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from p402.errors import StoreError
+from p402.errors import DiskFull, StoreError
+from p402.events import Live
 from p402.store.compactor import compact
 from p402.store.reader import connect
 from sim.replay.command import main
@@ -261,3 +263,28 @@ def test_one_thing_is_done_at_a_time(capsys):
     assert main(["--verify", "--policy", "cost"]) == 2
     assert "expected one of --verify" in capsys.readouterr().err
     assert main(["--no-such-option"]) == 2
+
+
+class Full:
+    """A log on a disk that is full when the `nth` delta of live state comes."""
+
+    def __init__(self, log, nth):
+        self.log, self.nth, self.seen = log, nth, 0
+
+    def append(self, event):
+        self.seen += isinstance(event, Live)
+        if isinstance(event, Live) and self.seen == self.nth:
+            raise DiskFull("no room")
+        self.log.append(event)
+
+
+def test_p20_a_delta_that_met_a_full_disk_costs_no_later_row_its_proof(house, spec_of):
+    flow = house.worker("w", house.stored(spec_of()))
+    log = Full(flow.ports.log, nth=3)
+    flow.ports = replace(flow.ports, log=log)
+    house.mixed_traffic([flow], 60)
+    house.close()
+    assert log.seen > 5
+    result = verify(house.log, house.store, quiet)
+    assert result.ok, result.faults
+    assert result.decisions > 50
