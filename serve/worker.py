@@ -67,6 +67,7 @@ class Worker:
             lambda tenant: tenants[tenant].daily_cap_nano,
             clock.now_ms,
         )
+        self._guard.start()
         self._upstream = HttpUpstream(_providers(settings.providers), clock.now_ms)
         self._log = LogWriter(Path(settings.server.log), self.name, clock.now_ms)
         flow = Flow(
@@ -78,7 +79,6 @@ class Worker:
         self._serving = False
         self._refreshing: asyncio.Task[None] | None = None
         self.front = Front(flow=flow, keys=keys, clock=clock, ready=lambda: self._serving)
-        self._guard.start()
 
     async def start(self) -> None:
         """Begin to serve, and to look for new weights."""

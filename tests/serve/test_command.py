@@ -15,7 +15,9 @@ import httpx
 import orjson
 import pytest
 
-from serve.command import main
+from p402.errors import ConfigError, P402Error
+from p402.settings import read_settings
+from serve.command import main, refuse_open_door
 from tests.serve.upstream.loopback import DONE, ROLE, USAGE, chunk_of, loopback
 
 WHOLE = {
@@ -125,8 +127,7 @@ def rows(folder: Path) -> list[dict]:
     return [orjson.loads(line) for path in sealed for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_ends_well_and_leaves_a_sealed_log(tmp_path, sig):
+def test_a_stop_ends_well_and_leaves_a_sealed_log(tmp_path):
     async def run():
         async with loopback(answer) as provider:
             write_config(tmp_path, provider.url)
@@ -143,7 +144,7 @@ def test_a_stop_ends_well_and_leaves_a_sealed_log(tmp_path, sig):
                     "/v1/outcomes", json={"request_id": request_id, "status": "accepted"}
                 )
                 assert told.status_code == 200
-                status, out, err = await stopped(process, sig)
+                status, out, err = await stopped(process)
         assert status == 0
         assert f"P402 serves {url}/v1 with 1 worker(s)" in out
         assert err == "p402 serve: no keys are configured: every caller is tenant default\n"
@@ -270,7 +271,7 @@ def test_a_development_key_is_printed_and_needed(tmp_path):
                     "/v1/chat/completions", json=HELLO, headers={"authorization": f"Bearer {key}"}
                 )
                 assert reply.status_code == 200
-                assert (await stopped(process))[0] == 0
+                assert (await stopped(process, signal.SIGINT))[0] == 0
 
     asyncio.run(run())
 
@@ -296,40 +297,62 @@ def test_without_configuration_it_says_so_and_offers_the_simulated_providers(tmp
     assert "Traceback" not in ended.stderr
 
 
-def test_a_broken_configuration_ends_with_its_path_and_line(tmp_path):
+@pytest.fixture
+def clean_environment(monkeypatch):
+    for name in tuple(os.environ):
+        if name.startswith("P402_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_a_broken_configuration_ends_with_its_path_and_the_nearest_name(tmp_path):
     path = write_config(tmp_path, "http://127.0.0.1:1/v1", "[tenants.default]\ndaily_cap = 3\n")
-    ended = run_here(tmp_path, "--config", str(path))
-    assert ended.returncode == 1
-    assert "tenants.default.daily_cap: unknown setting" in ended.stderr
-    assert "`daily_cap_usd`" in ended.stderr
+    with pytest.raises(ConfigError, match=r"tenants\.default\.daily_cap: unknown setting.*`daily_cap_usd`"):
+        main(["--config", str(path)])
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_state_that_cannot_be_used_ends_with_a_reason_and_no_traceback(tmp_path, workers):
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
+@pytest.mark.usefixtures("clean_environment")
+def test_state_that_cannot_be_used_ends_before_anything_is_served(tmp_path, workers):
+    path = write_config(tmp_path, "http://127.0.0.1:1/v1")
     (tmp_path / "state.db").write_bytes(
         b"this is no database, it only looks like a file of some length" * 100
     )
-    ended = run_here(tmp_path, "--workers", workers, "--max-seconds", "20")
-    assert ended.returncode == 1
-    assert "state.db" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    with pytest.raises(P402Error, match=r"state\.db"):
+        main(["--config", str(path), "--workers", workers, "--max-seconds", "20"])
 
 
+@pytest.mark.usefixtures("clean_environment")
 def test_a_port_that_is_taken_ends_with_a_reason(tmp_path):
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
-    with taken() as port:
-        ended = run_here(tmp_path, "--port", str(port))
-    assert ended.returncode == 1
-    assert f"127.0.0.1:{port}" in ended.stderr
+    path = write_config(tmp_path, "http://127.0.0.1:1/v1")
+    with (
+        taken() as port,
+        pytest.raises(ConfigError, match=rf"server\.port: cannot listen on 127\.0\.0\.1:{port}"),
+    ):
+        main(["--config", str(path), "--port", str(port)])
 
 
+@pytest.mark.usefixtures("clean_environment")
 def test_an_open_door_without_keys_is_refused(tmp_path):
     path = write_config(tmp_path, "http://127.0.0.1:1/v1")
     path.write_text(path.read_text().replace("[server]", '[server]\nhost = "0.0.0.0"'))
-    ended = run_here(tmp_path)
-    assert ended.returncode == 1
-    assert "[[keys]]" in ended.stderr
+    with pytest.raises(ConfigError, match=r"server\.host.*\[\[keys\]\]"):
+        main(["--config", str(path)])
+
+
+@pytest.mark.parametrize(
+    ("host", "open_door"),
+    [("localhost", False), ("::1", False), ("127.8.8.8", False), ("example.com", True), ("::", True)],
+)
+def test_only_loopback_may_go_without_keys(tmp_path, host, open_door):
+    document = {"server": {"host": host}, "providers": {"a": {"base_url": "http://127.0.0.1/v1"}}}
+    found = read_settings(document, {})
+    if open_door:
+        with pytest.raises(ConfigError):
+            refuse_open_door(found, None)
+        refuse_open_door(found, "a development key")
+    else:
+        refuse_open_door(found, None)
 
 
 @pytest.mark.parametrize(
