@@ -17,6 +17,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from p402.errors import StoreError
 from p402.registry.published import Published
 
@@ -185,20 +187,29 @@ class Tracking:
     def version(self, number: int) -> Version:
         """A registered version and its weights; `StoreError` names those there are."""
         with self._speaking():
-            known = {int(found.version): found for found in self._versions()}
-            found = known.get(number)
-            if found is None:
-                span = f"one of {sorted(known)[-10:]}" if known else "none: `p402 learn --once` registers one"
-                raise StoreError(f"{MODEL} has no version {number} in {self.root}; expected {span}")
+            try:
+                found = self._client.get_model_version(MODEL, str(number))
+            except _mlflow().exceptions.MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise StoreError(f"{MODEL} has no version {number}; expected {self._known()}") from None
             run_id = str(found.run_id)
             return Version(number, run_id, dict(found.tags), self._document(run_id, WEIGHTS_FILE))
 
-    def _versions(self) -> list[Any]:
-        return list(self._client.search_model_versions(f"name = '{MODEL}'", max_results=10_000))
+    def _known(self) -> str:
+        """The last versions there are, in words."""
+        found = self._client.search_model_versions(f"name = '{MODEL}'", max_results=10)
+        numbers = sorted(int(version.version) for version in found)
+        return f"one of the last, {numbers}" if numbers else "one that `p402 learn --once` registers first"
 
     def _document(self, run_id: str, name: str) -> Mapping[str, Any]:
-        loaded = _mlflow().artifacts.load_dict(f"runs:/{run_id}/{name}", tracking_uri=self.uri)
-        return dict(loaded)
+        path = Path(self._client.download_artifacts(run_id, name))
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"{path}: {error}; expected weights as JSON; the artifact was edited: choose another version"
+            ) from error
 
     def _open_experiment(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -275,8 +286,7 @@ def has_record(root: Path) -> bool:
 def _mlflow() -> Any:
     """The package, imported at its first use and told to keep to itself."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow.artifacts  # noqa: PLC0415 - two seconds that only learning needs
-    import mlflow.entities  # noqa: PLC0415
+    import mlflow.entities  # noqa: PLC0415 - two seconds that only learning needs
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     return mlflow
