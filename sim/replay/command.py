@@ -18,8 +18,9 @@ from p402.errors import P402Error, nearest
 from sim.replay import report
 from sim.replay.explain import explain
 from sim.replay.target import parse
-from sim.replay.value import BEHAVIOURS, Unfaithful, value
+from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
+from sim.replay.window import Unfaithful
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
 

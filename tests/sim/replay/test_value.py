@@ -13,7 +13,8 @@ from p402.routing.scale import param
 from p402.store.reader import connect
 from sim.replay.command import main
 from sim.replay.target import parse
-from sim.replay.value import NoRounds, Unfaithful, read_window, value
+from sim.replay.value import value
+from sim.replay.window import NoRounds, Unfaithful, read_window
 
 PROMPT, OUTPUT = 100, 50
 FAILING = {"birch": 0.2}
