@@ -69,4 +69,6 @@ def json_reply(status: int, body: bytes, headers: Iterable[Header] = ()) -> Http
 
 def header_value(text: str) -> bytes:
     """Text as a header may carry it: what is not printable ASCII becomes a question mark."""
+    if text.isascii() and text.isprintable():
+        return text.encode("ascii")
     return "".join(c if " " <= c <= "~" else "?" for c in text).encode("ascii")

@@ -14,6 +14,8 @@ from p402.errors import InvalidInput, TooLarge
 
 MAX_BODY_BYTES: Final = 20 << 20
 MAX_DEPTH: Final = 64
+MAX_CONTAINERS: Final = 250_000
+"""Arrays and objects in one body: 20 MiB of `[],[],` would take a gigabyte once parsed."""
 
 _STRUCTURE: Final = b'{}[]"'
 _NOISE: Final = bytes(set(range(256)) - set(_STRUCTURE))
@@ -28,12 +30,11 @@ def parse_object(body: bytes) -> dict[str, Any]:
     TooLarge
         More than `MAX_BODY_BYTES`.
     InvalidInput
-        Not JSON, not an object, or nested deeper than `MAX_DEPTH`.
+        Not JSON, not an object, nested deeper than `MAX_DEPTH`, or of more than `MAX_CONTAINERS` parts.
     """
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(too_large(len(body)))
-    if _too_deep(body):
-        raise InvalidInput(f"the body nests deeper than {MAX_DEPTH} levels; flatten it")
+    _check_structure(body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -68,14 +69,14 @@ def kind(value: object) -> str:
             return "an object"
 
 
-def _too_deep(body: bytes) -> bool:
-    """Whether brackets outside strings nest deeper than allowed; bytes that are not JSON may say either.
+def _check_structure(body: bytes) -> None:
+    """Refuse brackets outside strings that are too many or nest too deep; other faults are the parser's.
 
     Escapes, then everything but brackets and quotes, then strings are cut away; each pass then
-    peels the innermost level, so the work is bounded by the limit and every pass is one C loop.
+    peels the innermost level, so the work is bounded by both limits and every pass is one C loop.
     """
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
-        return False
+        return
     rest = body
     if b"\\" in rest:
         rest = rest.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -83,9 +84,12 @@ def _too_deep(body: bytes) -> bool:
     if b'"' in rest:
         rest = b"".join(rest.split(b'"')[::2])
     rest = rest.translate(_BRACES)
+    if len(rest) > 2 * MAX_CONTAINERS:
+        raise InvalidInput(f"the body holds more than {MAX_CONTAINERS} arrays and objects; send fewer")
     for _ in range(MAX_DEPTH):
         peeled = rest.replace(b"{}", b"")
         if len(peeled) == len(rest):
-            return False
+            return
         rest = peeled
-    return b"{}" in rest
+    if b"{}" in rest:
+        raise InvalidInput(f"the body nests deeper than {MAX_DEPTH} levels; flatten it")

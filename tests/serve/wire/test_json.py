@@ -1,12 +1,14 @@
 """What the gateway is willing to parse at all."""
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.errors import InvalidInput, TooLarge
-from serve.wire.json import MAX_BODY_BYTES, MAX_DEPTH, _too_deep, parse_object
+from serve.wire.json import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_DEPTH, _check_structure, parse_object
 
 
 def nested(levels: int) -> bytes:
@@ -61,6 +63,21 @@ def test_a_body_over_the_limit_is_413():
         parse_object(b" " * (MAX_BODY_BYTES + 1))
 
 
+def test_more_parts_than_memory_is_given_for_are_refused_before_they_are_parsed():
+    most = b"[" + b"[]," * (MAX_CONTAINERS - 3) + b"[]]"
+    assert parse_object(b'{"a":' + most + b"}")
+    with pytest.raises(InvalidInput, match=str(MAX_CONTAINERS)):
+        parse_object(b'{"a":[' + b"{}," * MAX_CONTAINERS + b"{}]}")
+
+
+def test_the_worst_body_of_the_largest_size_is_judged_within_a_second():
+    begun = time.process_time()
+    for unit in (b"[" * 63 + b"]" * 63, b'\\"', b'""', b"{}][", b"[]", b"["):
+        with pytest.raises(InvalidInput):
+            parse_object((b"[" * 70 + unit * (MAX_BODY_BYTES // len(unit)))[:MAX_BODY_BYTES])
+    assert time.process_time() - begun < 6
+
+
 def test_a_megabyte_of_opening_brackets_is_refused_and_harmless():
     with pytest.raises(InvalidInput):
         parse_object(b"[" * 1_000_000)
@@ -94,4 +111,9 @@ def wrapped(value: object, levels: int) -> object:
 )
 def test_depth_is_judged_exactly_for_whatever_is_json(value, levels):
     document = wrapped(value, levels)
-    assert _too_deep(orjson.dumps(document)) == (depth(document) > MAX_DEPTH)
+    refused = False
+    try:
+        _check_structure(orjson.dumps(document))
+    except InvalidInput:
+        refused = True
+    assert refused == (depth(document) > MAX_DEPTH)
