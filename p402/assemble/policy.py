@@ -1,0 +1,66 @@
+"""The modes as they are promised, before anything was learned: weights, exploration, chain.
+
+It knows nothing of arms but the ids of the default chain.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from p402.assemble.offers import Offer
+from p402.catalog.defaults import COST_CHAIN
+from p402.routing.scale import param
+from p402.routing.spec import Mode, Policy
+
+START_WEIGHTS: Final = (param(0.5), param(0.5), 0)
+"""Quality, cost, speed of balanced mode before anything was learned (promise P7)."""
+
+_TIE: Final = 1 << 10
+"""Weight of cost in modes that do not ask for it: about 0.001, to order arms equal in what they do."""
+
+
+def policy_of(salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer]) -> Policy:
+    """Modes over these offers; `balanced` is quality, cost and speed, multiples of 2**-20."""
+    quality, cost, speed = balanced
+    modes = (
+        _mode(0, param(1.0), 0, tolerance=0.02, loss_cap=0.005, chain=_chain(tuple(offers))),
+        _mode(param(1.0), _TIE, 0, tolerance=0.02, loss_cap=0.005),
+        _mode(0, _TIE, param(1.0), tolerance=0.02, loss_cap=0.005),
+        _mode(quality, cost, speed, tolerance=0.3, loss_cap=0.02),
+    )
+    return Policy(
+        salt=salt,
+        beta=param(0.5),
+        cost_half_pico=2_000_000_000,
+        ttft_half_ms=300,
+        switch_cost=param(0.05),
+        prefer_bonus=param(0.1),
+        set_size=32,
+        cost_ratio=3,
+        default_max_output=4_096,
+        variants=(modes,),
+    )
+
+
+def _chain(offers: tuple[Offer, ...]) -> tuple[str, ...]:
+    """Arms of the cost chain's deployments, under whatever names their providers are configured."""
+    return tuple(
+        offer.arm
+        for deployment in COST_CHAIN
+        for offer in offers
+        if offer.deployment.id == deployment and not offer.reference
+    )
+
+
+def _mode(
+    quality: int, cost: int, speed: int, *, tolerance: float, loss_cap: float, chain: tuple[str, ...] = ()
+) -> Mode:
+    return Mode(
+        quality=quality,
+        cost=cost,
+        speed=speed,
+        tolerance=param(tolerance),
+        explore=True,
+        loss_cap=param(loss_cap),
+        floor=param(0.01),
+        chain=chain,
+    )
