@@ -18,6 +18,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("serve.command:main", "Run the gateway"),
+    "keys": Command("serve.keys_command:main", "Make API keys and their digests"),
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
     "log": Command("p402.commands.log:main", "Compact, count, measure and export the log"),
     "sim": Command("sim.command:main", "Run simulated providers"),
