@@ -9,6 +9,7 @@ The same seed gives the same log but for the names of its segments.
 import asyncio
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -149,7 +150,8 @@ def write_log(root: Path, rounds: int = 2_400, seed: int = 402) -> tuple[Metadat
     seed
         Keys all chance.
     """
-    return asyncio.run(_write(root, rounds, seed))
+    with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop
+        return thread.submit(lambda: asyncio.run(_write(root, rounds, seed))).result()
 
 
 async def _write(root: Path, rounds: int, seed: int) -> tuple[Metadata, ...]:
