@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import ALL, Bool, Cell, Float, Lens, Rows, cut, look, some
+from p402.routing.lens import ALL, Bool, Float, Lens, Rows, cut, look, some
 
 REASONS: Final = (
     "eligible",
@@ -99,8 +99,7 @@ def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
         yield "output_too_long", rows, snapshot.output_limit >= cut(lens.max_output, rows)
     into, out = snapshot.prices.dearest
     if (rows := some(lens, lens.bound * into + lens.bill * out > lens.ceiling)) is not None:
-        dearest = _dearest(snapshot, cut(lens.bound, rows), cut(lens.bill, rows))
-        yield "cost_over_ceiling", rows, dearest <= cut(lens.ceiling, rows)
+        yield "cost_over_ceiling", rows, _dearest(snapshot, lens, rows) <= cut(lens.ceiling, rows)
 
 
 def _untried(snapshot: Snapshot, lens: Lens) -> Bool:
@@ -116,13 +115,15 @@ def _untried(snapshot: Snapshot, lens: Lens) -> Bool:
     return mask
 
 
-def _dearest(snapshot: Snapshot, prompt: Cell, output: Cell) -> Float:
-    """Most that `prompt` and `output` tokens can cost at every arm, pico-USD: list price, nothing cached."""
-    base, above, threshold = snapshot.prices[:3]
-    cost: Float = prompt * base.input + output * base.output
-    if above is None or threshold is None:
+def _dearest(snapshot: Snapshot, lens: Lens, rows: Rows) -> Float:
+    """Most that a call can cost at every arm, pico-USD: bounds at list price, nothing cached."""
+    prompt, output, prices = cut(lens.bound, rows), cut(lens.bill, rows), snapshot.prices
+    cost: Float = prompt * prices.base.input
+    cost += output * prices.base.output
+    if prices.above is None or some(lens, prompt > prices.least_threshold) is None:
         return cost
-    return np.where(prompt > threshold, prompt * above.input + output * above.output, cost)
+    above = prompt * prices.above.input + output * prices.above.output
+    return np.where(prompt > prices.threshold, above, cost)
 
 
 def _closed(lens: Lens) -> tuple[Rows, Bool] | None:

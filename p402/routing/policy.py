@@ -14,6 +14,8 @@ Abe and Long, 1999. The closed form needs only + - x / and floor, each one IEEE 
 element, so that counts agree on every CPU.
 """
 
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,12 +39,13 @@ class Best(NamedTuple):
 class Chances(NamedTuple):
     """Arms that chance may pick, row after row and ascending, with their counts.
 
-    `row` numbers the rows, and is 0 for one; `size` is how many arms each row has.
+    `row` numbers the rows, and is 0 for one; `size` is how many arms each row has. Counts are
+    a column, or for one row a list of numbers.
     """
 
     row: Any
     arm: Int
-    counts: Float
+    counts: Any
     size: Any
 
 
@@ -69,11 +72,9 @@ def chances(snapshot: Snapshot, lens: Lens, inside: Bool, score: Float, best: Be
     """Counts of the arms in each row's set, which sum to 2**24. A set that is too large is cut down."""
     most = snapshot.spec.policy.set_size
     row, arm, size = _listed(inside)
-    if np.max(size) > most:
+    if (size if lens.n == 1 else size.max()) > most:
         _cut_down(inside, score, size, most)
         row, arm, size = _listed(inside)
-    if len(arm) == np.count_nonzero(size):
-        return Chances(row, arm, np.full(len(arm), float(COUNT_ONE)), size)
     return Chances(row, arm, _counts(lens, row, arm, size, score, best), size)
 
 
@@ -100,28 +101,30 @@ def _cut_down(inside: Bool, score: Float, size: Any, most: int) -> None:
     inside[rows] = better | level
 
 
-def _counts(lens: Lens, row: Any, arm: Int, size: Any, score: Float, best: Best) -> Float:
+def _counts(lens: Lens, row: Any, arm: Int, size: Any, score: Float, best: Best) -> Any:
     if lens.n == 1:
-        m, loss_cap, floor = float(size), lens.rules[4], lens.rules[5]
-        gap = best.score - score[arm]
-        own = arm == best.arm
-    else:
-        m, loss_cap, floor = np.maximum(size, 1.0)[row], lens.rules[4][row, 0], lens.rules[5][row, 0]
-        gap = best.score[row, 0] - score[row, arm]
-        own = arm == best.arm[row]
+        if size <= 1:
+            return [float(COUNT_ONE)] * size
+        share = _shares(float(size), lens.rules[4], lens.rules[5])
+        counts = [share(best.score - s) for s in score[arm].tolist()]
+        own = arm.tolist().index(best.arm)
+        counts[own] = 0.0
+        counts[own] = COUNT_ONE - sum(counts)
+        return counts
+    m, loss_cap, floor = np.maximum(size, 1.0)[row], lens.rules[4][row, 0], lens.rules[5][row, 0]
+    counts = _shares(m, loss_cap, floor)(best.score[row, 0] - score[row, arm])
+    own = arm == best.arm[row]
+    counts[own] = 0.0
+    counts[own] = COUNT_ONE - np.bincount(row, weights=counts, minlength=lens.n)[row[own]]
+    return counts
+
+
+def _shares(m: Any, loss_cap: Any, floor: Any) -> Callable[[Any], Any]:
+    """Counts by gap for arms in a set of m: numbers alike or columns alike."""
     least = floor * _FLOOR_UNIT / m // 1.0
     gamma = (m - 1.0) / loss_cap * _GAP_UNIT
-    share: Float = gap * gamma
-    share += m
-    np.divide(COUNT_ONE - m * least, share, out=share)
-    np.floor(share, out=share)
-    share += least
-    share[own] = 0.0
-    if lens.n == 1:
-        share[own] = COUNT_ONE - np.add.reduce(share)
-    else:
-        share[own] = COUNT_ONE - np.bincount(row, weights=share, minlength=lens.n)[row[own]]
-    return share
+    rest = COUNT_ONE - m * least
+    return lambda gap: rest / (gap * gamma + m) // 1.0 + least
 
 
 def pick(chances: Chances, draw: Any) -> Any:
@@ -129,8 +132,8 @@ def pick(chances: Chances, draw: Any) -> Any:
 
     `draw` is a whole number below 2**24, or one for each row; places come for the rows with a set.
     """
-    reach = np.add.accumulate(chances.counts)
     if isinstance(draw, int):
-        return reach.searchsorted(draw, "right")
+        return next(place for place, reach in enumerate(accumulate(chances.counts)) if reach > draw)
     (rows,) = np.nonzero(chances.size)
+    reach = np.add.accumulate(chances.counts)
     return reach.searchsorted(draw[rows] + np.arange(len(rows)) * float(COUNT_ONE), "right")

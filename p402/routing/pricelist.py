@@ -41,7 +41,7 @@ class PriceList(NamedTuple):
     base, above
         Prices up to `threshold` prompt tokens, and above it; None when no arm has tiers.
     threshold
-        2**53 for an arm without tiers; None when no arm has any.
+        2**53 for an arm without tiers.
     known
         Whether input and output price are both known; an unknown price stands as 0 and is never chosen.
     dearest
@@ -53,7 +53,7 @@ class PriceList(NamedTuple):
 
     base: Tier
     above: Tier | None
-    threshold: Float | None
+    threshold: Float
     known: NDArray[np.bool_]
     dearest: tuple[float, float]
     least_threshold: float
@@ -76,12 +76,12 @@ def price_list(prices: Prices, output_ratio: Sequence[int]) -> PriceList:
     nothing = np.zeros(len(ratio))
     into, out = _column(prices.input, nothing), _column(prices.output, nothing)
     base = _tier("", into, _column(prices.cache_read, into), out, ratio)
-    threshold, above = None, None
+    above = None
     if any(t is not None for t in prices.threshold):
-        threshold = np.array([EXACT if t is None else t for t in prices.threshold], np.float64)
         into, out = _column(prices.input_above, base.input), _column(prices.output_above, base.output)
         read = _column(prices.cache_read_above, _column(prices.cache_read, into))
         above = _tier("_above", into, read, out, ratio)
+    threshold = np.array([EXACT if t is None else t for t in prices.threshold], np.float64)
     tiers = (base,) if above is None else (base, above)
     known = [i is not None and o is not None for i, o in zip(prices.input, prices.output, strict=True)]
     return PriceList(
@@ -90,7 +90,7 @@ def price_list(prices: Prices, output_ratio: Sequence[int]) -> PriceList:
         threshold=threshold,
         known=np.array(known, np.bool_),
         dearest=(max(float(t.input.max()) for t in tiers), max(float(t.output.max()) for t in tiers)),
-        least_threshold=float(EXACT) if threshold is None else float(threshold.min()),
+        least_threshold=float(threshold.min()),
     )
 
 

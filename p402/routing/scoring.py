@@ -31,12 +31,10 @@ def half_point(snapshot: Snapshot, lens: Lens) -> Cell:
 def bids(snapshot: Snapshot, lens: Lens) -> Float:
     """Expected cost plus half point in pico-USD at every arm, warm cache and verbosity included."""
     bid: Float = np.dot(lens.tokens, snapshot.per_token)
-    threshold = snapshot.prices.threshold
-    if threshold is not None and snapshot.per_token_above is not None:
-        rows = some(lens, lens.prompt > snapshot.prices.least_threshold)
-        if rows is not None:
-            above = np.dot(lens.tokens[rows], snapshot.per_token_above)
-            bid[rows] = np.where(cut(lens.prompt, rows) > threshold, above, bid[rows])
+    prices, upper = snapshot.prices, snapshot.per_token_above
+    if upper is not None and (rows := some(lens, lens.prompt > prices.least_threshold)) is not None:
+        above = np.dot(lens.tokens[rows], upper)
+        bid[rows] = np.where(cut(lens.prompt, rows) > prices.threshold, above, bid[rows])
     if (warm := _warm(lens)) is not None:
         bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
     return bid
@@ -65,7 +63,7 @@ def _warm(lens: Lens) -> _Warm | None:
 def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
     """Pico-USD that a warm token saves, in the tier of its prompt."""
     base, above, threshold = snapshot.prices[:3]
-    if above is None or threshold is None:
+    if above is None:
         return base.saved[warm.arm]
     return np.where(warm.prompt > threshold[warm.arm], above.saved[warm.arm], base.saved[warm.arm])
 
