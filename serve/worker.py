@@ -25,6 +25,7 @@ from p402.store.catalog import load_catalog
 from p402.store.config import Configuration, read_toml
 from p402.store.writer import LogWriter
 from serve.clock import SystemClock
+from serve.errors import report
 from serve.guard_sqlite import SqliteGuard
 from serve.handlers.front import Front
 from serve.keys import keyring
@@ -101,7 +102,12 @@ class Worker:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
-            if await asyncio.to_thread(self._keeper.refresh):
+            try:
+                changed = await asyncio.to_thread(self._keeper.refresh)
+            except Exception as error:  # noqa: BLE001 - a worker goes on with the snapshot it has, and says so
+                report(error, self.name)
+                continue
+            if changed:
                 self._state.swap(self._keeper.in_force.snapshot)
 
 
