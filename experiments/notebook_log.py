@@ -157,7 +157,7 @@ def write_log(root: Path, rounds: int = 2_400, seed: int = 402) -> tuple[Metadat
 async def _write(root: Path, rounds: int, seed: int) -> tuple[Metadata, ...]:
     table = load()
     world, clock = World(seed, table), VirtualClock(START_MS)
-    made = _assembly(world, table)
+    made = assembly_of(world, table)
     upstream = WorldUpstream(world, clock)
     guard = MemoryGuard(lambda tenant: made.tenants[tenant].daily_cap_nano, clock.now_ms)
     chance = np.random.Generator(np.random.Philox(seed))
@@ -183,7 +183,8 @@ async def _write(root: Path, rounds: int, seed: int) -> tuple[Metadata, ...]:
     return tuple(answers)
 
 
-def _assembly(world: World, table: OutcomeTable) -> Assembly:
+def assembly_of(world: World, table: OutcomeTable) -> Assembly:
+    """What a gateway in front of the simulated providers would start with."""
     text = providers_toml(world, "http://127.0.0.1:1") + SETTINGS
     settings = read_settings(tomllib.loads(text, parse_float=Decimal), {})
     scores = parse_benchmarks(tomllib.loads(benchmarks_toml(table), parse_float=Decimal), TASKS)
@@ -206,11 +207,12 @@ def _traffic(
         number += 1
         for _ in range(min(rounds - made, int(chance.integers(1, LONGEST + 1)))):
             clock.ms += float(chance.exponential(20_000.0))
-            yield tenant, _request(texts[int(chance.integers(len(texts)))], mode, session)
+            yield tenant, request_of(texts[int(chance.integers(len(texts)))], mode, session)
             made += 1
 
 
-def _request(text: str, mode: str, session: str) -> ChatRequest:
+def request_of(text: str, mode: str, session: str) -> ChatRequest:
+    """A request of one user message, as the gateway parses it."""
     messages: Sequence[Mapping[str, str]] = [{"role": "user", "content": text}]
     body = {"messages": messages}
     transcript = Transcript(

@@ -1,0 +1,150 @@
+"""The benches measure what they say: real processes, real sockets, and nothing left behind."""
+
+import asyncio
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from experiments.bench import gateway, replay
+from experiments.bench.figure import Figure
+from experiments.bench.gateway import Durations
+from experiments.bench.load import Load, Shape, at_rate, closed
+
+PLAIN = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    ready = tmp_path / "ready"
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.bench.upstream",
+        "--ready-file",
+        str(ready),
+        "--max-seconds",
+        "60",
+    ]
+    process = subprocess.Popen(command)
+    try:
+        deadline = time.monotonic() + 20
+        while not ready.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield ready.read_text().strip()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def streamed(chunks: int, gap_ms: int) -> bytes:
+    body = b'{"stream":true,"text":"bench chunks=%d gap_ms=%d"}' % (chunks, gap_ms)
+    return b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+def test_a_closed_load_counts_every_answer_and_its_time(upstream):
+    load = uvloop.run(closed(upstream, Shape(lambda _: PLAIN, b"}", b'"usage"'), 4, 0.3))
+    assert load.sent == len(load.total_ms) == len(load.first_ms) > 20
+    assert load.errors == 0
+    assert all(0 < first <= total for first, total in zip(load.first_ms, load.total_ms, strict=True))
+
+
+def test_an_open_load_sends_at_its_rate(upstream):
+    load = uvloop.run(at_rate(upstream, Shape(lambda _: PLAIN, b"}"), 100, 1.0))
+    assert (load.sent, load.errors) == (100, 0)
+    assert 0.9 < load.seconds < 4
+
+
+def test_spaced_chunks_come_one_by_one_and_the_first_at_once(upstream):
+    load = uvloop.run(closed(upstream, Shape(lambda _: streamed(20, 5), b"data: [DONE]\n\n"), 1, 0.0))
+    assert load.errors == 0
+    assert load.total_ms[0] >= 100 > load.first_ms[0]
+
+
+def test_an_answer_that_is_not_what_was_asked_is_an_error_and_says_why(upstream):
+    load = uvloop.run(closed(upstream, Shape(lambda _: PLAIN, b"}", b"p402_metadata"), 2, 0.1))
+    assert load.errors == load.sent > 0
+    assert load.total_ms == []
+    assert load.problem.startswith("status 200")
+
+
+def test_a_connection_that_ends_within_an_answer_is_an_error():
+    async def broken() -> Load:
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12")
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await closed(f"http://127.0.0.1:{port}", Shape(lambda _: PLAIN, b""), 1, 0.0)
+
+    load = asyncio.run(broken())
+    assert (load.errors, load.sent) == (1, 1)
+
+
+def test_quantiles_are_of_the_samples():
+    load = Load()
+    assert math.isnan(load.quantile([], 0.5))
+    assert load.quantile([3.0, 1.0, 2.0, 4.0], 0.5) == 3.0
+    assert load.quantile([3.0, 1.0, 2.0, 4.0], 0.99) == 4.0
+
+
+def test_the_real_gateway_is_measured_without_an_error_and_stops():
+    found = gateway.measure(Durations(warm=0.2, cost=0.6, chunks=1.0, latency=0.5))
+    figures = {figure.name: figure for figure in gateway.figures(found)}
+    assert len(figures) == 12
+    assert [load.problem for load in found.loads if load.errors] == []
+    assert all(load.total_ms for load in found.loads)
+    for cost in found.cost.values():
+        assert 20 < cost.cpu_us < 20_000
+    assert 0 < found.start_s < 60
+    assert 20 < found.rss_mib < 1_000
+
+
+def test_cpu_of_a_process_is_read_from_the_kernel():
+    spin = "import time\nwhile time.process_time() < 0.5: pass\ninput()"
+    process = subprocess.Popen([sys.executable, "-c", spin], stdin=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 30
+        while (used := sum(map(gateway._cpu_s, gateway._tree(process.pid)))) < 0.45:  # ticks are 10 ms
+            assert time.monotonic() < deadline, used
+            time.sleep(0.02)
+    finally:
+        process.communicate(b"\n", timeout=10)
+    assert used < 1.0
+    assert gateway._cpu_s(process.pid) == 0.0
+
+
+def test_the_configuration_offers_three_hundred_arms_and_holds_no_key():
+    text = gateway.configuration(Path("folder"), "http://127.0.0.1:1", "p402_live_secret")
+    assert "p402_live_secret" not in text
+    assert (
+        sum(len(line.split(",")) for line in text.splitlines() if line.startswith("models = "))
+        == gateway.ARMS
+    )
+
+
+def test_a_synthetic_log_is_confirmed_by_replay_row_by_row():
+    figures = {figure.name: figure for figure in replay.measure(1_000)}
+    assert figures["rows that replay does not confirm"].value == 0
+    assert figures["replay --verify, 1,000 rounds"].value > 100
+    assert 10 < figures["log per million rounds"].value < 1024
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "least", "ok"),
+    [
+        (1, 2, None, True),
+        (3, 2, None, False),
+        (3, None, 2, True),
+        (1, None, 2, False),
+        (math.nan, 2, None, False),
+    ],
+)
+def test_a_figure_is_held_to_its_gate(value, most, least, ok):
+    assert Figure("x", value, "us", most=most, least=least).ok is ok
