@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import uvloop
 from openai import APIError, APIStatusError, AsyncOpenAI
 
 from experiments.demonstration.plan import Ask, Judged, Session
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> int:
     sessions = msgspec.json.decode(args.plan.read_bytes(), type=tuple[Session, ...])
     with args.out.open("wb", buffering=0) as out:
         try:
-            asyncio.run(_within(args.max_seconds, sessions, out, args.concurrency))
+            uvloop.run(_within(args.max_seconds, sessions, out, args.concurrency))
         except TimeoutError:
             print(f"client: not done within {args.max_seconds:g} s; stopped", file=sys.stderr)
             return 1

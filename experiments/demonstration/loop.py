@@ -112,7 +112,7 @@ class Loop:
         return Learned(
             verdict=verdict["action"],
             reasons=tuple(verdict["reasons"]),
-            failed=tuple(f"{c['name']} {c['seen']}" for c in verdict["checks"] if not c["passed"]),
+            failed=tuple(_failing(check) for check in verdict["checks"] if not check["passed"]),
             candidate=_proposed(found[0].with_name("weights.json")),
             difference=difference.get("value"),
             pessimistic=difference.get("pessimistic"),
@@ -161,6 +161,11 @@ def _json(finished: Finished) -> Any:
         return msgspec.json.decode(text[text.index("{") : text.rindex("}") + 1])
     except (ValueError, msgspec.DecodeError) as error:
         raise ProcessFailed(f"expected one JSON document, found:\n{text[-2000:]}") from error
+
+
+def _failing(check: dict[str, Any]) -> str:
+    seen = "unknown" if check["seen"] is None else f"{check['seen']:.4g}"
+    return f"{check['name']} {seen}, expected {check['expected']}"
 
 
 def _proposed(path: Path) -> tuple[float, float, float] | None:

@@ -31,6 +31,10 @@ def show(result: Result, console: Console) -> None:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(Group(*_parts(result)))
+    for name, text in _places(result):  # never wrapped, so that it can be copied
+        console.print(f"[bold]{name:<16}[/] {escape(text)}", soft_wrap=True)
+    for verdict in _checks(result):
+        console.print(verdict, soft_wrap=True)
 
 
 def markdown(result: Result) -> str:
@@ -63,9 +67,12 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
-    for name, text in (*_facts(result), *_places(result)):
+    for name, text in _facts(result):
         facts.add_row(name, escape(text))
     yield facts
+
+
+def _checks(result: Result) -> Iterator[str]:
     for check in result.checks:
         if not check.passed:
             found = f"{check.name}: {check.seen}; expected {check.expected}"
@@ -135,8 +142,9 @@ def _learned(result: Result) -> str:
         quality, cost, speed = learned.candidate
         text += f"; candidate quality {quality:.2f}, cost {cost:.2f}, speed {speed:.2f}"
     if learned.difference is not None:
-        text += f" earns {learned.difference:+.4f} a round (at least {_number(learned.pessimistic, '+.4f')})"
-    return text
+        least = "no lower bound" if learned.pessimistic is None else f"at least {learned.pessimistic:+.4f}"
+        text += f" earns {learned.difference:+.4f} a round ({least})"
+    return "; ".join((text, *learned.failed))
 
 
 def _switch(switch: Switch) -> str:
