@@ -68,6 +68,7 @@ def run_of(
         tags=tags,
         documents={
             "verdict.json": _plain(verdict),
+            "evidence.json": _evidence(window, digest, span_ms),
             "estimates.json": {
                 "difference": _plain(proposal.difference),
                 "current": _plain(proposal.current_value),
@@ -83,6 +84,19 @@ def run_of(
         if proposal.candidate is None
         else document_of(proposal.candidate, from_version=from_version, verdict=verdict.action),
     )
+
+
+def _evidence(window: Window | None, digest: str, span_ms: tuple[int, int]) -> dict[str, Any]:
+    """What it takes to read the same rounds again."""
+    return {
+        "dataset_digest": digest,
+        "since_ms": span_ms[0],
+        "until_ms": span_ms[1],
+        "snapshots": [] if window is None else list(window.snapshots),
+        "arms": [] if window is None else list(window.arms),
+        "tenants": [] if window is None else list(window.evidence.tenants),
+        "sources": [] if window is None else list(window.evidence.sources),
+    }
 
 
 def _kind_of(window: Window | None) -> str:
@@ -108,7 +122,6 @@ def _params(
         "dataset_digest": digest,
         "snapshots": len(ids),
         "snapshots_sha256": sha256("\n".join(ids).encode()).hexdigest(),
-        "snapshot_last": ids[-1] if len(ids) == 1 else "",
         "from_version": from_version,
         "look": proposal.look,
         "step": settings.step,

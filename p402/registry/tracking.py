@@ -147,24 +147,24 @@ class Tracking:
     def align(self, published: Published) -> None:
         """Call `champion` what is in force, and note on it what was before; idempotent.
 
-        Weights that no run proposed (the start's) have no version: then nothing is champion.
+        Weights that no run of this record proposed (the start's, or those of a record that was lost)
+        have no version here: then nothing is champion.
         """
         with self._speaking():
-            before = self.alias(CHAMPION)
-            now = published.model_version
-            if now is None:
+            before, now = self.alias(CHAMPION), published.model_version
+            if now is None or self._run_of(now) != published.run_id:
                 if before is not None:
                     self._client.delete_registered_model_alias(MODEL, CHAMPION)
                 return
             if before == now:
                 return
-            self._client.set_registered_model_alias(MODEL, CHAMPION, str(now))
             noted = {
                 "previous": "none" if before is None else str(before),
                 "published_version": str(published.version),
             }
             for name, value in noted.items():
                 self._client.set_model_version_tag(MODEL, str(now), name, value)
+            self._client.set_registered_model_alias(MODEL, CHAMPION, str(now))
 
     def tag_run(self, run_id: str, **tags: str) -> None:
         """Add tags to a run that is over: what became of its proposal."""
@@ -187,14 +187,23 @@ class Tracking:
     def version(self, number: int) -> Version:
         """A registered version and its weights; `StoreError` names those there are."""
         with self._speaking():
-            try:
-                found = self._client.get_model_version(MODEL, str(number))
-            except _mlflow().exceptions.MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                raise StoreError(f"{MODEL} has no version {number}; expected {self._known()}") from None
+            found = self._find(number)
+            if found is None:
+                raise StoreError(f"{MODEL} has no version {number}; expected {self._known()}")
             run_id = str(found.run_id)
             return Version(number, run_id, dict(found.tags), self._document(run_id, WEIGHTS_FILE))
+
+    def _find(self, number: int) -> Any:
+        try:
+            return self._client.get_model_version(MODEL, str(number))
+        except _mlflow().exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+    def _run_of(self, number: int) -> str | None:
+        found = self._find(number)
+        return None if found is None else str(found.run_id)
 
     def _known(self) -> str:
         """The last versions there are, in words."""
@@ -239,7 +248,12 @@ class Tracking:
         for name, document in run.documents.items():
             self._client.log_dict(run_id, document, name)
         for name, table in run.tables.items():
-            self._client.log_table(run_id, dict(table), name)
+            # What `log_table` writes, without its detour through pandas and what that deprecates.
+            rows = [list(row) for row in zip(*table.values(), strict=True)]
+            self._client.log_dict(run_id, {"columns": list(table), "data": rows}, name)
+        if run.tables:
+            listed = [{"path": name, "type": "table"} for name in run.tables]
+            self._client.set_tag(run_id, "mlflow.loggedArtifacts", msgspec.json.encode(listed).decode())
         for name, figure in run.figures.items():
             self._client.log_figure(run_id, figure, name)
         if run.weights is not None:

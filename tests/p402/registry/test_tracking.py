@@ -14,6 +14,7 @@ from p402.registry.tracking import (
     CHAMPION,
     WEIGHTS_FILE,
     Dataset,
+    Recorded,
     Run,
     Tracking,
     has_record,
@@ -28,10 +29,11 @@ def a_run(weights=WEIGHTS, **more):
     return Run(**given)
 
 
-def in_force(version, model_version):
+def in_force(version, made):
+    """Weights that a recorded run proposed; None for the start's."""
     return Published(
         quality=1 << 20, cost=0, speed=0, reason="", version=version, published_ms=NOW,
-        model_version=model_version,
+        run_id=made and made.run_id, model_version=made and made.model_version,
     )  # fmt: skip
 
 
@@ -91,19 +93,26 @@ def test_a_run_that_proposes_nothing_registers_nothing(tracking):
 
 
 def test_p21_champion_is_what_is_in_force_and_knows_what_was_before(tracking):
-    for _ in range(2):
-        tracking.record(a_run())
-    tracking.align(in_force(1, 1))
+    first, second = tracking.record(a_run()), tracking.record(a_run())
+    tracking.align(in_force(1, first))
     assert tracking.alias(CHAMPION) == 1
     assert tracking.version(1).tags["previous"] == "none"
-    tracking.align(in_force(2, 2))
-    tracking.align(in_force(2, 2))
+    tracking.align(in_force(2, second))
+    tracking.align(in_force(2, second))
     assert tracking.alias(CHAMPION) == 2
     assert tracking.version(2).tags["previous"] == "1"
     assert tracking.version(2).tags["published_version"] == "2"
-    tracking.align(in_force(3, 1))  # rolled back
+    tracking.align(in_force(3, first))  # rolled back
     assert tracking.alias(CHAMPION) == 1
     tracking.align(in_force(4, None))  # to the start, which no run proposed
+    assert tracking.alias(CHAMPION) is None
+
+
+def test_weights_of_a_record_that_was_lost_make_no_other_version_champion(tracking):
+    tracking.align(in_force(1, Recorded("lost", 1)))
+    assert tracking.alias(CHAMPION) is None
+    made = tracking.record(a_run())
+    tracking.align(in_force(1, Recorded("lost", made.model_version)))
     assert tracking.alias(CHAMPION) is None
 
 
