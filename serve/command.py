@@ -30,11 +30,8 @@ from p402.settings import Settings
 from p402.store.config import DEFAULT_PATH, Configuration, load
 from serve.app import create_app
 from serve.keys import new_key
+from serve.server import BACKLOG, server_config
 from serve.worker import Worker
-
-BACKLOG: Final = 2_048
-DRAIN_S: Final = 30
-"""How long answers under way may take after a stop was asked for."""
 
 READY_WITHIN_S: Final = 60.0
 _EXAMPLE: Final = '{"messages":[{"role":"user","content":"Hi"}]}'
@@ -184,7 +181,7 @@ def _serve_here(
     launch: Launch, listener: socket.socket, announce: _Announcement, max_seconds: float | None
 ) -> int:
     app = launch.application(Worker(launch.configuration, launch.dev_key))
-    server = _HereServer(_config(app, 1), announce)
+    server = _HereServer(server_config(app, 1), announce)
 
     def stop() -> None:
         server.should_exit = True
@@ -203,7 +200,9 @@ def _serve_workers(
     asyncio.run(Worker(launch.configuration, launch.dev_key).stop())  # what is wrong is said once, and here
     workers = launch.configuration.settings.server.workers
     started = get_context("spawn").Semaphore(0)
-    supervisor = Multiprocess(_config(replace(launch, started=started), workers, factory=True), [listener])
+    supervisor = Multiprocess(
+        server_config(replace(launch, started=started), workers, factory=True), [listener]
+    )
     ready = threading.Event()
 
     def wait_for_all() -> None:
@@ -218,24 +217,6 @@ def _serve_workers(
     with _alarm(max_seconds, supervisor.should_exit.set):
         supervisor.run()
     return 0 if ready.is_set() else 1
-
-
-def _config(app: "Quart | Launch", workers: int, *, factory: bool = False) -> Config:
-    return Config(
-        app,
-        factory=factory,
-        workers=workers,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        backlog=BACKLOG,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nothing is decided by who a header says the caller is
-        timeout_graceful_shutdown=DRAIN_S,
-    )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from p402.store.catalog import load_catalog
 from serve.app import create_app
 from serve.handlers.front import Front
 from serve.keys import keyring
+from serve.server import server_config
 from sim.memory import MemoryGuard
 
 NOW_MS = 1_790_000_000_000
@@ -248,17 +249,7 @@ class Gateway:
 
         app = create_app(self.front, nothing, nothing, seam=seam)
         with listening() as listener:
-            config = uvicorn.Config(
-                app,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=3,
-            )
-            server = uvicorn.Server(config)
+            server = uvicorn.Server(server_config(app))
             server.capture_signals = _no_signals  # a thread has none
             thread = threading.Thread(target=server.run, args=([listener],))
             thread.start()

@@ -1,0 +1,100 @@
+"""HTTP/1.1 on the socket with bounds on the head of a request: its size and the time it may take.
+
+uvicorn bounds neither: a peer could send header bytes without end, or open connections and say
+nothing. What the parser rejects (two lengths, a length beside chunks, folded headers) is answered
+in the API's own error shape, and the connection is closed.
+It knows nothing of paths or bodies.
+
+Source: RFC 9112, sections 5.2, 6.3 and 11; reference study "Reliability and security", section 5.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from p402.errors import Refusal
+from serve.errors import error_object
+
+MAX_HEAD_BYTES: Final = 32 << 10
+"""More than this, beside what one read from the socket brought, is refused."""
+
+HEAD_S: Final = 10.0
+"""From the connection, or the first byte of a later request, to the end of the head."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol over httptools, bounded."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._in_head = False
+        self._head_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEAD_S, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; count and time what belongs to a head that is not complete yet."""
+        super().data_received(data)
+        if not self._in_head:
+            if self._patience is not None:
+                self._rest()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(431, f"the request's head is too large: expected at most {MAX_HEAD_BYTES} bytes")
+        elif self._patience is None:
+            self._patience = self.loop.call_later(HEAD_S, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Its head is complete."""
+        self._in_head = False
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP; `msg` is uvicorn's text, ours says what to do."""
+        del msg
+        self._refuse(
+            400,
+            "this is not a well-formed HTTP/1.1 request; send one length or chunks, and no folded headers",
+        )
+
+    def _too_slow(self) -> None:
+        self._refuse(408, f"the request's head did not arrive within {HEAD_S:.0f} s; send it at once")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer, unless an answer is under way, and close."""
+        self._rest()
+        self._in_head = False
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+            body = orjson.dumps({"error": error_object(Refusal("INVALID_INPUT", status, message), "")})
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+                % (status, HTTPStatus(status).phrase.encode(), len(body), body)
+            )
+        self.transport.close()
+
+    def _rest(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
