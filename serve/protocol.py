@@ -16,6 +16,8 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from p402.errors import Refusal
+from p402.ids import request_id
+from serve.clock import SystemClock
 from serve.errors import error_object
 
 MAX_HEAD_BYTES: Final = 32 << 10
@@ -23,6 +25,8 @@ MAX_HEAD_BYTES: Final = 32 << 10
 
 HEAD_S: Final = 10.0
 """From the connection, or the first byte of a later request, to the end of the head."""
+
+_CLOCK: Final = SystemClock()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -86,7 +90,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
-            body = orjson.dumps({"error": error_object(Refusal("INVALID_INPUT", status, message), "")})
+            made = request_id(_CLOCK.now_ms(), _CLOCK.random_bits())
+            body = orjson.dumps({"error": error_object(Refusal("INVALID_INPUT", status, message), made)})
             self.transport.write(
                 b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
                 b"content-length: %d\r\nconnection: close\r\n\r\n%b"

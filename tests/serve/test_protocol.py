@@ -51,6 +51,7 @@ def said(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[int, dict, floa
 def test_what_is_not_sound_http_is_400_and_the_connection_closed(port, head):
     status, error, _ = said(port, head)
     assert (status, error["code"], error["type"]) == (400, "INVALID_INPUT", "invalid_request_error")
+    assert error["request_id"].startswith("req_")
     assert exchange(port, "GET", "/healthz").status == 200
 
 
