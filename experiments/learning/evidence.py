@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from experiments.learning.rounds import COUNT, ROUNDS, evidence_of
 from p402.errors import StoreError
@@ -46,8 +47,8 @@ class _Stretch:
 
     Attributes
     ----------
-    group
-        The rounds as read.
+    table
+        The rounds as read, but for their row inputs.
     batch
         What `decide` reads of them, as the promoted variant would.
     counts
@@ -56,7 +57,7 @@ class _Stretch:
         Indices of the arms that are eligible in any of them: no weights can take another.
     """
 
-    group: Group
+    table: pa.Table
     snapshot: Snapshot
     batch: RequestBatch
     counts: FloatArray
@@ -167,7 +168,7 @@ def read_window(
         )
     arms = tuple(sorted({s.snapshot.spec.arms.arm[k] for s in stretches for k in s.used.tolist()}))
     behaviour = _spread(stretches, arms, lambda stretch: stretch.counts)
-    rows = [row for stretch in stretches for row in stretch.group.table.to_pylist()]
+    rows = [row for stretch in stretches for row in stretch.table.to_pylist()]
     return Window(
         evidence=evidence_of(rows, arms, behaviour, objective or Objective()),
         arms=arms,
@@ -215,7 +216,7 @@ def _replayed(group: Group, snapshots: Snapshots) -> _Stretch:
             f"{np.count_nonzero(off)} of {len(group)} rounds have another propensity than was logged, first "
             f"{first}; expected the same bits; run p402 replay --verify"
         )
-    return _Stretch(group, snapshot, promoted, counts, np.flatnonzero(eligible.any(axis=0)))
+    return _Stretch(group.table, snapshot, promoted, counts, np.flatnonzero(eligible.any(axis=0)))
 
 
 def _promoted(row: RowInputs) -> RowInputs:
