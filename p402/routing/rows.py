@@ -5,7 +5,7 @@ that the snapshot does not have is passed over where it could only have excluded
 and is an error where it would change what may be chosen.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from p402.ids import key_of
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import MAX_FEATURE, MAX_TOKENS, Snapshot
 from p402.routing.live import LiveState
-from p402.routing.spec import CUSTOM, MODES
+from p402.routing.spec import MODES
 
 MAX_CEILING_PICO: Final = 1 << 52
 """Largest ceiling that stays exact: about 4,500 USD."""
@@ -52,34 +52,41 @@ def to_batch(
         is not in the snapshot.
     """
     n = len(inputs)
-
-    def numbers(get: Callable[[RowInputs], float]) -> NDArray[np.float64]:
-        return np.fromiter(map(get, inputs), np.float64, n)
-
-    def codes(get: Callable[[RowInputs], int]) -> NDArray[np.int64]:
-        return np.fromiter(map(get, inputs), np.int64, n)
-
+    whole = np.array([_codes(snapshot, r) for r in inputs], np.int64).reshape(n, 5).T.copy()
+    real = np.array([_numbers(r) for r in inputs], np.float64).reshape(n, 6).T.copy()
+    task, mode, variant, policy, needs = whole
+    prompt_tokens, prompt_bound, expected_output, max_output, n_choices, ceiling = real
     batch = RequestBatch(
         key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
         features=np.array([r.features for r in inputs], np.float64).reshape(n, -1),
-        task=codes(lambda r: r.task),
-        mode=codes(lambda r: MODE_CODES[r.mode]),
-        variant=codes(lambda r: r.variant),
-        policy=codes(lambda r: _must(snapshot.policies, r.policy, "tenant policy")),
-        prompt_tokens=numbers(lambda r: r.prompt_tokens),
-        prompt_bound=numbers(lambda r: r.prompt_bound),
-        expected_output=numbers(lambda r: r.expected_output),
-        max_output=numbers(lambda r: r.max_output or 0),
-        n_choices=numbers(lambda r: r.n),
-        needs=codes(lambda r: r.needs),
-        ceiling_pico=numbers(lambda r: min(r.ceiling_pico, MAX_CEILING_PICO)),
-        explore=np.fromiter((r.explore for r in inputs), np.bool_, n),
+        task=task,
+        mode=mode,
+        variant=variant,
+        policy=policy,
+        prompt_tokens=prompt_tokens,
+        prompt_bound=prompt_bound,
+        expected_output=expected_output,
+        max_output=max_output,
+        n_choices=n_choices,
+        needs=needs,
+        ceiling_pico=ceiling,
+        explore=np.array([r.explore for r in inputs], np.bool_),
         live_row=np.array(live_row, np.int64),
         lives=lives,
         **_rare(snapshot, inputs),
     )
     _check(snapshot, batch)
     return batch
+
+
+def _codes(snapshot: Snapshot, row: RowInputs) -> tuple[int, int, int, int, int]:
+    policy = _must(snapshot.policies, row.policy, "tenant policy")
+    return row.task, MODE_CODES[row.mode], row.variant, policy, row.needs
+
+
+def _numbers(row: RowInputs) -> tuple[int, int, int, int, int, int]:
+    ceiling = min(row.ceiling_pico, MAX_CEILING_PICO)
+    return row.prompt_tokens, row.prompt_bound, row.expected_output, row.max_output or 0, row.n, ceiling
 
 
 def _must(known: Mapping[str, int], name: str, what: str) -> int:
@@ -129,7 +136,8 @@ def _check(snapshot: Snapshot, batch: RequestBatch) -> None:
     """Assert the bounds that exact arithmetic rests on."""
     if batch.features.shape[1] != snapshot.theta.shape[0]:
         raise InvalidInput(
-            f"rows have {batch.features.shape[1]} features; snapshot {snapshot.id[:12]} expects {snapshot.theta.shape[0]}"
+            f"rows have {batch.features.shape[1]} features; "
+            f"snapshot {snapshot.id[:12]} expects {snapshot.theta.shape[0]}"
         )
     for name, column, most in (
         ("features", np.abs(batch.features), MAX_FEATURE),
