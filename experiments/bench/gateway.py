@@ -195,8 +195,8 @@ def site(folder: Path) -> Iterator[Site]:
         yield Site(gateway, house.ready(gateway, ready), direct, key)
 
 
-def configuration(folder: Path, upstream: str, key: str) -> str:
-    """`p402.toml`: `ARMS` active, priced deployments of the catalogue behind one mock."""
+def configuration(folder: Path, upstream: str, key: str, arms: int = ARMS) -> str:
+    """`p402.toml`: `arms` active, priced deployments of the catalogue behind one mock."""
     lines = [
         "[server]",
         "port = 0",
@@ -210,7 +210,7 @@ def configuration(folder: Path, upstream: str, key: str) -> str:
     ]
     by_provider: dict[str, list[str]] = {}
     usable = (d for d in load_catalog().deployments if _usable(d))
-    for deployment in islice(usable, ARMS):
+    for deployment in islice(usable, arms):
         by_provider.setdefault(deployment.provider, []).append(deployment.model)
     for name, models in by_provider.items():
         lines += [

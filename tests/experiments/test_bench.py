@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from experiments.bench import gateway, replay
+from experiments import bench
+from experiments.bench import decision, gateway, replay
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
@@ -148,3 +149,26 @@ def test_a_synthetic_log_is_confirmed_by_replay_row_by_row():
 )
 def test_a_figure_is_held_to_its_gate(value, most, least, ok):
     assert Figure("x", value, "us", most=most, least=least).ok is ok
+
+
+def test_decisions_are_measured_over_the_arms_they_say():
+    snapshot, make = decision.world(decision.MANY_ARMS)
+    assert snapshot.n_arms >= decision.MANY_ARMS
+    assert len(make(7, 3)) == 7
+    found = decision.measure(rows=2_000, block=500, tries=50)
+    assert 5 < found["one_us"] < 50_000
+    assert 1_000 < found["rate"] < 1e8
+    assert found["mib"] >= 0
+
+
+def test_an_unknown_bench_is_refused_before_anything_runs(capsys):
+    assert bench.main(["gatewy"]) == 2
+    assert "gateway" in capsys.readouterr().err
+
+
+def test_a_missed_gate_fails_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(replay, "run", lambda: [Figure("too slow", 2.0, "us", most=1.0)])
+    assert bench.main(["replay"]) == 1
+    assert "NO" in capsys.readouterr().out
+    monkeypatch.setattr(replay, "run", lambda: [Figure("fast", 1.0, "us", most=1.0)])
+    assert bench.main(["replay"]) == 0

@@ -1,0 +1,108 @@
+"""How fast `decide` is: one decision over 300 arms, and a million over 50, with the memory they take.
+
+Row inputs of real prompts in every mode, over the catalogue's arms. It runs in a process of its own,
+so that peak memory is that of the decisions and not of whatever was measured before.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from experiments.bench.figure import Figure
+from experiments.bench.gateway import configuration
+from experiments.notebook_log import START_MS, VirtualClock, request_of
+from p402.assemble import START_WEIGHTS, assemble
+from p402.flow.plan import make_plan
+from p402.flow.state import WorkerState
+from p402.ids import request_id
+from p402.routing.batch import RequestBatch
+from p402.routing.compiled import Snapshot, compile_snapshot
+from p402.routing.decide import decide
+from p402.routing.rows import to_batch
+from p402.settings import read_settings
+from p402.store.catalog import load_catalog
+from p402_datasets.paretobandit import TEST, load
+
+ONE_ARMS: Final = 300
+MANY_ARMS: Final = 50
+MANY: Final = 1_000_000
+BLOCK: Final = 50_000
+"""Rows made at a time; the million is this batch again and again, so that its columns weigh little."""
+
+MODES: Final = ("balanced", "balanced", "cost", "quality", "speed")
+
+
+def run() -> list[Figure]:
+    """Measure in about 10 seconds."""
+    command = [sys.executable, "-m", "experiments.bench.decision"]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=300)  # noqa: S603 - our own module
+    found = json.loads(done.stdout)
+    return [
+        Figure(f"one decision over {ONE_ARMS} arms, median", found["one_us"], "us", most=60.0),
+        Figure("its columns from row inputs, median", found["columns_us"], "us"),
+        Figure(f"decisions over {MANY_ARMS} arms, one core", found["rate"], "/s", least=500_000.0),
+        Figure("peak memory they add", found["mib"], "MiB", most=300.0),
+    ]
+
+
+def measure(rows: int = MANY, block: int = BLOCK, tries: int = 1_500) -> dict[str, float]:
+    """Figures by name."""
+    snapshot, make = world(ONE_ARMS)
+    batches = [make(1, i) for i in range(100)]
+    one_us = _median_us(lambda i: decide(snapshot, batches[i % 100]), tries)
+    columns_us = _median_us(lambda i: make(1, i), tries)
+    snapshot, make = world(MANY_ARMS)
+    before_mib = _peak_mib()
+    batch = make(block, 0)
+    decide(snapshot, batch)
+    began = time.process_time()
+    for _ in range(rows // block):
+        decide(snapshot, batch)
+    rate = rows / (time.process_time() - began)
+    return {"one_us": one_us, "columns_us": columns_us, "rate": rate, "mib": _peak_mib() - before_mib}
+
+
+def world(arms: int) -> tuple[Snapshot, Callable[[int, int], RequestBatch]]:
+    """A snapshot of so many arms, and what makes a batch of n rows, the first with that number."""
+    text = configuration(Path(), "http://127.0.0.1:1", "no key", arms)
+    settings = read_settings(tomllib.loads(text, parse_float=Decimal), {})
+    made = assemble(load_catalog(), settings, (), START_WEIGHTS, START_MS)
+    snapshot = compile_snapshot(made.spec)
+    state, tenant, clock = WorkerState("w0", snapshot), made.tenants["default"], VirtualClock(START_MS)
+    inputs = [
+        make_plan("", request_of(p.text, MODES[i % len(MODES)], f"s{i}"), tenant, state, START_MS).inputs
+        for i, p in enumerate(load().split(TEST).prompts[:400])
+    ]
+    ids = [request_id(START_MS + i, clock.random_bits()) for i in range(BLOCK)]
+
+    def make(n: int, first: int) -> RequestBatch:
+        numbers = range(first, first + n)
+        rows = [inputs[i % len(inputs)] for i in numbers]
+        return to_batch(snapshot, [ids[i % BLOCK] for i in numbers], rows, (state.live,), [0] * n)
+
+    return snapshot, make
+
+
+def _median_us(work: Callable[[int], object], tries: int) -> float:
+    took = []
+    for i in range(tries):
+        began = time.perf_counter_ns()
+        work(i)
+        took.append(time.perf_counter_ns() - began)
+    return median(took) / 1e3
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure()))
