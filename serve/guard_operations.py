@@ -18,9 +18,9 @@ MAX_NANO = 1 << 62
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reserve:
-    """A hold is asked for."""
+    """A hold is asked for; the answer says whether it is fresh, for a caller who leaves with it in hand."""
 
-    future: asyncio.Future[Hold | Refusal]
+    future: "asyncio.Future[Verdict]"
     tenant: str
     request_id: str
     amount_nano: int

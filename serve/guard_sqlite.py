@@ -120,9 +120,16 @@ class SqliteGuard:
         check(amount_nano)
         if not self._open:
             return away("the guard is closed")
-        future: asyncio.Future[Hold | Refusal] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._queue.put(Reserve(future, tenant, request_id, amount_nano, self._caps(tenant)))
-        return await future
+        try:
+            verdict = await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # granted, but the caller was not woken any more
+                self._release(future.result())
+            raise
+        assert not isinstance(verdict.value, tuple | StoreError), "a reservation has a hold or a refusal"
+        return verdict.value
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         """Raise a hold to `amount_nano`, or renew it; a refusal leaves the hold as it was."""
@@ -269,10 +276,15 @@ class SqliteGuard:
     def _resolve(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
             future, value = verdict.asked.future, verdict.value
-            if future.done():  # the caller left while it waited; nobody else knows of a fresh hold
-                if verdict.fresh and isinstance(value, Hold):
-                    self.settle(value, 0)
+            if future.done():  # the caller left while it waited
+                self._release(verdict)
             elif isinstance(value, StoreError):
                 future.set_exception(value)
             else:
-                future.set_result(value)  # type: ignore[arg-type]  # each operation pairs its own kinds
+                answer = verdict if isinstance(verdict.asked, Reserve) else value
+                future.set_result(answer)  # type: ignore[arg-type]  # each operation pairs its own kinds
+
+    def _release(self, verdict: Verdict) -> None:
+        """Give back a fresh hold whose caller left: nobody else knows of it."""
+        if verdict.fresh and isinstance(verdict.value, Hold):
+            self.settle(verdict.value, 0)
