@@ -40,6 +40,9 @@ LONGEST_S: Final = 900.0
 KEPT_S: Final = 3600.0
 """The same with `--keep`."""
 
+VALUED: Final = ("cost", "quality")
+"""Strategies that are valued on the balanced rounds: one that the log can speak of, one that it cannot."""
+
 
 def main(argv: list[str]) -> int:
     """Run `p402 demo ARGV`; 0 if every check holds, 1 if one does not, 2 on bad usage, 130 if interrupted."""
@@ -95,7 +98,7 @@ class Demo:
             loop.compact("compact")
             (self._folder.root / "log.txt").write_text(loop.log_says())
         with self._stage("replay"):
-            first, valued = loop.verify("verify"), loop.value("quality")
+            first, valued = loop.verify("verify"), tuple(loop.value(policy) for policy in VALUED)
         with self._stage("learn"):
             learned = loop.learn()
         with self._stage("promote and roll back"):

@@ -61,7 +61,8 @@ class Loop:
 
     def value(self, policy: str) -> Valued:
         """What a strategy would have earned on the balanced rounds."""
-        found = _json(self._p402("replay-value", "replay", "--policy", policy, "--json", *self._data()))
+        name = f"replay-{policy}"
+        found = _json(self._p402(name, "replay", "--policy", policy, "--json", *self._data()))
         return Valued(
             found["policy"],
             found["behaviour"],
@@ -177,13 +178,15 @@ def _proposed(path: Path) -> tuple[float, float, float] | None:
 
 
 def _estimator(line: dict[str, Any]) -> Estimator:
-    target, logged = line["target"], line["behaviour"]
+    target, difference = line["target"], line["difference"] or {}
     return Estimator(
         line["name"],
         target["value"],
         target["lower"],
         target["upper"],
-        logged["value"],
+        difference.get("value"),
+        difference.get("lower"),
+        difference.get("upper"),
         target["ess"],
         tuple(target["warnings"]),
     )

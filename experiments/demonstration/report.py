@@ -4,6 +4,7 @@ Both are made from the same cells. It computes nothing.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.demonstration.figures import ModeFigures
-from experiments.demonstration.result import Estimator, Result, Switch, Valued, Weights
+from experiments.demonstration.result import Result, Switch, Valued, Weights
 
 COLUMNS: Final = (
     "mode",
@@ -105,7 +106,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         f"{books.rewards:,} outcomes posted; {books.differing} answers differ from the log"
     )
     yield "mismatches", replayed
-    yield "policy", _valued(result.valued)
+    for valued in result.valued:
+        yield f"policy {valued.policy}", _valued(valued)
     yield "weights before", _weights(result.weights_before)
     yield "learning", _learned(result)
     for switch in result.switches:
@@ -120,19 +122,19 @@ def _places(result: Result) -> Iterator[tuple[str, str]]:
     yield "MLflow", f"mlflow ui --backend-store-uri {places['mlflow']}"
     yield "log", f"p402 log stats --log {places['log']}"
     yield "replay", f"p402 replay --verify --log {places['log']} --store {places['store']}"
-    yield "notebooks", f"P402_DEMO_LOG={places['log']} jupyter lab notebooks/"
+    yield "notebooks", f"P402_DEMO_LOG={Path(places['log']).resolve()} jupyter lab notebooks"
     yield "this table", f"{places['markdown']}, {places['json']}"
 
 
 def _valued(valued: Valued) -> str:
-    parts = [f"{e.name} {_number(e.value)} {_interval(e)}" for e in valued.estimators if e.name != "ips"]
-    logged = next((e.logged for e in valued.estimators), None)
-    codes = sorted({w.partition(":")[0] for e in valued.estimators for w in e.warnings})
-    doubt = f"; not to be believed: {', '.join(codes)}" if codes else ""
-    return (
-        f"{valued.policy} on {valued.rounds:,} {valued.behaviour} rounds: {', '.join(parts)}; "
-        f"logged {_number(logged)}{doubt}"
+    dr = next(e for e in valued.estimators if e.name == "dr")
+    text = (
+        f"{_number(dr.value)} {_interval(dr.lower, dr.upper)} a round by DR over {valued.rounds:,} "
+        f"{valued.behaviour} rounds, {_number(dr.difference, '+.4f')} "
+        f"{_interval(dr.difference_lower, dr.difference_upper, '+.4f')} beside what they earned"
     )
+    codes = sorted({warning.partition(":")[0] for e in valued.estimators for warning in e.warnings})
+    return f"{text}; not to be believed: {', '.join(codes)}" if codes else text
 
 
 def _learned(result: Result) -> str:
@@ -148,7 +150,7 @@ def _learned(result: Result) -> str:
 
 
 def _switch(switch: Switch) -> str:
-    seen = "not seen in time" if switch.seconds is None else f"seen after {switch.seconds:.2f} s"
+    seen = "not seen in time" if switch.seconds is None else f"seen {switch.seconds:.2f} s after the command"
     return (
         f"{_weights(switch.weights)}; answers cite {switch.snapshot_after[:12]} "
         f"(before {switch.snapshot_before[:12]}), {seen}"
@@ -171,8 +173,8 @@ def _share(value: float | None, lower: float | None, upper: float | None) -> str
     return f"{value:.1%} [{lower:.1%}, {upper:.1%}]"
 
 
-def _interval(estimator: Estimator) -> str:
-    return f"[{_number(estimator.lower)}, {_number(estimator.upper)}]"
+def _interval(lower: float | None, upper: float | None, form: str = ".3f") -> str:
+    return f"[{_number(lower, form)}, {_number(upper, form)}]"
 
 
 def _number(value: float | None, form: str = ".3f") -> str:

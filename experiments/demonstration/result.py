@@ -21,13 +21,18 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Estimator(msgspec.Struct, frozen=True):
-    """A strategy's value by one estimator, with its 95 % interval, and the log's own beside it."""
+    """A strategy's value by one estimator, and how far from the log's own, each with its 95 % interval.
+
+    Numbers are null where the estimator has none; `warnings` are reasons not to believe it.
+    """
 
     name: str
     value: float | None
     lower: float | None
     upper: float | None
-    logged: float | None
+    difference: float | None
+    difference_lower: float | None
+    difference_upper: float | None
     ess: float | None
     warnings: tuple[str, ...]
 
@@ -125,7 +130,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     modes: tuple[ModeFigures, ...]
     books: Books
     replayed: Replayed
-    valued: Valued
+    valued: tuple[Valued, ...]
     weights_before: Weights
     learned: Learned
     switches: tuple[Switch, ...]
