@@ -119,15 +119,20 @@ def test_a_cancelled_reserve_leaves_no_hold(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def stand_still_until_granted(guard: SqliteGuard) -> None:
+    """Block the event loop, so that the verdict waits in it before whatever is called next."""
+    deadline = time.monotonic() + 5
+    while guard.counters.operations == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+
+
 def test_a_reserve_cancelled_between_its_grant_and_its_waking_leaves_no_hold(tmp_path: Path) -> None:
     async def story() -> None:
         async with opened(tmp_path / "s.db", cap=10**9) as guard:
             task = asyncio.create_task(guard.reserve("t", "a", 10))
             await asyncio.sleep(0)
-            deadline = time.monotonic() + 5
-            while guard.counters.operations == 0 and time.monotonic() < deadline:
-                time.sleep(0.01)  # the loop stands still: the verdict is queued behind what we add now
-            time.sleep(0.05)
+            stand_still_until_granted(guard)
             asyncio.get_running_loop().call_soon(task.cancel)
             assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
             assert await guard.spent("t") == (0, 0)
