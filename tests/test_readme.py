@@ -1,0 +1,44 @@
+"""What the README tells people to write and run exists and works."""
+
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+from p402.assemble import START_WEIGHTS, assemble
+from p402.cli import COMMANDS
+from p402.store.catalog import load_catalog
+from p402.store.config import configure
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+NOON_MS = 1_795_348_800_000  # 2026-11-22 12:00 UTC
+
+
+def test_the_configuration_shown_is_one_that_serves() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    document = tomllib.loads(block, parse_float=Decimal)
+    found = configure(document, {"GROQ_API_KEY": "k", "DEEPSEEK_API_KEY": "k"})
+    assert found.notices == ()
+    assembly = assemble(load_catalog(), found.settings, (), START_WEIGHTS, NOON_MS)
+    providers = {arm.partition("/")[0] for arm in assembly.upstream_model}
+    assert providers == {"groq", "deepseek"}
+    assert assembly.tenants["default"].baseline_model is not None
+
+
+def test_every_command_shown_exists() -> None:
+    shown = set(re.findall(r"`?p402 ([a-z]+)", README)) - {"admin"}
+    assert shown <= COMMANDS.keys()
+    assert {"serve", "demo", "replay", "learn", "promote", "rollback", "log", "catalog"} <= shown
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
+
+
+def test_every_folder_of_the_map_exists() -> None:
+    named = [name for name in re.findall(r"`([a-z0-9_./]+/)`", README) if name != "var/"]
+    assert named
+    assert [name for name in named if not (ROOT / name).is_dir()] == []
