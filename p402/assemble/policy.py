@@ -36,7 +36,7 @@ def policy_of(salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer]
         prefer_bonus=param(0.1),
         set_size=32,
         cost_ratio=3,
-        default_max_output=4_096,
+        default_max_output=16_384,
         variants=(modes,),
     )
 

@@ -4,6 +4,7 @@ Everything here is arithmetic over what the ports have read: it awaits nothing a
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -112,8 +113,12 @@ def _unknown(snapshot: Snapshot, name: str) -> ModelNotFound:
     )
 
 
+@lru_cache(maxsize=256)
 def baseline_arm(snapshot: Snapshot, model: str | None) -> tuple[int, str] | None:
-    """The model's cheapest priced deployment, so that a saving is never overstated."""
+    """The model's cheapest priced deployment, so that a saving is never overstated.
+
+    Remembered for each snapshot and model, since every request asks.
+    """
     code = None if model is None else snapshot.models.get(model)
     if model is None or code is None:
         return None

@@ -56,9 +56,9 @@ def to_batch(
     real = np.array([_numbers(r) for r in inputs], np.float64).reshape(n, 6).T.copy()
     task, mode, variant, policy, needs = whole
     prompt_tokens, prompt_bound, expected_output, max_output, n_choices, ceiling = real
-    batch = RequestBatch(
+    return RequestBatch(
         key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
-        features=np.array([r.features for r in inputs], np.float64).reshape(n, -1),
+        features=_features(snapshot, inputs),
         task=task,
         mode=mode,
         variant=variant,
@@ -75,8 +75,6 @@ def to_batch(
         lives=lives,
         **_rare(snapshot, inputs),
     )
-    _check(snapshot, batch)
-    return batch
 
 
 def _codes(snapshot: Snapshot, row: RowInputs) -> tuple[int, int, int, int, int]:
@@ -85,8 +83,20 @@ def _codes(snapshot: Snapshot, row: RowInputs) -> tuple[int, int, int, int, int]
 
 
 def _numbers(row: RowInputs) -> tuple[int, int, int, int, int, int]:
+    """Whole numbers of a row, each within the bounds that exact arithmetic rests on."""
     ceiling = min(row.ceiling_pico, MAX_CEILING_PICO)
-    return row.prompt_tokens, row.prompt_bound, row.expected_output, row.max_output or 0, row.n, ceiling
+    most = row.max_output or 0
+    _within("prompt_bound", row.prompt_bound, MAX_TOKENS)
+    _within("prompt_tokens", row.prompt_tokens, MAX_TOKENS)
+    _within("output tokens of all choices", row.expected_output * row.n, MAX_TOKENS)
+    _within("max_output of all choices", most * row.n, MAX_TOKENS)
+    _within("ceiling_pico", ceiling, MAX_CEILING_PICO)
+    return row.prompt_tokens, row.prompt_bound, row.expected_output, most, row.n, ceiling
+
+
+def _within(name: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise InvalidInput(f"{name}: found {value}; decisions are exact from 0 to {most}")
 
 
 def _must(known: Mapping[str, int], name: str, what: str) -> int:
@@ -132,19 +142,17 @@ def _preferred(snapshot: Snapshot, row: RowInputs) -> list[int]:
     return known + [-1] * (_PREFERRED - len(known))
 
 
-def _check(snapshot: Snapshot, batch: RequestBatch) -> None:
-    """Assert the bounds that exact arithmetic rests on."""
-    if batch.features.shape[1] != snapshot.theta.shape[0]:
-        raise InvalidInput(
-            f"rows have {batch.features.shape[1]} features; "
-            f"snapshot {snapshot.id[:12]} expects {snapshot.theta.shape[0]}"
-        )
-    for name, column, most in (
-        ("features", np.abs(batch.features), MAX_FEATURE),
-        ("prompt_bound", batch.prompt_bound, MAX_TOKENS),
-        ("prompt_tokens", batch.prompt_tokens, MAX_TOKENS),
-        ("output tokens of all choices", batch.expected_output * batch.n_choices, MAX_TOKENS),
-        ("max_output of all choices", batch.max_output * batch.n_choices, MAX_TOKENS),
-    ):
-        if len(batch) and (column.max() > most or column.min() < 0):
-            raise InvalidInput(f"{name}: found {column.max():.0f}; decisions are exact from 0 to {most}")
+def _features(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> NDArray[np.float64]:
+    """(n, n_features), each row as wide as the snapshot's coefficients and within bounds."""
+    width = snapshot.theta.shape[0]
+    for row in inputs:
+        if len(row.features) != width:
+            raise InvalidInput(
+                f"a row has {len(row.features)} features; snapshot {snapshot.id[:12]} expects {width}"
+            )
+        if width and (max(row.features) > MAX_FEATURE or min(row.features) < -MAX_FEATURE):
+            worst = max(row.features, key=abs)
+            raise InvalidInput(
+                f"features: found {worst}; decisions are exact from 0 to {MAX_FEATURE} in size"
+            )
+    return np.array([row.features for row in inputs], np.float64).reshape(len(inputs), width)
