@@ -15,8 +15,8 @@ from p402.routing.batch import RequestBatch
 from p402.routing.chance import draw24, draw_one
 from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
-from p402.routing.lens import Bool, Cell, Float, Lens, at, count, look
-from p402.routing.policy import Best, Chances, chances, exploration_set, pick
+from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look
+from p402.routing.policy import Best, counts, exploration_set, pick
 from p402.routing.scoring import bids, half_point, scores
 
 CHUNK_CELLS: Final = 51_200
@@ -78,7 +78,6 @@ class _Weighed(NamedTuple):
     half: Cell
     score: Float
     best: Best
-    chances: Chances
 
 
 _FAR: Final = 2.0**62
@@ -88,16 +87,10 @@ _FAR: Final = 2.0**62
 def _weigh(snapshot: Snapshot, lens: Lens) -> _Weighed:
     mask = eligible(snapshot, lens)
     bid, half = bids(snapshot, lens), half_point(snapshot, lens)
-    score = scores(snapshot, lens, bid)
-    barred = mask.astype(np.float64)  # arithmetic: a masked copy takes five times as long
-    barred -= 1.0
-    barred *= _FAR
-    score += barred
+    score = bar(scores(snapshot, lens, bid, half), mask, _FAR)
     incumbent = score.argmax(axis=-1)
     top = at(score, incumbent)
-    best = Best(incumbent, top, top > -_FAR / 2)
-    inside = exploration_set(snapshot, lens, score, best, bid, half)
-    return _Weighed(mask, bid, half, score, best, chances(snapshot, lens, inside, score, best))
+    return _Weighed(mask, bid, half, score, Best(incumbent, top, top > -_FAR / 2))
 
 
 def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
@@ -106,19 +99,21 @@ def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
     The propensities of every arm, for off-policy evaluation, are `counts / 2**24`.
     """
     lens = look(snapshot, batch)
-    weighed = _weigh(snapshot, lens)
-    np.copyto(weighed.score, -np.inf, where=~weighed.mask)
-    likely, counts = weighed.chances, np.zeros_like(weighed.score)
-    np.atleast_2d(counts)[likely.row, likely.arm] = likely.counts
-    served = weighed.best.served
+    mask, bid, half, score, best = _weigh(snapshot, lens)
+    shown, n_explored = np.zeros_like(score), np.int64(0)
+    if lens.n > 1 or best.served:
+        explored = exploration_set(snapshot, lens, score, best, bid, half)
+        np.atleast_2d(shown)[explored.row, explored.arm] = counts(lens, explored, score, best)
+        n_explored = explored.size
+    np.copyto(score, -np.inf, where=~mask)
     return Workings(
-        score=weighed.score,
-        cost_pico=weighed.bid - weighed.half,
-        counts=counts,
-        eligible=weighed.mask,
-        n_explored=likely.size,
-        incumbent=weighed.best.arm,
-        served=served if lens.n == 1 else served[:, 0],
+        score=score,
+        cost_pico=bid - half,
+        counts=shown,
+        eligible=mask,
+        n_explored=n_explored,
+        incumbent=best.arm,
+        served=best.served if lens.n == 1 else best.served[:, 0],
     )
 
 
@@ -138,11 +133,13 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
         The same for a row whatever batch it comes in, on any CPU and numpy.
     """
     n = len(batch)
+    if n == 1:
+        return Decisions(snapshot.id, *np.array([_one(snapshot, batch)], np.int32).T)
     out = np.empty((5, n), np.int32)
     step = max(1, CHUNK_CELLS // snapshot.n_arms)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        part = batch if n == 1 else batch.rows(rows)
+        part = batch.rows(rows)
         if len(part) == 1:
             out[:, start] = _one(snapshot, part)
         else:
@@ -151,27 +148,29 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
 
 
 def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, int]:
-    weighed = _weigh(snapshot, look(snapshot, batch))
-    if not weighed.best.served:
+    lens = look(snapshot, batch)
+    mask, bid, half, score, best = _weigh(snapshot, lens)
+    if not best.served:
         return NO_ARM, 0, NO_ARM, 0, 0
-    likely, place = weighed.chances, 0
-    if likely.size > 1:
+    explored = exploration_set(snapshot, lens, score, best, bid, half)
+    counted, place = counts(lens, explored, score, best), 0
+    if explored.size > 1:
         ((high, low),) = batch.key.tolist()
-        place = pick(likely, draw_one(high, low, snapshot.spec.policy.salt))
-    counted = int(likely.counts[place])
-    return likely.arm.item(place), counted, int(weighed.best.arm), count(weighed.mask), likely.size
+        place = pick(explored, counted, draw_one(high, low, snapshot.spec.policy.salt))
+    return explored.arm.item(place), int(counted[place]), int(best.arm), count(mask), explored.size
 
 
 def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> None:
-    weighed = _weigh(snapshot, look(snapshot, batch))
-    likely = weighed.chances
-    draw = np.zeros(len(batch))
-    several = np.flatnonzero(likely.size > 1)
+    lens = look(snapshot, batch)
+    mask, bid, half, score, best = _weigh(snapshot, lens)
+    explored = exploration_set(snapshot, lens, score, best, bid, half)
+    counted, draw = counts(lens, explored, score, best), np.zeros(len(batch))
+    several = np.flatnonzero(explored.size > 1)
     draw[several] = draw24(batch.key[several], snapshot.spec.policy.salt)
-    place, rows = pick(likely, draw), np.flatnonzero(likely.size)
+    place, rows = pick(explored, counted, draw), np.flatnonzero(explored.size)
     out[:3] = np.array([[NO_ARM], [0], [NO_ARM]])
-    out[0, rows] = likely.arm[place]
-    out[1, rows] = likely.counts[place]
-    out[2, rows] = weighed.best.arm[rows]
-    out[3] = count(weighed.mask)
-    out[4] = likely.size
+    out[0, rows] = explored.arm[place]
+    out[1, rows] = counted[place]
+    out[2, rows] = best.arm[rows]
+    out[3] = count(mask)
+    out[4] = explored.size

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Bool, Cell, Float, Int, Lens, at, put
+from p402.routing.lens import Cell, Float, Int, Lens, at
 from p402.routing.scale import COUNT_ONE, PARAM_ONE, SCORE_ONE
 
 _GAP_UNIT = PARAM_ONE / SCORE_ONE
@@ -36,87 +36,85 @@ class Best(NamedTuple):
     served: Cell
 
 
-class Chances(NamedTuple):
-    """Arms that chance may pick, row after row and ascending, with their counts.
+class Explored(NamedTuple):
+    """Arms that chance may pick, row after row and ascending.
 
-    `row` numbers the rows, and is 0 for one; `size` is how many arms each row has. Counts are
-    a column, or for one row a list of numbers.
+    `row` numbers the rows, and is 0 for one; `size` is how many arms each row has.
     """
 
     row: Any
     arm: Int
-    counts: Any
     size: Any
 
 
-def exploration_set(snapshot: Snapshot, lens: Lens, score: Float, best: Best, bid: Float, half: Cell) -> Bool:
+def exploration_set(
+    snapshot: Snapshot, lens: Lens, score: Float, best: Best, bid: Float, half: Cell
+) -> Explored:
     """Arms that chance may pick, incumbent included; it alone where exploration is off.
 
     Scores of arms that are not eligible lie further below the best than any tolerance.
     """
     _, _, _, tolerance, _, _, explores = lens.rules
+    policy = snapshot.spec.policy
+    limit = (at(bid, best.arm) - half) * float(policy.cost_ratio) + half
     if lens.n == 1:
-        free = explores and lens.explore and best.served
-        edge = best.score - tolerance * PARAM_ONE if free else np.inf
-    else:
-        free = (explores > 0) & lens.explore & best.served
-        edge = np.where(free, best.score - tolerance * PARAM_ONE, np.inf)
-    inside: Bool = score >= edge
-    ratio = float(snapshot.spec.policy.cost_ratio)
-    inside &= bid <= (at(bid, best.arm) - half) * ratio + half
-    put(inside, best.arm, best.served)
-    return inside
+        if not (explores and lens.explore):
+            return Explored(0, np.array([best.arm]), 1)
+        (arm,) = (score >= best.score - tolerance * PARAM_ONE).nonzero()
+        if len(arm) > 1:
+            arm = arm[bid[arm] <= limit]
+        if len(arm) > policy.set_size:
+            arm = arm[_closest(score[arm], policy.set_size)]
+        return Explored(0, arm, len(arm))
+    free = (explores > 0) & lens.explore
+    edge = np.where(best.served, best.score - np.where(free, tolerance * PARAM_ONE, 0.0), np.inf)
+    place = np.flatnonzero(score >= edge)
+    row = place // snapshot.n_arms
+    arm = place - row * snapshot.n_arms
+    within = bid.ravel()[place] <= limit[row, 0]
+    within &= free[row, 0] | (arm == best.arm[row])
+    row, arm = row[within], arm[within]
+    size = np.bincount(row, minlength=lens.n)
+    if size.max() > policy.set_size:
+        row, arm = _shrink(row, arm, size, score, policy.set_size)
+        size = np.minimum(size, policy.set_size)
+    return Explored(row, arm, size)
 
 
-def chances(snapshot: Snapshot, lens: Lens, inside: Bool, score: Float, best: Best) -> Chances:
-    """Counts of the arms in each row's set, which sum to 2**24. A set that is too large is cut down."""
-    most = snapshot.spec.policy.set_size
-    row, arm, size = _listed(inside)
-    if (size if lens.n == 1 else size.max()) > most:
-        _cut_down(inside, score, size, most)
-        row, arm, size = _listed(inside)
-    return Chances(row, arm, _counts(lens, row, arm, size, score, best), size)
+def _closest(score: Float, most: int) -> Int:
+    """Places of the highest scores, ascending; of equals the first."""
+    return np.sort(np.argsort(-score, kind="stable")[:most])
 
 
-def _listed(inside: Bool) -> tuple[Any, Int, Any]:
-    """Row and arm of every set arm in order, and how many each row has."""
-    if inside.ndim == 1:
-        (arm,) = inside.nonzero()
-        return 0, arm, len(arm)
-    place = np.flatnonzero(inside)
-    row = place // inside.shape[1]
-    return row, place - row * inside.shape[1], np.bincount(row, minlength=len(inside))
+def _shrink(row: Int, arm: Int, size: Int, score: Float, most: int) -> tuple[Int, Int]:
+    """Leave the arms closest to the incumbent in each row that has more than `most`."""
+    keep = np.ones(len(row), np.bool_)
+    first = np.cumsum(size) - size
+    for r in np.flatnonzero(size > most).tolist():
+        places = slice(first[r], first[r] + size[r])
+        keep[places] = False
+        keep[first[r] + _closest(score[r, arm[places]], most)] = True
+    return row[keep], arm[keep]
 
 
-def _cut_down(inside: Bool, score: Float, size: Any, most: int) -> None:
-    """Leave the `most` best arms in each row that has more; of equals the lower ones."""
-    rows = ... if inside.ndim == 1 else np.flatnonzero(size > most)
-    near = np.where(inside[rows], score[rows], -np.inf)
-    last = inside.shape[-1] - most
-    edge = np.partition(near, last, axis=-1)[..., last : last + 1]
-    better = near > edge
-    level = near == edge
-    room = most - np.count_nonzero(better, axis=-1, keepdims=True)
-    level &= np.cumsum(level, axis=-1) <= room
-    inside[rows] = better | level
-
-
-def _counts(lens: Lens, row: Any, arm: Int, size: Any, score: Float, best: Best) -> Any:
+def counts(lens: Lens, explored: Explored, score: Float, best: Best) -> Any:
+    """Counts of the explored arms, which sum to 2**24 in each row: a column, or for one row a list."""
+    row, arm, size = explored
     if lens.n == 1:
-        if size <= 1:
-            return [float(COUNT_ONE)] * size
+        if size == 1:
+            return [float(COUNT_ONE)]
         share = _shares(float(size), lens.rules[4], lens.rules[5])
-        counts = [share(best.score - s) for s in score[arm].tolist()]
+        counted = [share(best.score - s) for s in score[arm].tolist()]
         own = arm.tolist().index(best.arm)
-        counts[own] = 0.0
-        counts[own] = COUNT_ONE - sum(counts)
-        return counts
-    m, loss_cap, floor = np.maximum(size, 1.0)[row], lens.rules[4][row, 0], lens.rules[5][row, 0]
-    counts = _shares(m, loss_cap, floor)(best.score[row, 0] - score[row, arm])
+        counted[own] = 0.0
+        counted[own] = COUNT_ONE - sum(counted)
+        return counted
+    share = _shares(size[row].astype(np.float64), lens.rules[4][row, 0], lens.rules[5][row, 0])
+    counted = share(best.score[row, 0] - score[row, arm])
     own = arm == best.arm[row]
-    counts[own] = 0.0
-    counts[own] = COUNT_ONE - np.bincount(row, weights=counts, minlength=lens.n)[row[own]]
-    return counts
+    counted[own] = 0.0
+    counted[own] = COUNT_ONE - np.bincount(row, weights=counted, minlength=lens.n)[row[own]]
+    return counted
 
 
 def _shares(m: Any, loss_cap: Any, floor: Any) -> Callable[[Any], Any]:
@@ -127,13 +125,13 @@ def _shares(m: Any, loss_cap: Any, floor: Any) -> Callable[[Any], Any]:
     return lambda gap: rest / (gap * gamma + m) // 1.0 + least
 
 
-def pick(chances: Chances, draw: Any) -> Any:
+def pick(explored: Explored, counted: Any, draw: Any) -> Any:
     """Place in the list of the arm whose stretch of its row's counts holds the row's draw.
 
     `draw` is a whole number below 2**24, or one for each row; places come for the rows with a set.
     """
     if isinstance(draw, int):
-        return next(place for place, reach in enumerate(accumulate(chances.counts)) if reach > draw)
-    (rows,) = np.nonzero(chances.size)
-    reach = np.add.accumulate(chances.counts)
+        return next(place for place, reach in enumerate(accumulate(counted)) if reach > draw)
+    (rows,) = np.nonzero(explored.size)
+    reach = np.add.accumulate(counted)
     return reach.searchsorted(draw[rows] + np.arange(len(rows)) * float(COUNT_ONE), "right")

@@ -68,14 +68,14 @@ def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
     return np.where(warm.prompt > threshold[warm.arm], above.saved[warm.arm], base.saved[warm.arm])
 
 
-def scores(snapshot: Snapshot, lens: Lens, bid: Float) -> Float:
-    """Score of every arm in multiples of 2**-40, given its bid."""
+def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
+    """Score of every arm in multiples of 2**-40, given its bid and the row's half point."""
     quality, cost_weight = lens.rules[:2]
     total: Float = np.dot(lens.features, snapshot.theta)
     np.floor(total, out=total)
     total += snapshot.optimism[lens.task]
     total *= quality
-    cost_score = half_point(snapshot, lens) * PARAM_ONE / bid
+    cost_score = half * PARAM_ONE / bid
     np.floor(cost_score, out=cost_score)
     if lens.budget_price is None:
         cost_score *= cost_weight
