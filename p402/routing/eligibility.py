@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import ALL, Bool, Float, Lens, Rows, cut, look, some
+from p402.routing.lens import ALL, Bool, Float, Lens, Rows, cut, look, pull, some
 
 REASONS: Final = (
     "eligible",
@@ -80,7 +80,7 @@ def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
 
     The first is for all rows.
     """
-    yield "not_allowed", ALL, snapshot.allowed[lens.policy]
+    yield "not_allowed", ALL, pull(snapshot.allowed, lens.policy)
     for reason, wanted, arms in (
         ("other_model", lens.model, snapshot.model),
         ("other_family", lens.family, snapshot.family),
@@ -92,7 +92,7 @@ def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
     if lens.tried is not None:
         yield "already_tried", ALL, _untried(snapshot, lens)
     if (rows := some(lens, lens.needs)) is not None:
-        yield "capability_missing", rows, snapshot.capable[cut(lens.needs, rows)]
+        yield "capability_missing", rows, pull(snapshot.capable, cut(lens.needs, rows))
     if (rows := some(lens, lens.room > snapshot.least_context)) is not None:
         yield "context_too_long", rows, snapshot.context >= cut(lens.room, rows)
     if (rows := some(lens, lens.max_output > snapshot.least_output_limit)) is not None:

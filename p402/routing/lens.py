@@ -94,6 +94,11 @@ def cut(cell: Cell, rows: Rows) -> Cell:
     return cell if rows is ALL else cell[rows]
 
 
+def pull(table: NDArray[Any], index: Any) -> Any:
+    """The row of a table that belongs to each row of the batch."""
+    return table[index] if isinstance(index, int) else table.take(index, axis=0)
+
+
 def at(matrix: NDArray[Any], arm: Any) -> Cell:
     """Each row's value at its arm, as a cell."""
     if matrix.ndim == 1:
@@ -182,7 +187,7 @@ def _many(snapshot: Snapshot, batch: RequestBatch) -> Lens:
         return tuple(columns[:, i : i + 1] for i in range(columns.shape[1]))
 
     rule = RULES * batch.variant + batch.mode
-    table = snapshot.modes.columns[rule]
+    table = pull(snapshot.modes.columns, rule)
     custom = np.flatnonzero(batch.mode == CUSTOM)
     if batch.weights is not None:
         table[custom, :3] = batch.weights[custom]

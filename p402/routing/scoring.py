@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Cell, Float, Lens, cut, some
+from p402.routing.lens import Cell, Float, Lens, cut, pull, some
 from p402.routing.live import ERROR_ONE, LiveState
 from p402.routing.scale import PARAM_ONE, SCORE_ONE
 
@@ -73,7 +73,7 @@ def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
     quality, cost_weight = lens.rules[:2]
     total: Float = np.dot(lens.features, snapshot.theta)
     np.floor(total, out=total)
-    total += snapshot.optimism[lens.task]
+    total += pull(snapshot.optimism, lens.task)
     total *= quality
     cost_score = half * PARAM_ONE / bid
     np.floor(cost_score, out=cost_score)
@@ -83,53 +83,52 @@ def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
         cost_score *= cost_weight + lens.budget_price
         total -= lens.budget_price * PARAM_ONE
     total += cost_score
-    _standing(snapshot, lens, total)
+    standing = _standing(snapshot, lens.lives)
+    total += pull(standing.table, lens.live_row * len(snapshot.modes.rows) + lens.rule)
+    if (custom := lens.custom) is not None:
+        speed = pull(standing.speed, cut(lens.live_row, custom))
+        total[custom] += cut(lens.rules[2], custom) * speed
     if (warm := _warm(lens)) is not None:
         share = snapshot.spec.policy.switch_cost * (warm.tokens / warm.prompt) // 1.0
         total[warm.place] += share * PARAM_ONE
     bonus = snapshot.spec.policy.prefer_bonus
     for provider in lens.preferred or ():
-        total += (provider == snapshot.provider) * float(bonus * PARAM_ONE)
+        if (rows := some(lens, provider >= 0)) is not None:
+            total[rows] += (cut(provider, rows) == snapshot.provider) * float(bonus * PARAM_ONE)
         bonus //= 2
     return total
 
 
 class _Standing(NamedTuple):
-    """What arms are worth whoever asks, at one live state.
+    """What arms are worth whoever asks, at each live state.
 
-    `table` is the (n_rules, n_arms) sum of each rule's chain and weighted speed less failures; rows
-    of custom mode are without speed. `speed` is the (n_arms,) speed score in 2**-20.
+    `table` is (n_lives * n_rules, n_arms): each rule's chain and weighted speed, less failures;
+    rows of custom mode are without speed. `speed` is the (n_lives, n_arms) speed score in 2**-20.
     """
 
     table: Float
     speed: Float
 
 
-def _stand(snapshot: Snapshot, live: LiveState) -> _Standing:
+def _standing(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
+    """A lone live state keeps what it stands for, for the next decision."""
+    if len(lives) > 1:
+        return _stand(snapshot, lives)
+    memo = lives[0].memo
+    kept: tuple[Snapshot, _Standing] | None = memo[0] if memo else None
+    if kept is None or kept[0] is not snapshot:
+        kept = (snapshot, _stand(snapshot, lives))
+        memo[:] = (kept,)
+    return kept[1]
+
+
+def _stand(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
     half = float(snapshot.spec.policy.ttft_half_ms)
-    ttft = np.where(live.ttft_ms > 0, live.ttft_ms, snapshot.ttft_prior)
+    measured = np.stack([live.ttft_ms for live in lives])
+    ttft = np.where(measured > 0, measured, snapshot.ttft_prior)
     speed = np.floor(half * PARAM_ONE / (half + ttft))
-    table = snapshot.modes.speed * speed - live.error_rate * _ERROR_UNIT
+    failures = np.stack([live.error_rate for live in lives]) * _ERROR_UNIT
+    table = speed[:, None, :] * snapshot.modes.speed - failures[:, None, :]
     if snapshot.modes.chain is not None:
         table += snapshot.modes.chain
-    return _Standing(table, speed)
-
-
-def _standing(snapshot: Snapshot, lens: Lens, total: Float) -> None:
-    """Add what arms are worth whoever asks. A lone live state keeps it for the next decision."""
-    if len(lens.lives) == 1:
-        live = lens.lives[0]
-        seen, standing = live.memo or (None, None)
-        if seen is not snapshot:
-            standing = _stand(snapshot, live)
-            live.memo[:] = snapshot, standing
-        assert standing is not None
-        total += standing.table[lens.rule]
-        if lens.custom is not None:
-            total[lens.custom] += cut(lens.rules[2], lens.custom) * standing.speed
-        return
-    each = [_stand(snapshot, live) for live in lens.lives]
-    total += np.stack([s.table for s in each])[lens.live_row, lens.rule]
-    if lens.custom is not None:
-        speed = np.stack([s.speed for s in each])[lens.live_row[lens.custom]]
-        total[lens.custom] += cut(lens.rules[2], lens.custom) * speed
+    return _Standing(table.reshape(-1, snapshot.n_arms), speed)

@@ -286,6 +286,16 @@ def test_a_measured_slow_or_failing_arm_loses_what_its_prior_promised():
     assert chosen(snapshot, live=a_live(3, ttft_ms={2: 20})) == ["p2/m2"]
 
 
+def test_a_live_state_that_served_another_snapshot_brings_nothing_of_it_along():
+    speed = {"quality": 0.0, "cost": 0.0, "speed": 1.0, "explore": False}
+    one = compile_snapshot(alike(2, posterior={"ttft_ms": (100, 900)}, mode=speed))
+    two = compile_snapshot(alike(2, posterior={"ttft_ms": (900, 100)}, mode=speed))
+    live = a_live(2)
+    for snapshot, arm in ((one, "p0/m0"), (two, "p1/m1"), (one, "p0/m0"), (two, "p1/m1")):
+        assert chosen(snapshot, live=live) == [arm]
+        assert chosen(snapshot, 3, live=live) == [arm]
+
+
 def test_optimism_favours_the_arm_that_is_known_less():
     sd = {"sd": ((0,), (param(0.2),), (0,))}
     assert chosen(compile_snapshot(alike(3, posterior=sd)), explore=False) == ["p1/m1"]
