@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--other-rounds", type=_whole(1), default=500, help="in each other mode (500)")
     parser.add_argument("--seed", type=_whole(0), default=7, help="keys traffic and providers (7)")
     parser.add_argument("--dir", type=Path, default=Path("var/demo"), help="where runs are kept (var/demo)")
-    parser.add_argument("--workers", type=_whole(1), default=1, help="client processes (1)")
+    parser.add_argument("--workers", type=_whole(1), default=2, help="client processes (2)")
     parser.add_argument("--keep", action="store_true", help="go on serving after the table, until Ctrl-C")
     return parser
 

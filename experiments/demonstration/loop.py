@@ -28,6 +28,9 @@ STEP_S: Final = 120.0
 SEEN_S: Final = 10.0
 """How long the gateway may take to answer under new weights."""
 
+BOUND: Final = "pessimistic_difference"
+"""The gate's check that has the lower bound of a candidate's lead."""
+
 PROMPT: Final = "Which snapshot answers this?"
 FORCED: Final = (0.6, 0.3, 0.1)
 """Quality, cost and speed that the operator forces: no hourly step of 0.05 reaches them from the start."""
@@ -116,7 +119,7 @@ class Loop:
             failed=tuple(_failing(check) for check in verdict["checks"] if not check["passed"]),
             candidate=_proposed(found[0].with_name("weights.json")),
             difference=difference.get("value"),
-            pessimistic=difference.get("pessimistic"),
+            pessimistic=next((c["seen"] for c in verdict["checks"] if c["name"] == BOUND), None),
             run_id=found[0].parent.parent.name,
         )
 
