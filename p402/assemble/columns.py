@@ -21,8 +21,12 @@ USUAL_TTFT_MS: Final = 600
 BENCHMARK_SD: Final = 0.05
 """How far a model's worth here may lie from its benchmark, beside the benchmark's sampling error."""
 
+BORROWED_SHARE: Final = 0.5
+"""How far a task without a score of its own follows the model's other tasks; the rest is the prior.
+Scores of two tasks are related, not the same: a good coder need not be the best at sums."""
+
 BORROWED_SD: Final = 0.15
-"""The same for a task without a score of its own, taken at the mean of the model's other tasks."""
+"""How far its worth may lie from that."""
 
 USUAL_SAMPLES: Final = 100
 """Sample size taken for a benchmark that states none."""
@@ -87,12 +91,13 @@ def _believed(own: Mapping[str, Benchmark], prior: Prior) -> tuple[list[float], 
     """Mean and sd of an arm's quality by task, and where they come from."""
     if not own:
         return [prior.mean] * len(TASKS), [prior.sd] * len(TASKS), prior.quality_source
-    mean = sum(b.score for b in own.values()) / len(own)
+    others = sum(float(b.score) for b in own.values()) / len(own)
+    borrowed = BORROWED_SHARE * others + (1 - BORROWED_SHARE) * prior.mean
     means, sds = [], []
     for task in TASKS:
         benchmark = own.get(task)
         if benchmark is None:
-            means.append(mean)
+            means.append(borrowed)
             sds.append(BORROWED_SD)
             continue
         sampling = benchmark.score * (1 - benchmark.score) / (benchmark.n or USUAL_SAMPLES)
