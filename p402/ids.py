@@ -26,7 +26,7 @@ def key_of(request_id: str) -> tuple[int, int]:
         The text is not an id of ours.
     """
     digits = request_id.removeprefix(PREFIX)
-    if len(digits) != 32 or len(request_id) != 36:
+    if len(digits) != 32 or len(request_id) != 36 or not (digits.isascii() and digits.isalnum()):
         raise ValueError(f"not a request id: found {request_id!r}; expected {PREFIX} and 32 hex digits")
     value = int(digits, 16)
     return value >> 64, value & 0xFFFF_FFFF_FFFF_FFFF
