@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Cell, Float, Lens, cut, pull, some
+from p402.routing.lens import Cell, Float, Lens, cut, product, pull, some
 from p402.routing.live import ERROR_ONE, LiveState
 from p402.routing.scale import PARAM_ONE, SCORE_ONE
 
@@ -30,10 +30,10 @@ def half_point(snapshot: Snapshot, lens: Lens) -> Cell:
 
 def bids(snapshot: Snapshot, lens: Lens) -> Float:
     """Expected cost plus half point in pico-USD at every arm, warm cache and verbosity included."""
-    bid: Float = np.dot(lens.tokens, snapshot.per_token)
+    bid: Float = product(lens.tokens, snapshot.per_token)
     prices, upper = snapshot.prices, snapshot.per_token_above
     if upper is not None and (rows := some(lens, lens.prompt > prices.least_threshold)) is not None:
-        above = np.dot(lens.tokens[rows], upper)
+        above = product(lens.tokens[rows], upper)
         bid[rows] = np.where(cut(lens.prompt, rows) > prices.threshold, above, bid[rows])
     if (warm := _warm(lens)) is not None:
         bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
@@ -71,7 +71,7 @@ def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
 def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
     """Score of every arm in multiples of 2**-40, given its bid and the row's half point."""
     quality, cost_weight = lens.rules[:2]
-    total: Float = np.dot(lens.features, snapshot.theta)
+    total: Float = product(lens.features, snapshot.theta)
     np.floor(total, out=total)
     total += pull(snapshot.optimism, lens.task)
     total *= quality

@@ -40,7 +40,9 @@ def test_p20_a_row_is_decided_alike_in_any_batch_and_in_chunks_of_any_size(seed,
     assert np.array_equal(table(decide(snapshot, batch.rows(some))), whole[some])
 
 
-@pytest.mark.parametrize(("n_arms", "n", "rare"), [(24, 2_000, True), (24, 500, False), (300, 700, True)])
+@pytest.mark.parametrize(
+    ("n_arms", "n", "rare"), [(24, 2_000, True), (24, 500, False), (300, 700, True), (700, 100, True)]
+)
 def test_p20_one_request_alone_is_decided_as_in_a_batch(n_arms, n, rare):
     snapshot = a_snapshot(n_arms, seed=n_arms)
     batch = a_batch(snapshot, n, seed=n, rare=rare)
