@@ -18,13 +18,18 @@ _TIE: Final = 1 << 10
 """Weight of cost in modes that do not ask for it: about 0.001, to order arms equal in what they do."""
 
 
+_DEARER: Final = 1.125
+"""Where the score does not count money, exploration may pay this many times the incumbent's cost:
+an arm as good as the best is worth a look, its price is not."""
+
+
 def policy_of(salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer]) -> Policy:
     """Modes over these offers; `balanced` is quality, cost and speed, multiples of 2**-20."""
     quality, cost, speed = balanced
     modes = (
         _mode(0, param(1.0), 0, tolerance=0.02, loss_cap=0.005, chain=_chain(tuple(offers))),
-        _mode(param(1.0), _TIE, 0, tolerance=0.02, loss_cap=0.005),
-        _mode(0, _TIE, param(1.0), tolerance=0.02, loss_cap=0.005),
+        _mode(param(1.0), _TIE, 0, tolerance=0.02, loss_cap=0.005, cost_ratio=_DEARER),
+        _mode(0, _TIE, param(1.0), tolerance=0.02, loss_cap=0.005, cost_ratio=_DEARER),
         _mode(quality, cost, speed, tolerance=0.3, loss_cap=0.02),
     )
     return Policy(
@@ -35,7 +40,6 @@ def policy_of(salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer]
         switch_cost=param(0.05),
         prefer_bonus=param(0.1),
         set_size=32,
-        cost_ratio=3,
         default_max_output=16_384,
         variants=(modes,),
     )
@@ -52,7 +56,14 @@ def _chain(offers: tuple[Offer, ...]) -> tuple[str, ...]:
 
 
 def _mode(
-    quality: int, cost: int, speed: int, *, tolerance: float, loss_cap: float, chain: tuple[str, ...] = ()
+    quality: int,
+    cost: int,
+    speed: int,
+    *,
+    tolerance: float,
+    loss_cap: float,
+    cost_ratio: float = 3.0,
+    chain: tuple[str, ...] = (),
 ) -> Mode:
     return Mode(
         quality=quality,
@@ -62,5 +73,6 @@ def _mode(
         explore=True,
         loss_cap=param(loss_cap),
         floor=param(0.01),
+        cost_ratio=param(cost_ratio),
         chain=chain,
     )

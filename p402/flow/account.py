@@ -137,6 +137,8 @@ class Account:
         warnings = list(self.warnings)
         if self.estimated:
             warnings.append("usage_estimated: no provider reported them, so tokens are estimated")
+        if self.plan.request.options.cache:
+            warnings.append("no_cache: this gateway has no semantic cache yet; the request was sent on")
         if baseline is None:
             warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
         if self.cost_nano is None:

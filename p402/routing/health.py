@@ -53,7 +53,7 @@ class _Arm:
         return 0 <= now_ms - self.opened_ms < self.open_for_ms
 
     def error_now(self, now_ms: int) -> float:
-        return self.error * 0.5 ** (max(0, now_ms - self.error_at_ms) / ERROR_HALF_MS)
+        return self.error * float(0.5 ** (max(0, now_ms - self.error_at_ms) / ERROR_HALF_MS))
 
     def ttft_now(self, now_ms: int) -> float:
         return self.ttft_ms if now_ms - self.ttft_at_ms < TTFT_KEEP_MS else UNMEASURED
@@ -136,7 +136,7 @@ class Health:
 
     def publish(self, moved: Mapping[str, ArmLive]) -> None:
         """Take columns that have been logged into the table, under the next `seq`."""
-        self.table = self.table | moved
+        self.table = {**self.table, **moved}
         self.seq += 1
 
     def _quantised(self, arm: str, now_ms: int) -> ArmLive:

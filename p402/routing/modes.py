@@ -42,8 +42,8 @@ MAX_HALF: Final = 1 << 30
 class ModeTable:
     """Rules of every (variant, mode), whole numbers in float64.
 
-    `columns` is (n_rules, 7): quality, cost and speed weight, tolerance, loss cap and floor in
-    2**-20, and 1 where the mode explores. `rows` is the same as plain numbers, for one request.
+    `columns` is (n_rules, 8): quality, cost and speed weight, tolerance, loss cap and floor in
+    2**-20, 1 where the mode explores, and the cost ratio as a plain number. `rows` is the same as plain numbers, for one request.
     `speed` is the (n_rules, 1) weight of speed, 0 for custom weights, which bring their own.
     `chain` is the (n_rules, n_arms) score that chains add, None where no mode has one.
     """
@@ -92,7 +92,6 @@ def _check(policy: Policy) -> None:
         ("switch_cost", policy.switch_cost, 0, MAX_LEAN),
         ("prefer_bonus", policy.prefer_bonus, 0, MAX_LEAN),
         ("set_size", policy.set_size, 1, 1 << 10),
-        ("cost_ratio", policy.cost_ratio, 1, 1 << 10),
         ("default_max_output", policy.default_max_output, 1, 1 << 21),
     ):
         if not least <= value <= most:
@@ -107,7 +106,9 @@ def _row(name: str, mode: Mode) -> tuple[float, ...]:
         ("tolerance", mode.tolerance, 0, CHAIN_STEP // PARAM_ONE - 1),
         ("loss_cap", mode.loss_cap, 1, CHAIN_STEP // PARAM_ONE - 1),
         ("floor", mode.floor, 0, PARAM_ONE),
+        ("cost_ratio", mode.cost_ratio, PARAM_ONE, PARAM_ONE << 10),
     ):
         if not least <= value <= most:
             raise ConfigError(f"{rule} of {name} is {value}; expected {least} to {most} (2**-20)")
-    return tuple(float(v) for v in (*weights, mode.tolerance, mode.loss_cap, mode.floor, mode.explore))
+    rules = (*weights, mode.tolerance, mode.loss_cap, mode.floor, mode.explore)
+    return (*(float(v) for v in rules), mode.cost_ratio / PARAM_ONE)

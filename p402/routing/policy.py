@@ -54,9 +54,9 @@ def exploration_set(
 
     Scores of arms that are not eligible lie further below the best than any tolerance.
     """
-    _, _, _, tolerance, _, _, explores = lens.rules
+    _, _, _, tolerance, _, _, explores, ratio = lens.rules
     policy = snapshot.spec.policy
-    limit = (at(bid, best.arm) - half) * float(policy.cost_ratio) + half
+    limit = (at(bid, best.arm) - half) * ratio + half
     if lens.n == 1:
         if not (explores and lens.explore):
             return Explored(0, np.array([best.arm]), 1)

@@ -108,6 +108,8 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """Most score that inverse-gap weighting may give up on average."""
     floor: int
     """Share spread evenly over the exploration set."""
+    cost_ratio: int
+    """An explored arm costs at most this many times the incumbent's cost."""
     chain: tuple[str, ...] = ()
     """Arms tried first, in order, where eligible."""
 
@@ -129,8 +131,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Score of the first preferred provider; each later one has half of it, 2**-20."""
     set_size: int
     """Most arms in the exploration set."""
-    cost_ratio: int
-    """An explored arm costs at most this many times the incumbent's cost."""
     default_max_output: int
     """Output cap of a call that names none, tokens."""
     variants: tuple[tuple[Mode, ...], ...]

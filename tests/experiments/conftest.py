@@ -44,7 +44,7 @@ def spec(weights=None) -> SnapshotSpec:
     def mode(q, c, s):
         return Mode(
             quality=param(q), cost=param(c), speed=param(s), tolerance=param(0.3), explore=True,
-            loss_cap=param(0.02), floor=param(0.01),
+            loss_cap=param(0.02), floor=param(0.01), cost_ratio=param(100.0),
         )  # fmt: skip
 
     worth = [0.9, 0.77, 0.63, 0.5]  # cost scores: c0 / (c0 + c)
@@ -73,7 +73,7 @@ def spec(weights=None) -> SnapshotSpec:
         ),
         policy=Policy(
             salt=402, beta=0, cost_half_pico=2_000_000_000, ttft_half_ms=300, switch_cost=0, prefer_bonus=0,
-            set_size=32, cost_ratio=100, default_max_output=4096,
+            set_size=32, default_max_output=4096,
             variants=((mode(0, 1, 0), mode(1, 0, 0), mode(0, 0, 1), mode(quality, cost, 0)),),
         ),
         tenants=Tenants(policies=(TenantPolicy(name="default", denied=()),)),

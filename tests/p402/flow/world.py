@@ -68,7 +68,13 @@ REFERENCE = "lab/flagship"
 
 
 def a_mode(quality, cost, speed, **changes):
-    given = {"tolerance": param(0.02), "explore": True, "loss_cap": param(0.005), "floor": param(0.01)}
+    given = {
+        "tolerance": param(0.02),
+        "explore": True,
+        "loss_cap": param(0.005),
+        "floor": param(0.01),
+        "cost_ratio": param(3.0),
+    }
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **(given | changes))
 
 
@@ -89,7 +95,6 @@ def a_spec(arms=ARMS, *, chain=(), denied=None, **policy):
         "switch_cost": param(0.05),
         "prefer_bonus": param(0.1),
         "set_size": 32,
-        "cost_ratio": 3,
         "default_max_output": 1_000,
         "variants": (modes,),
     } | policy

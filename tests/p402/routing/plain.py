@@ -191,7 +191,7 @@ def _inside(spec, row, able, incumbent, score, cost):
         k
         for k in able
         if score[incumbent] - score[k] <= rules.tolerance * ONE
-        and cost[k] <= policy.cost_ratio * cost[incumbent]
+        and cost[k] * ONE <= rules.cost_ratio * cost[incumbent]
     ]
     return sorted(sorted(close, key=lambda k: (-score[k], k))[: policy.set_size])
 

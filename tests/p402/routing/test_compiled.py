@@ -72,7 +72,7 @@ def refused(spec):
         ({"policy": {"switch_cost": MAX_LEAN + 1}}, "policy switch_cost"),
         ({"policy": {"prefer_bonus": -1}}, "policy prefer_bonus"),
         ({"policy": {"set_size": 0}}, "policy set_size is 0"),
-        ({"policy": {"cost_ratio": 0}}, "policy cost_ratio is 0"),
+        ({"mode": {"cost_ratio": PARAM_ONE - 1}}, "cost_ratio of cost"),
         ({"policy": {"default_max_output": 0}}, "policy default_max_output"),
         ({"mode": {"quality": -0.1}}, "weights of cost"),
         ({"mode": {"quality": 1.0, "cost": 0.9, "speed": 0.2}}, "together at most 2"),

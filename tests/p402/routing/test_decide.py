@@ -85,7 +85,7 @@ def test_the_exploration_set_is_small_close_affordable_and_holds_the_incumbent(s
         assert inside[top]
         assert gap[inside].min() >= 0
         assert gap[inside].max() <= rules.tolerance * PARAM_ONE
-        assert worked.cost_pico[i][inside].max() <= policy.cost_ratio * worked.cost_pico[i, top]
+        assert worked.cost_pico[i][inside].max() <= rules.cost_ratio / PARAM_ONE * worked.cost_pico[i, top]
         assert worked.counts[i][inside].min() >= rules.floor * 16 // inside.sum()
         if not (rules.explore and batch.explore[i]):
             assert worked.counts[i, top] == made.count[i] == COUNT_ONE

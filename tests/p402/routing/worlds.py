@@ -29,6 +29,7 @@ def a_mode(quality=0.5, cost=0.5, speed=0.0, **changes):
         "explore": True,
         "loss_cap": param(0.02),
         "floor": param(0.01),
+        "cost_ratio": param(3.0),
         "chain": (),
     } | changes
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)
@@ -50,7 +51,6 @@ def a_policy(**changes):
         "switch_cost": param(0.05),
         "prefer_bonus": param(0.1),
         "set_size": 32,
-        "cost_ratio": 3,
         "default_max_output": 4096,
         "variants": (modes, trial),
     } | changes
@@ -198,6 +198,7 @@ def any_policy(rng, names) -> Policy:
             loss_cap=int(rng.integers(1, param(0.1))),
             floor=int(rng.choice([0, param(0.01), param(0.3), param(1.0)])),
             explore=bool(rng.random() < 0.8),
+            cost_ratio=param(float(rng.choice([1, 1.125, 3, 100]))),
             chain=tuple(dict.fromkeys(chain)) if rng.random() < 0.3 else (),
         )
 
@@ -209,7 +210,6 @@ def any_policy(rng, names) -> Policy:
         switch_cost=param(float(rng.random())),
         prefer_bonus=param(float(rng.random())),
         set_size=int(rng.choice([1, 2, 5, 32])),
-        cost_ratio=int(rng.choice([1, 3, 100])),
         variants=tuple(tuple(mode() for _ in range(4)) for _ in range(2)),
     )
 

@@ -54,6 +54,7 @@ def a_mode(quality, cost, speed, **changes):
         "explore": True,
         "loss_cap": param(0.05),
         "floor": param(0.05),
+        "cost_ratio": param(100.0),
         "chain": (),
     } | changes
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)
@@ -77,7 +78,6 @@ def a_spec(*, quality=0.5, seed=0, mode=None, providers=PROVIDERS[:4], **policy)
         "switch_cost": param(0.05),
         "prefer_bonus": param(0.1),
         "set_size": 32,
-        "cost_ratio": 100,
         "default_max_output": 512,
         "variants": (modes, (*modes[:3], trial)),
     } | policy
