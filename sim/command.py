@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 import typer.main
-from p402_datasets import paretobandit
 from rich.console import Console
 from rich.table import Table
 
 from p402.errors import P402Error
+from p402_datasets import paretobandit
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.server import HOST, bind, run, url_of

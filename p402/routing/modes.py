@@ -43,7 +43,8 @@ class ModeTable:
     """Rules of every (variant, mode), whole numbers in float64.
 
     `columns` is (n_rules, 8): quality, cost and speed weight, tolerance, loss cap and floor in
-    2**-20, 1 where the mode explores, and the cost ratio as a plain number. `rows` is the same as plain numbers, for one request.
+    2**-20, 1 where the mode explores, and the cost ratio as a plain number. `rows` is the same as
+    plain numbers, for one request.
     `speed` is the (n_rules, 1) weight of speed, 0 for custom weights, which bring their own.
     `chain` is the (n_rules, n_arms) score that chains add, None where no mode has one.
     """

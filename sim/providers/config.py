@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from p402_datasets.outcomes import OutcomeTable, task_means
 from p402_datasets.paretobandit import VAL
-
 from sim.providers.laws import list_price
 from sim.providers.spec import SimModel, SimProvider
 from sim.providers.world import World

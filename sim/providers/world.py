@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from p402.errors import ConfigError, ModelNotFound, nearest
 from p402_datasets.outcomes import OutcomeTable
 from p402_datasets.paretobandit import estimate_tokens
-
-from p402.errors import ConfigError, ModelNotFound, nearest
 from sim.providers import laws
 from sim.providers.spec import MODELS, PROVIDERS, VISIBLE_LIKE, Failure, SimModel, SimProvider
 

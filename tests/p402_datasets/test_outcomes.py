@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from p402_datasets.errors import DatasetError, MissingOutcome
 from p402_datasets.outcomes import OutcomeTable, Prompt, prompt_id, task_means
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from p402_datasets import paretobandit
 from p402_datasets.errors import CorruptData, MissingData, MissingOutcome
 from p402_datasets.outcomes import OutcomeTable

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from p402_datasets import paretobandit
 from p402_datasets.errors import MissingData
-
 from sim.command import main
 
 RUN = "import sys; from sim.command import main; sys.exit(main(sys.argv[1:]))"

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+
 from p402_datasets import paretobandit
 from p402_datasets.errors import MissingData
 from p402_datasets.outcomes import OutcomeTable, Prompt, prompt_id
-
 from sim.providers.world import World
 
 

@@ -4,11 +4,11 @@ import tomllib
 from decimal import Decimal
 
 import numpy as np
-from p402_datasets.outcomes import OutcomeTable
 
 from p402.catalog.benchmarks import parse_benchmarks
 from p402.routing.spec import TASKS
 from p402.settings import read_settings
+from p402_datasets.outcomes import OutcomeTable
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.world import World
 

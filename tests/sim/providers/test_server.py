@@ -8,9 +8,9 @@ from dataclasses import replace
 import httpx
 import openai
 import pytest
-from p402_datasets.outcomes import OutcomeTable
 
 from p402.errors import ConfigError
+from p402_datasets.outcomes import OutcomeTable
 from sim.providers.app import SimApp
 from sim.providers.server import bind, running
 from sim.providers.spec import PROVIDERS

@@ -6,9 +6,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from p402_datasets.outcomes import OutcomeTable
 
 from p402.errors import InvalidInput, MissingField
+from p402_datasets.outcomes import OutcomeTable
 from sim.providers import wire
 from sim.providers.world import Ask, World
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from p402_datasets.outcomes import OutcomeTable
 
 from p402.errors import ConfigError, ModelNotFound
+from p402_datasets.outcomes import OutcomeTable
 from sim.providers.laws import list_price
 from sim.providers.spec import MODELS, PROVIDERS, Drift, Failure, Outage
 from sim.providers.world import Ask, World
