@@ -1,8 +1,7 @@
 """`POST /v1/chat/completions` and `POST /v1/route`: a parsed request through the flow to bytes."""
 
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, Self, assert_never, cast
+from typing import Any, Self, assert_never
 
 import orjson
 
@@ -72,14 +71,6 @@ def _streaming(front: Front, request: ChatRequest, answer: Streaming) -> HttpRep
     return HttpReply(200, (EVENTS, NO_STORE, (b"x-accel-buffering", b"no"), *headers), stream)
 
 
-class _Events(Protocol):
-    """What the contract of `Streaming.events` promises beyond its type."""
-
-    async def __anext__(self) -> bytes | StreamEnd: ...
-
-    async def aclose(self) -> None: ...
-
-
 class ChatStream:
     """A stream's events, and after them what the gateway adds.
 
@@ -87,15 +78,14 @@ class ChatStream:
     ends in an error event: a cut without a word would look like a network fault.
     """
 
-    __slots__ = ("_begun", "_created_s", "_ended", "_events", "_include_usage", "_last", "_request_id")
+    __slots__ = ("_created_s", "_ended", "_events", "_include_usage", "_last", "_request_id")
 
     def __init__(self, answer: Streaming, created_s: int, *, include_usage: bool) -> None:
         self._request_id = answer.request_id
-        self._events = cast("_Events", answer.events)
+        self._events = answer.events
         self._created_s = created_s
         self._include_usage = include_usage
         self._last = b""
-        self._begun = False
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -106,7 +96,6 @@ class ChatStream:
         """Next events."""
         if self._ended:
             raise StopAsyncIteration
-        self._begun = True
         try:
             item = await self._events.__anext__()
         except StopAsyncIteration:
@@ -122,12 +111,6 @@ class ChatStream:
     async def aclose(self) -> None:
         """Abort the upstream call if it still runs, and settle it."""
         self._ended = True
-        if (
-            not self._begun
-        ):  # a generator runs its `finally` only once begun; its first event is there already
-            self._begun = True
-            with suppress(StopAsyncIteration):
-                await self._events.__anext__()
         await self._events.aclose()
 
     def _broken(self, error: Exception) -> bytes:

@@ -15,21 +15,25 @@ class Events:
 
     def __init__(self, *items, error: Exception | None = None) -> None:
         self.freed = False
-        self._items = items
+        self._items = list(items)
         self._error = error
 
-    async def run(self):
-        try:
-            for item in self._items:
-                yield item
-            if self._error is not None:
-                raise self._error
-        finally:
-            self.freed = True
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self._items and not self.freed:
+            return self._items.pop(0)
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.freed = True
 
 
 def stream_of(events: Events) -> ChatStream:
-    return ChatStream(Streaming("req_9", "acme", "small", events.run()), 7, include_usage=False)
+    return ChatStream(Streaming("req_9", "acme", "small", events), 7, include_usage=False)
 
 
 async def read(stream: ChatStream) -> list[bytes]:
