@@ -5,9 +5,12 @@ It knows nothing of threads and commits: `serve.guard_sqlite` groups these and h
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from p402.errors import Refusal, StoreError
+from p402.guard import daily
 from p402.ports import Hold
 from serve import guard_books as books
 
@@ -70,23 +73,69 @@ class Verdict:
     fresh: bool = False
 
 
-def apply(db: sqlite3.Connection, operation: Operation, now_ms: int) -> Verdict | None:
+@dataclass(slots=True)
+class GuardCounters:
+    """What the hand has done since its start; read by the metrics."""
+
+    operations: int = 0
+    groups: int = 0
+    refused_by_state: int = 0
+    """Reservations refused because the file could not be used."""
+    unsettled: int = 0
+    """Settlements given up at close; their holds expire as charged."""
+
+
+def take(queue: SimpleQueue[list[Asked] | Stop], timeout_s: float | None) -> tuple[list[Asked], bool]:
+    """Everything asked at the moment, after waiting for the first (forever if None); whether to stop."""
+    asked: list[Asked] = []
+    stopping = False
+    try:
+        found = queue.get(timeout=timeout_s)
+        while True:
+            if isinstance(found, Stop):
+                stopping = True
+            else:
+                asked += found
+            found = queue.get_nowait()
+    except Empty:
+        return asked, stopping
+
+
+def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> list[Verdict]:
+    """Do a group of operations in their order; verdicts for those that somebody waits for."""
+    wanted = [o for o in group if not (isinstance(o, Reserve | TopUp) and o.future.cancelled())]
+    today = daily.day_of(now_ms)
+    calls: list[books.CallKey] = []
+    days: list[books.DayKey] = []
+    for operation in wanted:
+        match operation:
+            case Reserve():
+                calls.append((operation.tenant, operation.request_id))
+                days.append((operation.tenant, today))
+            case TopUp(hold=hold) | Settle(hold=hold):
+                calls.append((hold.tenant, hold.id))
+                days.append((hold.tenant, hold.day))
+            case Spent():
+                days.append((operation.tenant, today))
+    sheet = books.Sheet(db, calls, days)
+    verdicts = [v for o in wanted if (v := _apply(sheet, o, now_ms)) is not None]
+    sheet.write()
+    return verdicts
+
+
+def _apply(sheet: books.Sheet, operation: Operation, now_ms: int) -> Verdict | None:
     """Do one operation; None where nobody waits for its verdict."""
     match operation:
         case Settle(hold, actual_nano):
-            books.settle(db, hold, actual_nano, now_ms)
+            books.settle(sheet, hold, actual_nano, now_ms)
             return None
-        case Reserve(future, tenant, request_id, amount_nano, cap_nano):
-            if future.cancelled():
-                return None
-            value, fresh = books.reserve(db, tenant, request_id, amount_nano, cap_nano, now_ms)
+        case Reserve(_, tenant, request_id, amount_nano, cap_nano):
+            value, fresh = books.reserve(sheet, tenant, request_id, amount_nano, cap_nano, now_ms)
             return Verdict(operation, value, fresh)
-        case TopUp(future, hold, amount_nano, cap_nano):
-            if future.cancelled():
-                return None
-            return Verdict(operation, books.top_up(db, hold, amount_nano, cap_nano, now_ms))
+        case TopUp(_, hold, amount_nano, cap_nano):
+            return Verdict(operation, books.top_up(sheet, hold, amount_nano, cap_nano, now_ms))
         case Spent(_, tenant):
-            return Verdict(operation, books.spent(db, tenant, now_ms))
+            return Verdict(operation, books.spent(sheet, tenant, now_ms))
 
 
 def away(why: str) -> Refusal:

@@ -2,8 +2,9 @@
 
 One thread per worker owns the connection. Whatever is queued at the moment runs in one
 `BEGIN IMMEDIATE` transaction (group commit), and one wake-up hands all its verdicts to the event
-loop, which never waits for the disk. The verdicts are the law's (`p402.guard.daily`), exact across
-processes because every one is taken under the file's write lock.
+loop, which never waits for the disk. A settlement, for which nobody waits, goes along with the next
+reservation, and always before one that was asked after it. The verdicts are the law's
+(`p402.guard.daily`), exact across processes because every one is taken under the file's write lock.
 
 It fails closed: if the file is locked, full, read-only or damaged, reservations are refused with
 `BUDGET_RESERVATION_FAILED` 503, and settlements wait and are tried again. What never reaches the
@@ -17,16 +18,19 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
 from p402.ports import Hold
 from serve import guard_books as books
+from serve import guard_file
 from serve.guard_operations import (
+    Asked,
+    GuardCounters,
     Operation,
     Reserve,
     Settle,
@@ -34,28 +38,20 @@ from serve.guard_operations import (
     Stop,
     TopUp,
     Verdict,
-    apply,
     away,
     check,
+    take,
+    work,
 )
 
-MAX_GROUP = 512
 RETRY_S = 0.2
 """Pause before settlements that the disk would not take are tried again."""
+SETTLE_S = 0.01
+"""A settlement waits at most this long for a reservation to share a transaction with."""
+SWEEP_MS = 1_000
+"""Holds that have outlived their lease are looked for at least this often, and whenever one can have."""
 
 _log = logging.getLogger("p402.guard")
-
-
-@dataclass(slots=True)
-class GuardCounters:
-    """What the hand has done since its start; read by the metrics."""
-
-    operations: int = 0
-    groups: int = 0
-    refused_by_state: int = 0
-    """Reservations refused because the file could not be used."""
-    unsettled: int = 0
-    """Settlements given up at close; their holds expire as charged."""
 
 
 class SqliteGuard:
@@ -80,10 +76,16 @@ class SqliteGuard:
         self._caps = caps
         self._now_ms = now_ms
         self._busy_s = busy_s
-        self._queue: SimpleQueue[Operation | Stop] = SimpleQueue()
+        self._queue: SimpleQueue[list[Asked] | Stop] = SimpleQueue()
+        self._asked: list[Asked] = []
+        self._asking: asyncio.AbstractEventLoop | None = None
+        self._settlements: deque[Settle] = deque()
+        self._waker: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
         self._open = False
+        self._ended = False
         self._pruned_day = -1
+        self._swept_ms = self._sweep_ms = 0
         self._failing = False
         self.counters = GuardCounters()
 
@@ -97,8 +99,8 @@ class SqliteGuard:
         p402.errors.StoreError
             The file is corrupt, another program's, or of a later schema.
         """
-        db = books.connect(self._path)
-        db.execute("PRAGMA busy_timeout = 0")  # waiting is done in _begin, in finer steps
+        db = guard_file.connect(self._path)
+        db.execute("PRAGMA busy_timeout = 0")  # waiting is done by `begin`, in finer steps
         self._open = True
         self._thread = threading.Thread(target=self._run, args=(db,), name="p402-guard", daemon=True)
         self._thread.start()
@@ -109,6 +111,9 @@ class SqliteGuard:
             return
         thread, self._thread = self._thread, None
         self._open = False
+        if self._waker is not None:
+            self._waker.cancel()
+        self._hand_over()
         self._queue.put(Stop())
         await asyncio.to_thread(thread.join)
 
@@ -121,7 +126,7 @@ class SqliteGuard:
         if not self._open:
             return away("the guard is closed")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._queue.put(Reserve(future, tenant, request_id, amount_nano, self._caps(tenant)))
+        self._ask(Reserve(future, tenant, request_id, amount_nano, self._caps(tenant)))
         try:
             verdict = await future
         except asyncio.CancelledError:
@@ -137,16 +142,27 @@ class SqliteGuard:
         if not self._open:
             return away("the guard is closed")
         future: asyncio.Future[Hold | Refusal] = asyncio.get_running_loop().create_future()
-        self._queue.put(TopUp(future, hold, amount_nano, self._caps(hold.tenant)))
+        self._ask(TopUp(future, hold, amount_nano, self._caps(hold.tenant)))
         return await future
 
     def settle(self, hold: Hold, actual_nano: int) -> None:
         """Queue the replacement of the hold by what was spent; idempotent."""
         check(actual_nano)
-        if self._open:
-            self._queue.put(Settle(hold, actual_nano))
-        else:
+        if not self._open:
             self.counters.unsettled += 1
+            return
+        self._settlements.append(Settle(hold, actual_nano))
+        if self._waker is None:
+            try:
+                self._waker = asyncio.get_running_loop().call_later(SETTLE_S, self._wake)
+            except RuntimeError:  # no event loop runs, so nothing can be waited for
+                self._wake()
+
+    def _wake(self) -> None:
+        """Have settlements booked that no reservation took along."""
+        self._waker = None
+        if self._settlements:
+            self._queue.put([])
 
     async def spent(self, tenant: str) -> tuple[int, int]:
         """Nano-USD spent and held on the tenant's current UTC day.
@@ -159,8 +175,24 @@ class SqliteGuard:
         if not self._open:
             raise StoreError(f"guard state {self._path} is closed")
         future: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
-        self._queue.put(Spent(future, tenant))
+        self._ask(Spent(future, tenant))
         return await future
+
+    def _ask(self, operation: Asked) -> None:
+        """Queue what is asked; all of one turn of the event loop wakes the thread once."""
+        self._asked.append(operation)
+        loop = asyncio.get_running_loop()
+        if self._asking is not loop:
+            self._asking = loop
+            loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._asking = None
+        asked, self._asked = self._asked, []
+        if self._ended:  # closed meanwhile, or its thread broke: nobody would take them
+            self._refuse(asked, "the guard is closed")
+        elif asked:
+            self._queue.put(asked)
 
     def _run(self, db: sqlite3.Connection) -> None:
         waiting: list[Settle] = []
@@ -168,20 +200,18 @@ class SqliteGuard:
         stop_at: float | None = None
         try:
             while stop_at is None or (waiting and time.monotonic() < stop_at):
-                taken = self._take(RETRY_S if waiting else None)
-                stopping = any(isinstance(o, Stop) for o in taken)
+                asked, stopping = take(self._queue, RETRY_S if waiting else None)
                 if stopping:
                     stop_at = time.monotonic() + self._busy_s
-                group = [*waiting, *(o for o in taken if not isinstance(o, Stop))]
+                group = [*waiting, *self._settled(), *asked]
                 if group:
                     waiting = self._commit(db, group)
                     group = []
         finally:
             self._open = False
-            left: list[Operation | Stop] = [*(group or waiting)]
-            while rest := self._take(0.0):
-                left += rest
-            operations = [o for o in left if not isinstance(o, Stop)]
+            self._ended = True
+            asked, _ = take(self._queue, 0.0)
+            operations: list[Operation] = [*(group or waiting), *self._settled(), *asked]
             self._refuse(operations, "the guard is closed")
             lost = [o for o in operations if isinstance(o, Settle)]
             if lost:
@@ -191,30 +221,30 @@ class SqliteGuard:
                 )
             db.close()
 
-    def _take(self, timeout_s: float | None) -> list[Operation | Stop]:
-        """Everything queued at the moment, after waiting for the first (forever if None)."""
-        taken: list[Operation | Stop] = []
-        try:
-            taken.append(self._queue.get(timeout=timeout_s))
-            while len(taken) < MAX_GROUP:
-                taken.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return taken
+    def _settled(self) -> list[Settle]:
+        """Every settlement queued at the moment; after `take`, all that preceded what was taken."""
+        return [self._settlements.popleft() for _ in range(len(self._settlements))]
 
     def _commit(self, db: sqlite3.Connection, group: list[Operation]) -> list[Settle]:
         """Run a group in one transaction; gives the settlements that must be tried again."""
         try:
-            self._begin(db)
+            guard_file.begin(db, self._busy_s)
             now = self._now_ms()
-            books.sweep(db, now)
+            swept, next_ms = not self._swept_ms <= now < self._sweep_ms, 0
+            if swept:
+                next_ms = books.sweep(db, now)
             if daily.day_of(now) > self._pruned_day:
                 books.prune(db, now)
                 self._pruned_day = daily.day_of(now)
-            verdicts = [v for o in group if (v := apply(db, o, now)) is not None]
+            verdicts = work(db, group, now)
             db.execute("COMMIT")
+            if swept:
+                self._swept_ms, self._sweep_ms = now, min(next_ms, now + SWEEP_MS)
         except sqlite3.Error as error:
-            self._rollback(db)
+            try:
+                guard_file.roll_back(db)
+            except sqlite3.Error as worse:
+                _log.error("guard state %s: rollback failed: %s", self._path, worse)
             if not self._failing:
                 self._failing = True
                 _log.error(
@@ -228,28 +258,7 @@ class SqliteGuard:
         self._deliver(verdicts)
         return []
 
-    def _begin(self, db: sqlite3.Connection) -> None:
-        deadline = time.monotonic() + self._busy_s
-        pause = 0.0002
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not books.is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 2, 0.005)
-            else:
-                return
-
-    def _rollback(self, db: sqlite3.Connection) -> None:
-        if db.in_transaction:  # a full disk may have rolled back by itself
-            try:
-                db.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                _log.error("guard state %s: rollback failed: %s", self._path, error)
-
-    def _refuse(self, group: list[Operation], why: str) -> None:
+    def _refuse(self, group: Sequence[Operation], why: str) -> None:
         verdicts: list[Verdict] = []
         for operation in group:
             match operation:

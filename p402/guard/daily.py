@@ -95,7 +95,7 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
     if refusal is not None:
         return refusal
     fresh = Entry(day.day, amount_nano, now_ms + HOLD_TTL_MS)
-    return Booked(replace(day, held_nano=day.held_nano + amount_nano), fresh)
+    return Booked(Day(day.day, day.spent_nano, day.held_nano + amount_nano), fresh)
 
 
 def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_ms: int) -> Booked | Refusal:
@@ -120,7 +120,7 @@ def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_m
         if refusal is not None:
             return refusal
     return Booked(
-        replace(others, held_nano=others.held_nano + target),
+        Day(others.day, others.spent_nano, others.held_nano + target),
         Entry(entry.day, target, now_ms + HOLD_TTL_MS),
     )
 

@@ -101,6 +101,48 @@ def test_settlements_are_drained_on_close_and_outlive_it(tmp_path: Path) -> None
     asyncio.run(story())
 
 
+def test_settlements_share_the_next_reservations_transaction_and_precede_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "s.db", cap=100) as guard:
+            for i in range(50):
+                hold = await guard.reserve("t", str(i), 100)  # needs all that the one before gives back
+                assert isinstance(hold, Hold), hold
+                guard.settle(hold, 0)
+            assert guard.counters.operations == 99
+            assert guard.counters.groups <= 60  # but for those that the machine kept waiting for long
+
+    asyncio.run(story())
+
+
+def test_a_settlement_is_booked_although_nothing_is_asked_after_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "s.db") as guard:
+            hold = await guard.reserve("t", "a", 60)
+            assert isinstance(hold, Hold)
+            guard.settle(hold, 20)
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                db = sqlite3.connect(tmp_path / "s.db")
+                rows = db.execute("SELECT spent_nano, held_nano FROM day").fetchall()
+                db.close()
+                if rows == [(20, 0)]:
+                    return
+            raise AssertionError(rows)
+
+    asyncio.run(story())
+
+
+def test_what_is_asked_as_the_guard_closes_is_answered(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "s.db", cap=10**9) as guard:
+            asked = [asyncio.create_task(guard.reserve(t, "a", 10)) for t in "tuv"]
+            await asyncio.sleep(0)
+            await guard.close()
+            assert all(isinstance(v, Hold | Refusal) for v in await asyncio.gather(*asked))
+
+    asyncio.run(story())
+
+
 def test_a_cancelled_reserve_leaves_no_hold(tmp_path: Path) -> None:
     async def story() -> None:
         async with opened(tmp_path / "s.db", cap=10**9) as guard:
