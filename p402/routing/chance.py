@@ -39,8 +39,12 @@ def words(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int
     """Four 32-bit words of one Philox4x32-10 block."""
     c0, c1, c2, c3 = counter
     for k0, k1 in _keys(*key):
-        p0, p1 = _M0 * c0, _M1 * c2
-        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _MASK, (p0 >> 32) ^ c3 ^ k1, p0 & _MASK
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0 = (p1 >> 32) ^ c1 ^ k0
+        c1 = p1 & _MASK
+        c2 = (p0 >> 32) ^ c3 ^ k1
+        c3 = p0 & _MASK
     return c0, c1, c2, c3
 
 

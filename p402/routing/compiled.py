@@ -5,9 +5,9 @@ that hold the same bytes hold the same arrays. It knows nothing of files: bytes 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -77,6 +77,11 @@ class Snapshot:
         (n_policies, n_arms): not denied to the tenant and price known.
     modes
         Rules of each variant's modes, and the score that their chains add.
+    base
+        (n_rules * n_tasks, n_arms) score that depends on neither request nor live state: each rule's
+        chain and weighted optimism for each task. Rows of custom mode are without optimism.
+    memo
+        Room for what the last live state adds to `base`, for the next decision.
     """
 
     id: str
@@ -104,6 +109,8 @@ class Snapshot:
     optimism: Float
     ttft_prior: Float
     modes: ModeTable
+    base: Float
+    memo: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def n_arms(self) -> int:
@@ -180,6 +187,7 @@ def _compile(spec: SnapshotSpec, snapshot_id: str) -> Snapshot:
     context = [UNKNOWN_CONTEXT if c is None else c for c in arms.context_window]
     output_limit = [MAX_TOKENS if c is None else c for c in arms.output_limit]
     prices = price_list(spec.prices, posterior.output_ratio)
+    optimism, modes = _optimism(posterior, spec.policy), mode_table(spec.policy, index)
     return Snapshot(
         id=snapshot_id,
         spec=spec,
@@ -203,9 +211,10 @@ def _compile(spec: SnapshotSpec, snapshot_id: str) -> Snapshot:
         per_token_above=None if prices.above is None else _per_token(prices.above, spec.policy),
         allowed=_allowed(spec.tenants, index, prices),
         theta=_theta(spec),
-        optimism=_optimism(posterior, spec.policy),
+        optimism=optimism,
         ttft_prior=np.array(posterior.ttft_ms, np.float64),
-        modes=mode_table(spec.policy, index),
+        modes=modes,
+        base=_base(modes, optimism),
     )
 
 
@@ -295,3 +304,8 @@ def _optimism(posterior: Posterior, policy: Policy) -> Float:
             f"of 0 or more and a product of at most {MAX_OPTIMISM / PARAM_ONE:.0f}"
         )
     return np.ascontiguousarray(optimism)
+
+
+def _base(modes: ModeTable, optimism: Float) -> Float:
+    base = modes.own[:, :1, None] * optimism + modes.chain[:, None, :]
+    return base.reshape(-1, optimism.shape[1])

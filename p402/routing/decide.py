@@ -15,7 +15,7 @@ from p402.routing.batch import RequestBatch
 from p402.routing.chance import draw24, draw_one
 from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
-from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look
+from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look, some
 from p402.routing.policy import Best, counts, exploration_set, pick
 from p402.routing.scoring import bids, half_point, scores
 
@@ -71,9 +71,10 @@ class Workings(NamedTuple):
 
 
 class _Weighed(NamedTuple):
-    """A batch weighed: what `decide` picks from and `work` shows."""
+    """A batch weighed: what `decide` picks from and `work` shows. `able` counts the eligible arms."""
 
     mask: Bool
+    able: Any
     bid: Float
     half: Cell
     score: Float
@@ -86,11 +87,14 @@ _FAR: Final = 2.0**62
 
 def _weigh(snapshot: Snapshot, lens: Lens) -> _Weighed:
     mask = eligible(snapshot, lens)
+    able = count(mask)
     bid, half = bids(snapshot, lens), half_point(snapshot, lens)
-    score = bar(scores(snapshot, lens, bid, half), mask, _FAR)
+    score = scores(snapshot, lens, bid, half)
+    if some(lens, able < snapshot.n_arms) is not None:
+        score = bar(score, mask, _FAR)
     incumbent = score.argmax(axis=-1)
     top = at(score, incumbent)
-    return _Weighed(mask, bid, half, score, Best(incumbent, top, top > -_FAR / 2))
+    return _Weighed(mask, able, bid, half, score, Best(incumbent, top, top > -_FAR / 2))
 
 
 def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
@@ -99,7 +103,7 @@ def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
     The propensities of every arm, for off-policy evaluation, are `counts / 2**24`.
     """
     lens = look(snapshot, batch)
-    mask, bid, half, score, best = _weigh(snapshot, lens)
+    mask, _, bid, half, score, best = _weigh(snapshot, lens)
     shown, n_explored = np.zeros_like(score), np.int64(0)
     if lens.n > 1 or best.served:
         explored = exploration_set(snapshot, lens, score, best, bid, half)
@@ -149,7 +153,7 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
 
 def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, int]:
     lens = look(snapshot, batch)
-    mask, bid, half, score, best = _weigh(snapshot, lens)
+    _, able, bid, half, score, best = _weigh(snapshot, lens)
     if not best.served:
         return NO_ARM, 0, NO_ARM, 0, 0
     explored = exploration_set(snapshot, lens, score, best, bid, half)
@@ -157,12 +161,12 @@ def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, i
     if explored.size > 1:
         ((high, low),) = batch.key.tolist()
         place = pick(explored, counted, draw_one(high, low, snapshot.spec.policy.salt))
-    return explored.arm.item(place), int(counted[place]), int(best.arm), count(mask), explored.size
+    return explored.arm.item(place), int(counted[place]), int(best.arm), able, explored.size
 
 
 def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> None:
     lens = look(snapshot, batch)
-    mask, bid, half, score, best = _weigh(snapshot, lens)
+    _, able, bid, half, score, best = _weigh(snapshot, lens)
     explored = exploration_set(snapshot, lens, score, best, bid, half)
     counted, draw = counts(lens, explored, score, best), np.zeros(len(batch))
     several = np.flatnonzero(explored.size > 1)
@@ -172,5 +176,5 @@ def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> No
     out[0, rows] = explored.arm[place]
     out[1, rows] = counted[place]
     out[2, rows] = best.arm[rows]
-    out[3] = count(mask)
+    out[3] = able
     out[4] = explored.size

@@ -7,7 +7,6 @@ columns. It knows no clock: measurements come in already quantised.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +36,6 @@ class LiveState:
         Share of failed calls, multiples of 2**-12.
     any_open, closed
         Whether any breaker is open, and which are not.
-    memo
-        Room for what a snapshot derives from these columns once, for many decisions.
     """
 
     seq: int
@@ -47,7 +44,6 @@ class LiveState:
     error_rate: NDArray[np.float64]
     any_open: bool = field(init=False)
     closed: NDArray[np.bool_] = field(init=False)
-    memo: list[Any] = field(init=False, default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         """Note once what every decision would ask."""

@@ -45,14 +45,14 @@ class ModeTable:
     `columns` is (n_rules, 8): quality, cost and speed weight, tolerance, loss cap and floor in
     2**-20, 1 where the mode explores, and the cost ratio as a plain number. `rows` is the same as
     plain numbers, for one request.
-    `speed` is the (n_rules, 1) weight of speed, 0 for custom weights, which bring their own.
-    `chain` is the (n_rules, n_arms) score that chains add, None where no mode has one.
+    `own` is the (n_rules, 3) weights alone, 0 for custom mode, whose requests bring them.
+    `chain` is the (n_rules, n_arms) score that chains add.
     """
 
     columns: Float
     rows: tuple[tuple[float, ...], ...]
-    speed: Float
-    chain: Float | None
+    own: Float
+    chain: Float
 
 
 def mode_table(policy: Policy, index: Mapping[str, int]) -> ModeTable:
@@ -76,11 +76,10 @@ def mode_table(policy: Policy, index: Mapping[str, int]) -> ModeTable:
             for step, arm in enumerate(known[:MAX_CHAIN]):
                 chain[index[arm]] = (MAX_CHAIN - step) * CHAIN_STEP
             chains.append(chain)
-    chain_table = np.array(chains)
     columns = np.array(rows)
-    speed = columns[:, 2:3].copy()
-    speed[BALANCED + 1 :: RULES] = 0.0
-    return ModeTable(columns, tuple(rows), speed, chain_table if chain_table.any() else None)
+    own = columns[:, :3].copy()
+    own[BALANCED + 1 :: RULES] = 0.0
+    return ModeTable(columns, tuple(rows), own, np.array(chains))
 
 
 def _check(policy: Policy) -> None:

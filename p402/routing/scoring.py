@@ -73,7 +73,6 @@ def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
     quality, cost_weight = lens.rules[:2]
     total: Float = product(lens.features, snapshot.theta)
     np.floor(total, out=total)
-    total += pull(snapshot.optimism, lens.task)
     total *= quality
     cost_score = half * PARAM_ONE / bid
     np.floor(cost_score, out=cost_score)
@@ -84,10 +83,10 @@ def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
         total -= lens.budget_price * PARAM_ONE
     total += cost_score
     standing = _standing(snapshot, lens.lives)
-    total += pull(standing.table, lens.live_row * len(snapshot.modes.rows) + lens.rule)
-    if (custom := lens.custom) is not None:
-        speed = pull(standing.speed, cut(lens.live_row, custom))
-        total[custom] += cut(lens.rules[2], custom) * speed
+    total += _fixed(snapshot, lens, standing)
+    if (rows := lens.custom) is not None:
+        total[rows] += cut(quality, rows) * pull(snapshot.optimism, cut(lens.task, rows))
+        total[rows] += cut(lens.rules[2], rows) * pull(standing.speed, cut(lens.live_row, rows))
     if (warm := _warm(lens)) is not None:
         share = snapshot.spec.policy.switch_cost * (warm.tokens / warm.prompt) // 1.0
         total[warm.place] += share * PARAM_ONE
@@ -100,25 +99,28 @@ def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
 
 
 class _Standing(NamedTuple):
-    """What arms are worth whoever asks, at each live state.
+    """What arms are worth at each live state, whoever asks.
 
-    `table` is (n_lives * n_rules, n_arms): each rule's chain and weighted speed, less failures;
-    rows of custom mode are without speed. `speed` is the (n_lives, n_arms) speed score in 2**-20.
+    `speed` is the (n_lives, n_arms) speed score in 2**-20 and `lively` the (n_lives, n_rules, n_arms)
+    weighted speed less failures. For a lone live state `whole` is that added to the snapshot's `base`.
+    In `lively` and `whole`, rows of custom mode are without speed.
     """
 
-    table: Float
     speed: Float
+    lively: Float
+    whole: Float | None
 
 
 def _standing(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
-    """A lone live state keeps what it stands for, for the next decision."""
+    """The snapshot keeps what belongs to the last live state that a batch had to itself."""
     if len(lives) > 1:
         return _stand(snapshot, lives)
-    memo = lives[0].memo
-    kept: tuple[Snapshot, _Standing] | None = memo[0] if memo else None
-    if kept is None or kept[0] is not snapshot:
-        kept = (snapshot, _stand(snapshot, lives))
-        memo[:] = (kept,)
+    kept: tuple[LiveState, _Standing] | None = snapshot.memo[0] if snapshot.memo else None
+    if kept is None or kept[0] is not lives[0]:
+        standing = _stand(snapshot, lives)
+        whole = snapshot.base + np.repeat(standing.lively[0], len(snapshot.optimism), axis=0)
+        kept = (lives[0], standing._replace(whole=whole))
+        snapshot.memo[:] = (kept,)
     return kept[1]
 
 
@@ -128,7 +130,18 @@ def _stand(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
     ttft = np.where(measured > 0, measured, snapshot.ttft_prior)
     speed = np.floor(half * PARAM_ONE / (half + ttft))
     failures = np.stack([live.error_rate for live in lives]) * _ERROR_UNIT
-    table = speed[:, None, :] * snapshot.modes.speed - failures[:, None, :]
-    if snapshot.modes.chain is not None:
-        table += snapshot.modes.chain
-    return _Standing(table.reshape(-1, snapshot.n_arms), speed)
+    lively = speed[:, None, :] * snapshot.modes.own[:, 2:] - failures[:, None, :]
+    return _Standing(speed, lively, None)
+
+
+def _fixed(snapshot: Snapshot, lens: Lens, standing: _Standing) -> Float:
+    """Score that each row's rule, task and live state fix for every arm."""
+    place = lens.rule * len(snapshot.optimism) + lens.task
+    fixed: Float
+    if standing.whole is not None:
+        fixed = pull(standing.whole, place)
+        return fixed
+    fixed = pull(snapshot.base, place)
+    lively = standing.lively
+    fixed += pull(lively.reshape(-1, snapshot.n_arms), lens.live_row * lively.shape[1] + lens.rule)
+    return fixed
