@@ -115,6 +115,15 @@ def test_a_stream_that_broke_after_content_goes_to_no_other_provider():
     assert end.metadata.cost_nano == world.outcome.cost_nano == world.books()[0]
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_stream_that_broke_counts_against_its_arm_if_the_failure_does(counts):
+    world = World(Play(broken=broke(counts=counts)), Play())
+    world.ask(a_request(stream=True))
+    world.clock.ms += 2_000
+    world.ask()
+    assert bool(world.log.of(Live)) == counts
+
+
 def fail_times(world, times, **options):
     for _ in range(times):
         world.clock.ms += 1

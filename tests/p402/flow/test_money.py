@@ -147,6 +147,14 @@ def test_a_dearer_failover_tops_the_hold_up():
     assert held(world) >= world.outcome.attempts[0].cost_nano + 200 * 1_200
 
 
+def test_a_top_up_holds_the_fee_on_every_attempt():
+    world = World(Play(failure=broke(usage=Usage(44, 200))), Play(usage=Usage(44, 200)))
+    world.ask(a_request(mode="cost", exclude_providers=("beta",)), a_tenant(fee_bps=5_000))
+    first, second = world.outcome.attempts
+    assert world.settled[0].nano == (first.cost_nano + second.cost_nano) * 3 // 2
+    assert world.settled[0].nano <= held(world)
+
+
 def test_where_the_day_has_no_room_failover_takes_an_arm_that_the_hold_covers():
     arms = (
         Row("a/good", 2_000_000, 2_000_000, 0.9),
