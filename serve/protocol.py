@@ -10,7 +10,7 @@ Source: RFC 9112, sections 5.2, 6.3 and 11; reference study "Reliability and sec
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,6 +29,48 @@ HEAD_S: Final = 10.0
 _CLOCK: Final = SystemClock()
 
 
+class HeadWithBody:
+    """A transport that sends an answer's head together with what follows it: one packet, not two.
+
+    uvicorn writes them apart, and each write is a call of the operating system that wakes the client. A
+    head that nothing follows at once is sent at the loop's next turn.
+    """
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep a head for a moment."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is kept, and close."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol over httptools, bounded."""
 
@@ -40,7 +82,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        whole = cast("asyncio.Transport", HeadWithBody(transport, self.loop))
+        super().connection_made(whole)
         self._patience = self.loop.call_later(HEAD_S, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:

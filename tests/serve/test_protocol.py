@@ -103,3 +103,38 @@ def test_pipelined_requests_are_answered_in_order(port):
     assert [raw.index(mark) for mark in (b'"ok"', b'"ready"', b"NOT_FOUND")] == sorted(
         raw.index(mark) for mark in (b'"ok"', b'"ready"', b"NOT_FOUND")
     )
+
+
+def test_an_answer_leaves_with_its_head_in_one_packet(port):
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(body))
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        for _ in range(3):
+            client.sendall(request + body)
+            head, _, rest = client.recv(1 << 20).partition(b"\r\n\r\n")
+            assert b"content-length: %d" % len(rest) in head
+            assert rest.endswith(b"}")
+
+
+def test_a_head_that_no_body_follows_is_sent_too(port):
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        for _ in range(2):  # the connection lives on
+            client.sendall(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            answer = client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert answer.endswith(b"\r\n\r\n")
+        client.sendall(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        assert client.recv(65536) == b""
+
+
+def test_a_client_that_waits_to_be_told_to_continue_is_told(port):
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        client.sendall(
+            b"POST %b HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
+            % (PATH.encode(), len(body))
+        )
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
