@@ -19,8 +19,9 @@ from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look, som
 from p402.routing.policy import Best, counts, exploration_set, pick
 from p402.routing.scoring import bids, half_point, scores
 
-CHUNK_CELLS: Final = 51_200
-"""Rows times arms worked on at once: 0.4 MiB of float64, which stays in a core's cache."""
+CHUNK_CELLS: Final = 204_800
+"""Rows times arms worked on at once: 1.6 MiB of float64. Smaller pays more calls, larger leaves the
+cache (measured over 50 arms: 51,200 gave 758,000 rows a second, this 1,035,000, twice this 562,000)."""
 
 NO_ARM: Final = -1
 
