@@ -142,7 +142,7 @@ def saving_of(cost_nano: FloatArray, direct_nano: FloatArray) -> FloatArray:
     """(direct - cost) / direct in `[0, 1]`; 0 where either is unknown or direct is 0: no credit unproven."""
     known = (direct_nano > 0.0) & ~np.isnan(cost_nano)
     cost, direct = np.where(known, cost_nano, 0.0), np.where(known, direct_nano, 1.0)
-    return np.where(known, np.clip((direct - cost) / direct, 0.0, 1.0), 0.0)
+    return np.where(known, np.maximum(direct - cost, 0.0) / direct, 0.0)
 
 
 def reward_of(parts: Parts, objective: Objective | None = None) -> Rewards:
