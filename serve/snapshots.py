@@ -61,7 +61,10 @@ class SnapshotKeeper:
         self.in_force = self._assemble(self._published_at_start())
 
     def refresh(self) -> bool:
-        """Take up new weights or prices if there are any; True if the snapshot in force changed."""
+        """Take up new weights or prices if there are any; True if the snapshot in force changed.
+
+        What fails is tried again at the next call: a full disk passes, a file may be mended.
+        """
         stamp = self._stamp()
         due = self.in_force.assembly.next_change_ms
         price_moved = due is not None and self._now_ms() >= due
@@ -74,8 +77,7 @@ class SnapshotKeeper:
         except P402Error as error:
             self._say(f"keeps snapshot {before[:12]}: {error}")
             return False
-        finally:
-            self._seen = stamp
+        self._seen = stamp
         return self.in_force.snapshot.id != before
 
     def _published_at_start(self) -> Published | None:

@@ -9,6 +9,10 @@ raises `RequestError`; a log that takes no row refuses with 503 before anything 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import msgspec
 
 from p402.answer import Answer, Completed, Offer, Rejected, Streaming
 from p402.errors import Refusal, StoreError
@@ -21,11 +25,15 @@ from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
 from p402.guard.single import refuse_single
 from p402.ids import request_id
-from p402.ports import Ports, Usage
+from p402.ports import Hold, Ports, Usage
 from p402.request import ChatRequest, Tenant
-from p402.routing.pricing import with_fee
+from p402.routing.pricing import with_fee, without_fee
+from p402.units import PICO_PER_NANO
 
 __all__ = ["Flow", "Ports"]
+
+_PAYMENT_REQUIRED: Final = 402
+"""Status of a reservation that money refuses; 503 is the ledger being away."""
 
 
 class Flow:
@@ -160,15 +168,49 @@ class Flow:
         return Completed(None, account.metadata(outcome, explain(plan, plan.inputs)))
 
     async def _reserve(self, plan: Plan, choice: Choice, arrived_ms: float) -> Exchange | Rejected:
-        """Hold the most that the chosen arm may cost; layer 5 is asked once more, of the hold itself."""
-        most, cap = hold_of(plan, plan.inputs, choice.arm)
-        amount = with_fee(most, plan.tenant.fee_bps)
-        refusal = refuse_single(amount, request_ceiling_nano(plan.request, plan.tenant))
+        """Hold the most that the chosen arm may cost; layer 5 is asked once more, of the hold itself.
+
+        Where the day has no room for that arm, one further decision is taken under what is left.
+        """
+        ceiling_nano = request_ceiling_nano(plan.request, plan.tenant)
+        refusal = refuse_single(_first(plan, choice).amount_nano, ceiling_nano)
         if refusal is not None:
             return self._refused(plan, refusal)
-        hold = await self.ports.guard.reserve(plan.tenant.name, plan.request_id, amount)
+        hold = await self._hold(plan, choice)
         if isinstance(hold, Refusal):
-            return self._refused(plan, hold)
+            smaller = await self._under_what_is_left(plan, hold)
+            if smaller is None:
+                return self._refused(plan, hold)
+            plan, choice = smaller
+            again = await self._hold(plan, choice)
+            if isinstance(again, Refusal):
+                return self._refused(plan, again)
+            hold = again
         account = Account(plan, choice, arrived_ms)
-        first = Attempted(choice, amount, cap, plan.inputs, plan.live)
-        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
+        return Exchange(self.ports, self.state, self._upstream_model, account, hold, _first(plan, choice))
+
+    async def _hold(self, plan: Plan, choice: Choice) -> Hold | Refusal:
+        amount = _first(plan, choice).amount_nano
+        return await self.ports.guard.reserve(plan.tenant.name, plan.request_id, amount)
+
+    async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Choice] | None:
+        """The same request under what the day has left; None where that changes or serves nothing."""
+        if refusal.status != _PAYMENT_REQUIRED:
+            return None
+        try:
+            spent, held = await self.ports.guard.spent(plan.tenant.name)
+        except StoreError:
+            return None
+        left = max(0, plan.tenant.daily_cap_nano - spent - held)
+        ceiling = without_fee(left, plan.tenant.fee_bps) * PICO_PER_NANO
+        if ceiling >= plan.inputs.ceiling_pico:
+            return None
+        smaller = replace(plan, inputs=msgspec.structs.replace(plan.inputs, ceiling_pico=ceiling))
+        choice = choose(smaller, smaller.inputs, smaller.live)
+        return None if choice is None else (smaller, choice)
+
+
+def _first(plan: Plan, choice: Choice) -> Attempted:
+    """The first attempt, with the most that it may cost."""
+    most, cap = hold_of(plan, plan.inputs, choice.arm)
+    return Attempted(choice, with_fee(most, plan.tenant.fee_bps), cap, plan.inputs, plan.live)

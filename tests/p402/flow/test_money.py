@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from p402.answer import Completed, Rejected
-from p402.events import Attempt
+from p402.events import Attempt, Decision
 from p402.flow.plan import hold_of, make_plan
 from p402.ports import Usage
 from p402.routing.features import read
@@ -293,6 +293,22 @@ class TestP13TheDailyCap:
             with pytest.raises(asyncio.CancelledError):
                 client.throw(asyncio.CancelledError())
         assert world.books()[1] == 0
+
+    def test_p13_what_is_left_of_the_day_goes_to_an_arm_that_it_can_pay(self):
+        cap = DOLLAR // 200
+        world = World(cap=cap)
+        tenant = a_tenant(daily_cap_nano=cap)
+        request = a_request(mode="quality", max_output=200)
+        answers = [world.ask(request, tenant) for _ in range(400)]
+        served = [a.metadata.model for a in answers if isinstance(a, Completed)]
+        assert served[0] == "large"
+        assert {"small", "tiny"} & set(served), "the cheap arms serve once the dear ones do not fit"
+        assert isinstance(answers[-1], Rejected)
+        spent, held_now = world.books()
+        assert held_now == 0
+        assert cap * 9 // 10 < spent <= cap
+        ceilings = {d.inputs.ceiling_pico for d in world.log.of(Decision)}
+        assert len(ceilings) > 1, "the smaller ceiling is logged, so that replay decides the same"
 
 
 class TestP16OneRequest:
