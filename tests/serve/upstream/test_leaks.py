@@ -57,7 +57,7 @@ def test_240_hostile_cancels_leak_no_connection_and_no_task() -> None:
             for _ in range(12):
                 kinds = [("mute", "role", "chatty")[i % 3] for i in range(20)]
                 await asyncio.gather(*(leave(client, kind, rng) for kind in kinds))
-            deadline = time.monotonic() + 0.5
+            deadline = time.monotonic() + 5.0  # what leaks never comes back; what is late does
             while (client.under_way() or provider.open) and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)  # no event: one of the two is the peer
             assert len(provider.requests) > 100
