@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from p402.routing.eligibility import reasons
 
 SCRIPT = Path(__file__).with_name("golden.py")
 LOWEST = Path(sys.prefix) / "numpy-lowest"
+LOCK = Path(__file__).parents[3] / "requirements.lock"
 MADE = Path(sys.prefix) / ".stamps" / "dev"
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -120,6 +122,15 @@ def test_p20_a_cpu_without_vector_extensions_decides_alike(here, there):
 @pytest.mark.parametrize("kernel", ["Prescott", "Nehalem", "Sandybridge"])
 def test_p20_another_matrix_kernel_decides_alike(here, kernel):
     assert elsewhere(OPENBLAS_CORETYPE=kernel, OPENBLAS_NUM_THREADS="1")["digest"] == here
+
+
+def test_p20_the_numpy_of_these_tests_is_the_newest_that_the_lock_pins():
+    pins = re.findall(r"^numpy==([0-9.]+)", LOCK.read_text(), re.MULTILINE)
+    newest = max(pins, key=lambda pin: tuple(map(int, pin.split("."))))
+    assert np.__version__ == newest, (
+        f"these tests run on numpy {np.__version__}, requirements.lock pins {newest}: P20 is claimed from "
+        "numpy 2.0.0 to the pinned one, so run `make setup` again"
+    )
 
 
 @pytest.mark.parametrize("extensions", [True, False])
