@@ -1,12 +1,16 @@
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p402 import catalog
 from p402.catalog.price import DAY_MS, PricePeriod, PriceRow, Tier, TokenPrices, next_price_change, prices_at
+from p402.store.catalog import load_catalog
 
 HOUR = 3_600_000
 
@@ -96,6 +100,12 @@ def test_the_tier_of_routing_never_understates(thresholds: list[int], data: st.D
         assert routed == tiered.price_for(prompt)
 
 
+def test_only_the_two_deployments_that_the_readme_names_have_more_than_one_tier() -> None:
+    several = {d.id for d in load_catalog().deployments for p in d.prices if len(p.prices.tiers) > 1}
+    readme = (Path(catalog.__file__).parent / "README.md").read_text()
+    assert several == set(re.findall(r"`(openrouter/[^`]+)`", readme))
+
+
 def test_a_row_without_tiers_has_no_tier_for_routing() -> None:
     assert row(1).routing_tier() is None
 
@@ -111,8 +121,6 @@ def test_costs_agree_with_the_source_on_every_dated_or_tiered_deployment() -> No
     """The source's own calculator is the oracle: dates, hours, tiers and cache classes."""
     snapshot = pytest.importorskip("genai_prices.data_snapshot").get_snapshot()
     from genai_prices.types import Usage
-
-    from p402.store.catalog import load_catalog
 
     models = {(p.id, m.id): (p, m) for p in snapshot.providers for m in p.models}
     moments = [datetime(y, m, d, h, 30, tzinfo=UTC) for y, m, d, h in (
