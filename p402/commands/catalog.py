@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from p402.catalog.defaults import SUCCESSORS
 from p402.catalog.model import Capabilities, Catalog, Deployment, counts
 from p402.catalog.price import prices_at
 from p402.commands.catalog_text import CAPABILITY_NAMES, describe, lines
+from p402.errors import nearest
 from p402.store.catalog import load_catalog
 from p402.units import PICO_PER_USD_PER_MTOK
 
@@ -174,8 +174,7 @@ def _hint(name: str, catalog: Catalog) -> str:
     if successor is not None:
         return f"; {successor.reason}: `{successor.deployment}`"
     known = sorted({*catalog.by_id, *catalog.aliases, *(d.model_family for d in catalog.deployments)})
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; nearest: {', '.join(f'`{c}`' for c in close)}" if close else ""
+    return nearest(name, tuple(known))
 
 
 def _instant(at: datetime | None) -> int:

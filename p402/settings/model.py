@@ -74,7 +74,7 @@ class ServerSettings:
         "127.0.0.1",
     )
     port: int = setting(whole(0, 65_535), "port of the data plane; 0 takes a free one", 4020)
-    admin_port: int = setting(whole(0, 65_535), "port of `p402 admin`, on loopback", 4021)
+    admin_port: int = setting(whole(0, 65_535), "reserved for `p402 admin`: nothing listens there yet", 4021)
     workers: int = setting(whole(1, 256, "processes"), "processes that serve, one per core", 1)
     state: str = setting(
         text(

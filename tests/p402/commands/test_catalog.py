@@ -80,7 +80,7 @@ def test_show_of_a_model_shows_all_its_deployments_and_of_an_alias_its_target(
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("openai/gpt-5.44", "openai/gpt-5.4"),
+        ("openai/gpt-5.44", "; did you mean `openai/gpt-5.4`"),
         ("claude-haiku-4-6", "never existed; the current Haiku: `anthropic/claude-haiku-5-5`"),
     ],
 )
