@@ -224,7 +224,7 @@ def request_of(text: str, mode: str, session: str) -> ChatRequest:
         images=0,
         has_tools=False,
         has_schema=False,
-        has_open_tool_call=False,
+        binds_family=False,
     )
     return ChatRequest(
         model=None,

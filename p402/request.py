@@ -62,8 +62,9 @@ class Transcript:
         Image parts.
     has_tools, has_schema
         The call offers tools; it demands JSON by schema.
-    has_open_tool_call
-        The last assistant message holds tool calls or the transcript ends in a tool result.
+    binds_family
+        Only the lab that answered before can continue it: the transcript ends in open tool calls or their
+        results, holds thinking signatures or encrypted reasoning, or names a `previous_response_id`.
     """
 
     system: str
@@ -74,7 +75,7 @@ class Transcript:
     images: int
     has_tools: bool
     has_schema: bool
-    has_open_tool_call: bool
+    binds_family: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
     if last is not None and last.arm not in snapshot.index:
         last = None
     family = None
-    if last is not None and request.transcript.has_open_tool_call:
+    if last is not None and request.transcript.binds_family:
         family = snapshot.spec.arms.family[snapshot.index[last.arm]]
     warm = last if last is not None and last.is_warm(now_ms) else None
     routed = RowInputs(

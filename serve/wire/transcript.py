@@ -14,6 +14,7 @@ from p402.errors import InvalidInput, MissingField, nearest
 from p402.request import Transcript
 from serve.wire import checks
 from serve.wire.checks import Json
+from serve.wire.reasoning import holds_sealed_reasoning
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_MESSAGES: Final = 2_048
@@ -31,6 +32,7 @@ class _Count:
     text_bytes: int = 0
     images: int = 0
     open_tool_call: bool = False
+    sealed_reasoning: bool = False
 
 
 def parse_transcript(body: Json) -> Transcript:
@@ -53,7 +55,7 @@ def parse_transcript(body: Json) -> Transcript:
         images=count.images,
         has_tools=tools,
         has_schema=_schema(body, count),
-        has_open_tool_call=count.open_tool_call,
+        binds_family=count.open_tool_call or count.sealed_reasoning or bool(body.get("previous_response_id")),
     )
 
 
@@ -75,6 +77,7 @@ def _message(message: object, path: str, count: _Count) -> None:
         count.open_tool_call = True
     elif role == "assistant":
         count.open_tool_call = bool(calls) or message.get("function_call") is not None
+        count.sealed_reasoning = count.sealed_reasoning or holds_sealed_reasoning(message)
     else:
         count.open_tool_call = False
     _content(content, role, message, path, count)

@@ -63,37 +63,37 @@ def test_a_failed_exchange_warms_nothing():
     assert world.state.last_served("default", "s") is None
 
 
-OPEN_TOOLS = a_transcript(has_open_tool_call=True, has_tools=True)
+BOUND = a_transcript(binds_family=True)
 
 
-def test_an_open_tool_call_stays_in_the_family_that_made_it():
+def test_a_bound_transcript_stays_in_the_family_that_made_it():
     world = World(spec=NEAR_SPEC)
     served(world, session_id="s", exclude_providers=("b",))
-    assert served(world, session_id="s", transcript=OPEN_TOOLS) == "a"
-    elsewhere = a_request(session_id="s", transcript=OPEN_TOOLS, exclude_providers=("a",))
+    assert served(world, session_id="s", transcript=BOUND) == "a"
+    elsewhere = a_request(session_id="s", transcript=BOUND, exclude_providers=("a",))
     answer = world.ask(elsewhere, PLAIN)
     assert answer.refusal.code == "NO_PROVIDER_AVAILABLE"
     assert answer.reasons == {"a/one": "provider_excluded", "b/two": "other_family"}
 
 
-def test_an_open_tool_call_is_at_home_even_when_the_cache_is_cold():
+def test_a_bound_transcript_is_at_home_even_when_the_cache_is_cold():
     world = World(spec=NEAR_SPEC)
     served(world, session_id="s", exclude_providers=("b",))
     world.clock.ms += 100 * WARM_MS  # a person was asked, and took the night
-    assert served(world, session_id="s", transcript=OPEN_TOOLS) == "a"
+    assert served(world, session_id="s", transcript=BOUND) == "a"
     assert served(world, session_id="s") == "a"  # warm again
 
 
-def test_failover_does_not_leave_the_family_of_an_open_tool_call():
+def test_failover_does_not_leave_the_family_of_a_bound_transcript():
     world = World(spec=NEAR_SPEC)
     served(world, session_id="s", exclude_providers=("b",))
     world.upstream.script = [Play(failure=broke())]
-    answer = world.ask(a_request(session_id="s", transcript=OPEN_TOOLS), PLAIN)
+    answer = world.ask(a_request(session_id="s", transcript=BOUND), PLAIN)
     assert [a.arm for a in answer.attempts] == ["a/one"]
 
 
 def test_an_unknown_session_has_no_home_and_is_served():
-    assert served(World(spec=NEAR_SPEC), session_id="new", transcript=OPEN_TOOLS) == "b"
+    assert served(World(spec=NEAR_SPEC), session_id="new", transcript=BOUND) == "b"
 
 
 def test_an_arm_that_is_gone_is_no_ones_home():
@@ -101,7 +101,7 @@ def test_an_arm_that_is_gone_is_no_ones_home():
     world.ask(a_request(session_id="s", mode="quality"))
     rest = World(spec=a_spec([r for r in ARMS if r.arm in ("gamma/tiny", REFERENCE)]))
     world.state.swap(rest.snapshot)
-    told = world.ask(a_request(session_id="s", transcript=OPEN_TOOLS)).metadata
+    told = world.ask(a_request(session_id="s", transcript=BOUND)).metadata
     assert told.model == "tiny"
 
 

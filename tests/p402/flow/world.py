@@ -363,7 +363,7 @@ def a_transcript(text=PROMPT, **changes) -> Transcript:
         "images": 0,
         "has_tools": False,
         "has_schema": False,
-        "has_open_tool_call": False,
+        "binds_family": False,
     } | changes
     return Transcript(**given)
 

@@ -21,7 +21,7 @@ def said(text, **changes):
         "images": 0,
         "has_tools": False,
         "has_schema": False,
-        "has_open_tool_call": False,
+        "binds_family": False,
     }
     return Transcript(**(given | changes))
 

@@ -89,7 +89,7 @@ def test_messages_are_read_for_routing():
     assert (transcript.system, transcript.first_user, transcript.last_user) == ("Be brief.", "Grüße", "Grüße")
     assert transcript.turns == 4
     assert transcript.has_tools
-    assert transcript.has_open_tool_call
+    assert transcript.binds_family
     assert not transcript.has_schema
     tools = len(orjson.dumps([{"type": "function", "function": {"name": "f"}}]))
     call = len(orjson.dumps({"id": "1", "type": "function"}))
@@ -122,9 +122,63 @@ def test_a_user_turn_after_tools_closes_the_tool_call():
         {"role": "assistant", "tool_calls": [{"id": "1"}]},
         {"role": "tool", "content": "x"},
     ]
-    assert parsed(messages).transcript.has_open_tool_call
-    assert not parsed([*messages, {"role": "user", "content": "b"}]).transcript.has_open_tool_call
-    assert not parsed([*messages, {"role": "assistant", "content": "b"}]).transcript.has_open_tool_call
+    assert parsed(messages).transcript.binds_family
+    assert not parsed([*messages, {"role": "user", "content": "b"}]).transcript.binds_family
+    assert not parsed([*messages, {"role": "assistant", "content": "b"}]).transcript.binds_family
+
+
+SIGNED = {"extra_content": {"google": {"thought_signature": "AA=="}}}
+SEALED = {
+    "thinking_blocks": {"thinking_blocks": [{"type": "thinking", "thinking": "x", "signature": "s"}]},
+    "redacted_blocks": {"thinking_blocks": [{"type": "redacted_thinking", "data": "e"}]},
+    "thinking_part": {"content": [{"type": "thinking", "thinking": "x", "signature": "s"}]},
+    "redacted_part": {"content": [{"type": "text", "text": "b"}, {"type": "redacted_thinking", "data": "e"}]},
+    "reasoning_encrypted": {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e"}]},
+    "reasoning_signed": {"reasoning_details": [{"type": "reasoning.text", "text": "x", "signature": "s"}]},
+    "encrypted_detail": {"reasoning_details": [{"type": "later", "encrypted_content": "e"}]},
+    "encrypted_part": {"content": [{"type": "reasoning", "summary": [], "encrypted_content": "e"}]},
+    "encrypted_message": {"encrypted_content": "e"},
+    "signed_message": SIGNED,
+    "signed_call": {"tool_calls": [{"id": "1", **SIGNED}]},
+}
+OPEN = {
+    "no_signature": {"thinking_blocks": [{"type": "thinking", "thinking": "x"}]},
+    "null_signature": {"content": [{"type": "thinking", "thinking": "x", "signature": None}]},
+    "summary": {"reasoning_details": [{"type": "reasoning.summary", "summary": "x"}]},
+    "plain_reasoning": {"reasoning_content": "x", "reasoning": "x"},
+    "text": {"content": [{"type": "text", "text": "b", "signature": "s"}]},
+    "closed_call": {"tool_calls": [{"id": "1"}]},
+    "not_google": {"extra_content": {"other": {"thought_signature": "AA=="}}},
+    "odd": {"thinking_blocks": "x", "reasoning_details": [7, {"type": ["x"]}], "extra_content": [1]},
+}
+
+
+def after(answer: dict, role: str = "assistant") -> list[dict]:
+    """A transcript in which a message with these fields was said, and a user goes on."""
+    said = {"role": role, "content": "b", **answer}
+    return [*HELLO, said, {"role": "tool", "content": "x"}, {"role": "user", "content": "And then?"}]
+
+
+@pytest.mark.parametrize("answer", SEALED.values(), ids=SEALED)
+def test_reasoning_that_only_its_lab_can_read_binds_for_the_rest_of_the_transcript(answer):
+    request = parsed(after(answer))
+    assert request.transcript.binds_family
+    assert request.body["messages"] == after(answer)
+
+
+@pytest.mark.parametrize("answer", OPEN.values(), ids=OPEN)
+def test_reasoning_in_the_open_binds_nothing(answer):
+    assert not parsed(after(answer)).transcript.binds_family
+
+
+def test_what_a_user_says_is_no_reasoning():
+    assert not parsed(after(SEALED["thinking_part"], role="user")).transcript.binds_family
+
+
+def test_a_previous_response_binds():
+    assert parsed(previous_response_id="resp_1").transcript.binds_family
+    assert not parsed(previous_response_id=None).transcript.binds_family
+    assert not parsed().transcript.binds_family
 
 
 def test_a_json_schema_is_a_need_and_a_json_object_is_not():
