@@ -32,6 +32,8 @@ class Explained:
         What `decide` takes now: the same arm, unless the log was changed.
     arms
         Every arm of the snapshot.
+    quality_source
+        By arm, where the belief in its quality came from: the source of its benchmarks, or `prior`.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Explained:
     propensity: float | None
     recomputed: str | None
     arms: tuple[ArmView, ...]
+    quality_source: dict[str, str]
 
 
 def explain(log: Path, store: Path, request_id: str) -> tuple[Explained, ...]:
@@ -85,6 +88,7 @@ def _explained(group: Group, snapshots: Snapshots) -> Explained:
         raise StoreError(
             f"the row of {row['id']} cannot be decided: {error}; expected what was logged"
         ) from error
+    spec = snapshot.spec
     return Explained(
         id=row["id"],
         attempt=row["attempt"],
@@ -94,6 +98,7 @@ def _explained(group: Group, snapshots: Snapshots) -> Explained:
         mode=group.inputs[0].mode,
         arm=row["arm"],
         propensity=None if row["count"] is None else row["count"] / COUNT_ONE,
-        recomputed=None if chosen < 0 else snapshot.spec.arms.arm[chosen],
+        recomputed=None if chosen < 0 else spec.arms.arm[chosen],
         arms=views,
+        quality_source=dict(zip(spec.arms.arm, spec.posterior.quality_source, strict=True)),
     )

@@ -138,6 +138,7 @@ def explained(rows: tuple[Explained, ...]) -> Iterator[RenderableType]:
         table.add_column("score", justify="right")
         table.add_column("propensity", justify="right")
         table.add_column("reason")
+        table.add_column("quality from", overflow="fold")
         for view in sorted(row.arms, key=lambda v: (v.score is None, -(v.score or 0.0), v.arm)):
             mark = "chosen" if view.arm == row.arm else ""
             table.add_row(
@@ -145,6 +146,7 @@ def explained(rows: tuple[Explained, ...]) -> Iterator[RenderableType]:
                 "" if view.score is None else f"{view.score:.6f}",
                 f"{view.propensity:.6f}",
                 view.reason or mark,
+                escape(row.quality_source[view.arm]),
             )
         yield table
         yield escape(f"mode {row.mode}, snapshot {row.snapshot}, worker {row.worker}, live {row.live_seq}")

@@ -1,14 +1,19 @@
+import re
+import tomllib
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p402 import catalog
 from p402.catalog.benchmarks import PRIOR_HIGH, PRIOR_LOW, PRIOR_SD, family_prior, parse_benchmarks, priors
 from p402.catalog.model import Deployment
 from p402.catalog.price import PricePeriod, PriceRow, TokenPrices
 from p402.errors import ConfigError
+from p402.routing.spec import TASKS as ALL_TASKS
 
 TASKS = ("math", "code")
 ENTRY = {
@@ -25,6 +30,15 @@ ENTRY = {
 def test_an_entry_is_read_whole() -> None:
     (read,) = parse_benchmarks({"benchmark": [ENTRY]}, TASKS)
     assert {name: getattr(read, name) for name in ENTRY} == ENTRY
+
+
+def test_the_file_that_the_readme_shows_is_read_with_every_field() -> None:
+    readme = (Path(catalog.__file__).parent / "README.md").read_text()
+    (shown,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    document = tomllib.loads(shown, parse_float=Decimal)
+    assert set(document["benchmark"][0]) == ENTRY.keys()
+    (read,) = parse_benchmarks(document, ALL_TASKS)
+    assert (read.model, read.task, read.date) == ("gpt-5.4", "code", "2026-11-20")
 
 
 def test_no_entries_are_no_benchmarks() -> None:

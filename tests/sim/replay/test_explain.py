@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from p402.store.reader import connect
 from sim.replay.command import main
@@ -30,6 +31,24 @@ def test_a_round_is_explained_with_its_failover(busy_once, failed_over):
     again = next(view for view in failover.arms if view.arm == arm)
     assert (again.reason, again.score) == ("already_tried", None)
     assert failover.arm == failover.recomputed != arm
+
+
+def test_each_arm_says_where_its_quality_comes_from(house, spec_of, capsys):
+    spec = spec_of()
+    sources = tuple(f"judge [{k}]" if k % 2 else "prior" for k in range(len(spec.arms.arm)))
+    posterior = structs.replace(spec.posterior, quality_source=sources)
+    flow = house.worker("w", house.stored(structs.replace(spec, posterior=posterior)))
+    told = house.ask(flow)
+    house.close()
+    decision, *_ = explain(house.log, house.store, told.request_id)
+    assert decision.quality_source == dict(zip(spec.arms.arm, sources, strict=True))
+    where = ("--log", str(house.log), "--store", str(house.store))
+    assert main(["--explain", told.request_id, *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for arm, source in decision.quality_source.items():
+        assert any(arm in line and source in line for line in lines)
+    assert main(["--explain", told.request_id, "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["quality_source"] == decision.quality_source
 
 
 def test_it_is_what_the_answer_itself_explained(house, spec_of):
