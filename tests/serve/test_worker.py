@@ -109,6 +109,39 @@ def test_a_torn_weights_file_leaves_the_last_good_snapshot_and_is_told_once(tmp_
     assert capsys.readouterr().err.count("keeps snapshot") == 1
 
 
+def test_a_stale_weights_file_leaves_the_last_good_snapshot_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("serve.worker.REFRESH_S", 0.02)
+    registry = WeightsRegistry(tmp_path / "registry")
+    half = PARAM_ONE // 2
+
+    async def run() -> tuple[str, str, str, str, str]:
+        async with loopback(provider_answer) as provider:
+            registry.publish(Candidate(quality=half + 5, cost=half - 5, speed=0, reason="a test"), 0)
+            older = registry.path.read_bytes()
+            worker = Worker(configuration(tmp_path, provider.url))
+            await worker.start()
+            try:
+                first = await snapshot_of(worker)
+                registry.publish(Candidate(quality=half + 9, cost=half - 9, speed=0, reason="a test"), 1)
+                second = await until_changed(worker, first)
+                registry.path.write_bytes(older)  # as a restored backup or a slow copy does
+                await asyncio.sleep(0.5)
+                kept = await snapshot_of(worker)
+                said = capsys.readouterr().err
+                registry.repair(1, "meant, and said so")
+                repaired = await until_changed(worker, kept)
+            finally:
+                await worker.stop()
+        return first, second, kept, repaired, said
+
+    first, second, kept, repaired, said = asyncio.run(run())
+    assert kept == second != first
+    assert repaired == first
+    (told,) = (line for line in said.splitlines() if "keeps snapshot" in line)
+    assert f"keeps snapshot {second[:12]}" in told
+    assert "is stale: found version 1; expected version 2" in told
+
+
 def test_a_worker_is_ready_between_its_start_and_its_stop(tmp_path):
     async def run() -> list[bool]:
         worker = Worker(configuration(tmp_path))
