@@ -19,6 +19,7 @@ from names import NOT_CHAT, canonical, family, key
 from prices import BEYOND_TOKENS, period_prices, periods, values
 
 from p402.catalog.codec import dump
+from p402.catalog.defaults import validate_defaults
 from p402.catalog.model import Capabilities, Catalog, Deployment, Mark, Marks, Source, counts, is_priced
 
 HERE = Path(__file__).parent
@@ -132,7 +133,17 @@ def build() -> tuple[Catalog, Counter[str]]:
         aliases=notes["aliases"],
         deployments=tuple(rows.values()),
     )
+    check_defaults(catalog)
     return catalog, left_out
+
+
+def check_defaults(catalog: Catalog) -> None:
+    """End the build where a deployment that the code names cannot do what it is named for."""
+    problems = validate_defaults(catalog)
+    if problems:
+        raise SystemExit(
+            "p402/catalog/defaults.py does not fit this catalogue; mend its names:\n" + "\n".join(problems)
+        )
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
-"""Which deployments the modes name by default, checked against the catalogue.
+"""Which deployments are named in the code, checked against the catalogue.
 
-The lists are starting points that an operator overrides; a test holds every id against the
-catalogue, since several names of the product's own pages exist nowhere. Ids and reasons from the
-catalogue as of 2026-11-22. It knows nothing of scores.
+Three steer: `COST_CHAIN` (what cost mode tries first), `BASELINE` (unless the request or the tenant's
+`baseline_model` names another) and `FAST_HARDWARE` (the prior time to a first token). The other modes
+choose among all arms by score, and their lists in `DEFAULT_ARMS` are documentation; `SUCCESSORS` only
+words a hint. No setting replaces the chain or the lists. A build of the catalogue fails while
+`validate_defaults` finds a fault, since several names of the product's own pages exist nowhere.
+Ids and reasons from the catalogue as of 2026-11-22. It knows nothing of scores.
 """
 
 from collections.abc import Mapping
@@ -36,7 +39,7 @@ DEFAULT_ARMS: Final[Mapping[str, tuple[str, ...]]] = {
         "google/gemini-3.1-flash-lite",
     ),
 }
-"""Deployment ids by mode, in order."""
+"""Deployment ids typical of each mode, in order. Only the first of `cost` steer, as `COST_CHAIN`."""
 
 COST_CHAIN: Final = DEFAULT_ARMS["cost"][:3]
 """Arms that `cost` tries first among the eligible (promise P4)."""
@@ -88,6 +91,8 @@ def validate_defaults(catalog: Catalog) -> list[str]:
             problems.append(f"{use} names {arm}, which has no price")
         if deployment.context_window is None:
             problems.append(f"{use} names {arm}, whose context window is unknown")
+    unknown = FAST_HARDWARE - {d.provider for d in catalog.deployments}
+    problems += [f"fast hardware names provider {p}, which is not in the catalogue" for p in sorted(unknown)]
     for name in SUCCESSORS:
         problems += [
             f"{name} is served by {d.id}"

@@ -114,6 +114,27 @@ def test_the_packaged_file_is_what_its_sources_compile_to() -> None:
     assert build.returncode == 0, build.stderr
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "BASELINE = 'openai/gpt-never'",
+            "the baseline names openai/gpt-never, which is not in the catalogue",
+        ),
+        ("FAST_HARDWARE = frozenset({'nobody'})", "fast hardware names provider nobody"),
+    ],
+)
+def test_a_build_that_lacks_what_the_code_names_fails(change: str, said: str) -> None:
+    pytest.importorskip("genai_prices")
+    code = f"import p402.catalog.defaults as defaults; defaults.{change}; import build; build.build()"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "datasets/catalog",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert said in run.stderr
+
+
 def test_loading_needs_neither_pydantic_nor_the_price_package() -> None:
     code = (
         "import sys; from p402.store.catalog import load_catalog; load_catalog();"
