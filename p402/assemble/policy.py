@@ -18,19 +18,34 @@ _TIE: Final = 1 << 10
 """Weight of cost in modes that do not ask for it: about 0.001, to order arms equal in what they do."""
 
 
+_NARROW: Final = 0.25
+"""Share of balanced mode's exploration loss that a mode with one objective may have: who asks for the
+cheapest, the best or the fastest asks for little else."""
+
 _DEARER: Final = 1.125
 """Where the score does not count money, exploration may pay this many times the incumbent's cost:
 an arm as good as the best is worth a look, its price is not."""
 
 
-def policy_of(salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer]) -> Policy:
-    """Modes over these offers; `balanced` is quality, cost and speed, multiples of 2**-20."""
+def policy_of(
+    salt: int, balanced: tuple[int, int, int], offers: Iterable[Offer], exploration_loss: float
+) -> Policy:
+    """Modes over these offers.
+
+    Parameters
+    ----------
+    balanced
+        Quality, cost and speed weight of balanced mode, multiples of 2**-20.
+    exploration_loss
+        Most score that exploration in balanced mode may cost on average, in (0, 0.5].
+    """
     quality, cost, speed = balanced
+    narrow = exploration_loss * _NARROW
     modes = (
-        _mode(0, param(1.0), 0, tolerance=0.02, loss_cap=0.005, chain=_chain(tuple(offers))),
-        _mode(param(1.0), _TIE, 0, tolerance=0.02, loss_cap=0.005, cost_ratio=_DEARER),
-        _mode(0, _TIE, param(1.0), tolerance=0.02, loss_cap=0.005, cost_ratio=_DEARER),
-        _mode(quality, cost, speed, tolerance=0.3, loss_cap=0.02),
+        _mode(0, param(1.0), 0, tolerance=0.02, loss_cap=narrow, chain=_chain(tuple(offers))),
+        _mode(param(1.0), _TIE, 0, tolerance=0.02, loss_cap=narrow, cost_ratio=_DEARER),
+        _mode(0, _TIE, param(1.0), tolerance=0.02, loss_cap=narrow, cost_ratio=_DEARER),
+        _mode(quality, cost, speed, tolerance=0.3, loss_cap=exploration_loss),
     )
     return Policy(
         salt=salt,

@@ -74,7 +74,7 @@ def assemble(
         arms=arms_of(offers),
         prices=prices_of(offers, now_ms),
         posterior=posterior_of(offers, tuple(benchmarks), now_ms),
-        policy=policy_of(settings.server.salt, balanced, offers),
+        policy=policy_of(settings.server.salt, balanced, offers, float(settings.server.exploration_loss)),
         tenants=Tenants(policies=policies(tenants, offers)),
     )
     return Assembly(

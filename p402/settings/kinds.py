@@ -129,7 +129,7 @@ def whole(low: int, high: int, unit: str = "") -> Kind[int]:
     return Kind(f"{amount} from {low} to {high}", convert, "change it", of_text=int)
 
 
-def money(low: Decimal, high: Decimal, unit: str) -> Kind[Decimal]:
+def exact(low: Decimal, high: Decimal, unit: str) -> Kind[Decimal]:
     """An exact amount in [low, high], from a TOML number or from text."""
 
     def convert(value: object) -> Decimal:

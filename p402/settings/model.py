@@ -17,8 +17,8 @@ from p402.settings.kinds import (
     VARIABLE,
     Kind,
     Secret,
+    exact,
     flag,
-    money,
     one_of,
     several,
     text,
@@ -50,7 +50,7 @@ PROVIDERS_MOST: Final = 64
 """A request's excluded providers travel as one 64-bit mask."""
 
 _MINUTE_MS: Final = 60_000
-_PRICE = money(Decimal(0), Decimal(1_000), "USD per million tokens")
+_PRICE = exact(Decimal(0), Decimal(1_000), "USD per million tokens")
 _TOKENS = whole(1, 1 << 31, "tokens")
 _HEX64 = text("64 hexadecimal digits", r"[0-9a-f]{64}", "print it with `p402 keys hash`")
 _KEY = text(
@@ -90,6 +90,12 @@ class ServerSettings:
     registry: str = setting(PATH, "folder of the published weights", "var/p402/registry")
     benchmarks: str | None = setting(PATH, "file of measured benchmark scores (`[[benchmark]]` tables)", None)
     salt: int = setting(whole(0, (1 << 64) - 1), "keys the chance of exploration, with the request id", 402)
+    exploration_loss: Decimal = setting(
+        exact(Decimal("0.0001"), Decimal("0.5"), "a share of the score"),
+        "most score that balanced mode gives up on average to learn, its 1 % floor apart; "
+        "modes with one objective give up a quarter of it",
+        Decimal("0.02"),
+    )
     key_pepper: Secret | None = setting(_KEY, "secret under which `key_hmac` values were made", None)
 
 
@@ -164,12 +170,12 @@ class TenantSettings:
 
     name: str
     max_request_usd: Decimal = setting(
-        money(Decimal("0.000001"), SERVER_LIMITS["max_request_usd"], "USD"),
+        exact(Decimal("0.000001"), SERVER_LIMITS["max_request_usd"], "USD"),
         "layer 5: most one request may cost",
         Decimal(50),
     )
     daily_cap_usd: Decimal = setting(
-        money(Decimal("0.000001"), SERVER_LIMITS["daily_cap_usd"], "USD"),
+        exact(Decimal("0.000001"), SERVER_LIMITS["daily_cap_usd"], "USD"),
         "layer 2: most a UTC day may cost",
         Decimal(1000),
     )

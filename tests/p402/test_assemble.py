@@ -11,8 +11,13 @@ from p402.catalog.benchmarks import PRIOR_SD, Benchmark
 from p402.catalog.model import Capabilities, Catalog, Deployment, Source
 from p402.catalog.price import PricePeriod, PriceRow, Tier, TokenPrices
 from p402.errors import ConfigError
+from p402.events import RowInputs
 from p402.routing.compiled import compile_snapshot, parts_of
-from p402.routing.scale import PARAM_ONE, param
+from p402.routing.decide import work
+from p402.routing.features import FEATURES
+from p402.routing.live import LiveState
+from p402.routing.rows import to_batch
+from p402.routing.scale import COUNT_ONE, PARAM_ONE, param
 from p402.routing.spec import CAPABILITIES, MODES, TASKS
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
@@ -354,6 +359,23 @@ class TestBaselines:
         assert built(providers("lab")).tenants["default"].baseline_model is None
 
 
+def incumbents_share(loss):
+    """Propensity of the best arm of balanced mode under a cap on exploration loss."""
+    toml = f"[server]\nexploration_loss = {loss}\n" + providers("lab", "shop", "groq")
+    snapshot = compile_snapshot(built(toml).spec)
+    asked = RowInputs(
+        mode="balanced",
+        features=[0] * len(FEATURES),
+        task=0,
+        prompt_tokens=1_000,
+        prompt_bound=2_000,
+        expected_output=500,
+        ceiling_pico=10**12,
+    )
+    batch = to_batch(snapshot, ("req_" + "0" * 32,), (asked,), (LiveState.at_start(snapshot.n_arms),), (0,))
+    return work(snapshot, batch).counts.max() / COUNT_ONE
+
+
 class TestModes:
     def test_p7_balanced_starts_at_half_cost_and_half_quality(self):
         balanced = built(providers("lab")).spec.policy.variants[0][MODES.index("balanced")]
@@ -364,6 +386,21 @@ class TestModes:
         two = built(providers("lab"), balanced=(700_000, 348_576, 0)).spec.policy.variants[0]
         assert one[:3] == two[:3]
         assert (two[3].quality, two[3].cost, two[3].speed) == (700_000, 348_576, 0)
+
+    def test_what_exploration_may_cost_is_a_setting_and_a_quarter_of_it_for_one_objective(self):
+        caps = {
+            toml: [m.loss_cap for m in built(toml + providers("lab")).spec.policy.variants[0]]
+            for toml in ("", "[server]\nexploration_loss = 0.02\n", "[server]\nexploration_loss = 0.1\n")
+        }
+        usual, same, more = caps.values()
+        assert usual == same == [param(0.005), param(0.005), param(0.005), param(0.02)]
+        assert more == [param(0.025), param(0.025), param(0.025), param(0.1)]
+
+    def test_the_less_exploration_may_cost_the_surer_is_the_incumbent(self):
+        shares = [incumbents_share(loss) for loss in ("0.5", "0.02", "0.001", "0.0001")]
+        assert shares == sorted(shares)
+        assert len(set(shares)) == 4
+        assert shares[0] < 0.6 < 0.95 < shares[-1]
 
     def test_p4_the_chain_names_its_arms_as_they_are_configured(self):
         names = ("anthropic", "google")

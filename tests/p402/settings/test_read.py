@@ -133,6 +133,8 @@ def test_settings_travel_to_another_process():
         ('[server]\nstate = "redis://x"', ["server.state", "redis://x", "sqlite:///"]),
         ('[server]\nhost = "a b"', ["server.host"]),
         ("[server]\nsalt = -1", ["server.salt: found -1"]),
+        ("[server]\nexploration_loss = 0", ["server.exploration_loss: found 0", "0.0001 to 0.5"]),
+        ("[server]\nexploration_loss = 0.6", ["server.exploration_loss: found 0.6"]),
         ("[providers.groq]\nbase_url = 3", ["providers.groq.base_url: found 3, expected a URL", "https://"]),
         ('[providers.groq]\nbase_url = "ftp://x/v1"', ["providers.groq.base_url"]),
         ('[providers.groq]\nbase_url = "https://user:pw@x/v1"', ["providers.groq.base_url"]),
