@@ -27,7 +27,7 @@ def test_the_configuration_shown_is_one_that_serves() -> None:
 
 
 def test_every_command_shown_exists() -> None:
-    shown = set(re.findall(r"`?p402 ([a-z]+)", README)) - {"admin"}
+    shown = set(re.findall(r"`?p402 ([a-z]+)", README)) - {"admin", "observe"}
     assert shown <= COMMANDS.keys()
     assert {"serve", "demo", "replay", "learn", "promote", "rollback", "log", "catalog"} <= shown
 

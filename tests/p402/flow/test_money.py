@@ -50,6 +50,16 @@ def test_without_max_tokens_the_cap_that_is_held_for_is_sent_and_said():
     assert any(w.startswith("output_cap") and "1000" in w for w in answer.metadata.warnings)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("cache", "warned"), [(True, True), (False, False), (None, False)])
+def test_a_cache_that_is_asked_for_is_said_to_be_absent_and_the_provider_is_called(stream, cache, warned):
+    world = World()
+    answer = world.ask(a_request(mode="cost", cache=cache, stream=stream))
+    told = answer[-1].metadata if stream else answer.metadata
+    assert any(w.startswith("no_cache") for w in told.warnings) is warned
+    assert len(world.upstream.calls) == 1
+
+
 def test_a_named_max_tokens_is_left_alone():
     world = World()
     answer = world.ask(a_request(max_output=77))
