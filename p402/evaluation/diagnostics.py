@@ -22,30 +22,6 @@ MIN_VARIANCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WeightTails:
-    """How heavy importance weights are.
-
-    Attributes
-    ----------
-    mean
-        Near 1 when propensities are right and nothing is unsupported.
-    p50, p99, maximum
-        Quantiles over rows.
-    max_share
-        Share of the largest in the sum.
-    ess
-        Effective number of rows.
-    """
-
-    mean: float
-    p50: float
-    p99: float
-    maximum: float
-    max_share: float
-    ess: float
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """Mean of 1 / propensity against what it must be.
 
@@ -98,19 +74,6 @@ def largest_share(values: FloatArray) -> float:
     size = np.abs(values)
     total = float(np.add.reduce(size))
     return float(np.max(size)) / total if total > 0.0 else 0.0
-
-
-def weight_tails(weight: FloatArray) -> WeightTails:
-    """Describe importance weights, `(n,)`."""
-    middle, high = np.quantile(weight, [0.5, 0.99])
-    return WeightTails(
-        mean=float(np.add.reduce(weight)) / weight.shape[0],
-        p50=float(middle),
-        p99=float(high),
-        maximum=float(np.max(weight)),
-        max_share=largest_share(weight),
-        ess=effective_size(weight),
-    )
 
 
 def gap_of(batch: LoggedBatch, mass: FloatArray) -> float:

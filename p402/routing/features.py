@@ -207,11 +207,6 @@ def _near(words: list[str], known: set[str], first: frozenset[str], second: froz
     return False
 
 
-def infer_task(transcript: Transcript) -> str:
-    """Task type of a transcript by the first rule that its last user message meets."""
-    return _first_heard(transcript, cues(transcript.last_user))
-
-
 def read(transcript: Transcript, options: Options, max_output: int | None) -> Signals:
     """Turn a transcript and the caller's options into signals."""
     heard = cues(transcript.last_user)

@@ -67,26 +67,6 @@ def connect(root: Path, *, include_live: bool = True) -> duckdb.DuckDBPyConnecti
     return con
 
 
-def scan_decisions(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
-    """Decisions in the order that replay wants: by snapshot, worker, live state and id.
-
-    Yields
-    ------
-    Tables of up to `batch_rows` rows with the columns of `SCHEMAS["decision"]`.
-    """
-    return _scan(root, "decision", "decisions", "snapshot, worker, live_seq, id", batch_rows)
-
-
-def scan_attempts(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
-    """Failover choices by snapshot, worker, live state, id and attempt."""
-    return _scan(root, "attempt", "attempts", "snapshot, worker, live_seq, id, attempt", batch_rows)
-
-
-def scan_live(root: Path, batch_rows: int = 65_536) -> Iterator[pa.Table]:
-    """Changes of live state, by worker and seq: fold them in this order."""
-    return _scan(root, "live", "live", "worker, seq, ts_ms", batch_rows)
-
-
 def read_events(root: Path) -> Iterator[AnyEvent]:
     """Every event of the log as of this call, without DuckDB: Parquet by path, then segments by name.
 
@@ -178,13 +158,3 @@ def _store(con: duckdb.DuckDBPyConnection, statement: str, rows: pa.Table) -> No
     con.register("incoming", rows)
     con.execute(statement)
     con.unregister("incoming")
-
-
-def _scan(root: Path, kind: str, view: str, order: str, batch_rows: int) -> Iterator[pa.Table]:
-    schema = SCHEMAS[kind]
-    columns = ", ".join(f'"{name}"' for name in schema.names)
-    with connect(root) as con:
-        # `con.sql`, not `con.execute`: DuckDB 2 copies every row of the latter's Arrow output once more
-        reader = con.sql(f"SELECT {columns} FROM {view} ORDER BY {order}").to_arrow_reader(batch_rows)  # noqa: S608
-        for batch in reader:
-            yield pa.Table.from_batches([batch]).cast(schema)

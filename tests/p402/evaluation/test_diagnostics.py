@@ -7,7 +7,6 @@ from p402.evaluation.diagnostics import (
     propensity_calibration,
     sample_ratio,
     support_gap,
-    weight_tails,
 )
 from p402.evaluation.logged import SCALE, LoggedBatch
 
@@ -18,14 +17,6 @@ def test_effective_size_is_the_count_of_equal_weights():
     assert effective_size(np.zeros(3)) == 0.0
     assert largest_share(np.array([-3.0, 1.0])) == 0.75
     assert largest_share(np.zeros(2)) == 0.0
-
-
-def test_tails_show_the_one_row_that_carries_all():
-    tails = weight_tails(np.concatenate([np.ones(999), [1_000.0]]))
-    assert (tails.p50, tails.maximum) == (1.0, 1_000.0)
-    assert tails.max_share == pytest.approx(1_000 / 1_999)
-    assert tails.ess < 5
-    assert tails.mean == pytest.approx(1.999)
 
 
 def test_honest_propensities_are_calibrated_and_false_ones_are_not(world):

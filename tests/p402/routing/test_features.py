@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from p402.request import Options, Transcript
 from p402.routing import features
-from p402.routing.features import EXPECTED_OUTPUT, FEATURES, cues, infer_task, needs_of, read
+from p402.routing.features import EXPECTED_OUTPUT, FEATURES, cues, needs_of, read
 from p402.routing.scale import FEATURE_ONE
 from p402.routing.spec import CAPABILITIES, TASKS
 
@@ -24,6 +24,10 @@ def said(text, **changes):
         "binds_family": False,
     }
     return Transcript(**(given | changes))
+
+
+def inferred(transcript):
+    return read(transcript, Options(), None).task
 
 
 # Reviewed by hand on 2026-11-22: each prompt's task is what a reader would say.
@@ -70,7 +74,7 @@ KNOWN_WRONG = [
 
 @pytest.mark.parametrize(("prompt", "task"), PROMPTS, ids=[task + ":" + p[:24] for p, task in PROMPTS])
 def test_a_plain_prompt_is_sorted_as_a_reader_would(prompt, task):
-    assert infer_task(said(prompt)) == task
+    assert inferred(said(prompt)) == task
 
 
 def test_every_task_that_rules_can_infer_is_in_the_reviewed_table():
@@ -80,11 +84,11 @@ def test_every_task_that_rules_can_infer_is_in_the_reviewed_table():
 @pytest.mark.parametrize(("prompt", "reader", "rules"), KNOWN_WRONG)
 def test_what_the_rules_get_wrong_is_written_down(prompt, reader, rules):
     assert reader in TASKS
-    assert infer_task(said(prompt)) == rules
+    assert inferred(said(prompt)) == rules
 
 
 def test_offered_tools_make_a_tools_task_whatever_the_text_says():
-    assert infer_task(said("Write a poem", has_tools=True)) == "tools"
+    assert inferred(said("Write a poem", has_tools=True)) == "tools"
 
 
 def test_the_callers_word_overrides_the_inferred_task():
@@ -96,8 +100,8 @@ def test_the_callers_word_overrides_the_inferred_task():
 
 
 def test_an_instruction_after_long_material_is_heard():
-    assert infer_task(said("lorem ipsum dolor " * 2_000 + "\nSummarise the text above.")) == "summary"
-    assert infer_task(said("Translate:\n" + "lorem ipsum dolor " * 2_000)) == "translation"
+    assert inferred(said("lorem ipsum dolor " * 2_000 + "\nSummarise the text above.")) == "summary"
+    assert inferred(said("Translate:\n" + "lorem ipsum dolor " * 2_000)) == "translation"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -12,9 +11,6 @@ from p402.store.reader import (
     connect,
     dataset_digest,
     read_events,
-    scan_attempts,
-    scan_decisions,
-    scan_live,
     tail_bytes,
 )
 from p402.store.schema import KIND_OF, SCHEMAS, STRUCTS, event_of, events_of, table_of, tables_of
@@ -189,7 +185,7 @@ def test_an_empty_log_has_empty_views(tmp_path):
     with connect(tmp_path) as con:
         for view in (*VIEW_OF.values(), "rounds", "skipped_lines"):
             assert con.execute(f"SELECT * FROM {view}").fetchall() == []
-    assert list(scan_decisions(tmp_path)) == list(read_events(tmp_path)) == []
+    assert list(read_events(tmp_path)) == []
     assert len(dataset_digest(tmp_path)) == 64
 
 
@@ -258,30 +254,6 @@ def test_torn_and_malformed_lines_of_living_segments_are_ignored_and_counted(tmp
             assert con.execute("SELECT count(*) FROM decisions").fetchall() == [(1,)]
             assert con.execute("SELECT * FROM skipped_lines").fetchall() == [(name, 1, 1)]
         assert list(read_events(tmp_path)) == [make.decision(0)]
-
-
-def test_replay_reads_decisions_by_snapshot_worker_live_state_and_id(tmp_path, make, write):
-    events = [
-        make.decision(i, snapshot=f"{i * 7 % 3}" * 64, worker=f"w{i % 2}", live_seq=(i * 5) % 4)
-        for i in range(40)
-    ]
-    write(tmp_path, events[:20])
-    compact(tmp_path)
-    write(tmp_path, events[20:])
-    tables = list(scan_decisions(tmp_path, batch_rows=16))
-    assert all(table.schema == SCHEMAS["decision"] for table in tables)
-    back = events_of("decision", pa.concat_tables(tables))
-    assert back == sorted(events, key=lambda e: (e.snapshot, e.worker, e.live_seq, e.id))
-
-
-def test_replay_reads_attempts_and_live_states_in_order(tmp_path, make, write):
-    write(
-        tmp_path, [e for i in (3, 1, 2) for e in (make.live(i), make.attempt(i), make.attempt(i, attempt=1))]
-    )
-    (live,) = scan_live(tmp_path)
-    assert events_of("live", live) == [make.live(i) for i in (1, 2, 3)]
-    (attempts,) = scan_attempts(tmp_path)
-    assert events_of("attempt", attempts) == [make.attempt(i, attempt=a) for i in (1, 2, 3) for a in (1, 2)]
 
 
 def test_the_digest_changes_with_the_files_and_only_with_them(tmp_path, make, write):
