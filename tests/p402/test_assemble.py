@@ -359,9 +359,12 @@ class TestBaselines:
         assert built(providers("lab")).tenants["default"].baseline_model is None
 
 
+DEARER = '{id = "dearer", input_usd_per_mtok = 1.5, output_usd_per_mtok = 6}'
+
+
 def incumbents_share(loss):
     """Propensity of the best arm of balanced mode under a cap on exploration loss."""
-    toml = f"[server]\nexploration_loss = {loss}\n" + providers("lab", "shop", "groq")
+    toml = f"[server]\nexploration_loss = {loss}\n" + providers("lab") + 'models = ["good", ' + DEARER + "]"
     snapshot = compile_snapshot(built(toml).spec)
     asked = RowInputs(
         mode="balanced",
