@@ -16,12 +16,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from experiments.learning.rounds import COUNT, ROUNDS, evidence_of
+from experiments.learning.rounds import COUNT, ROUNDS
 from p402.errors import StoreError
 from p402.evaluation.logged import FloatArray, IntArray
 from p402.events import RowInputs
 from p402.learner.evidence import Evidence
 from p402.learner.reward import Objective
+from p402.learner.rounds import evidence_of
 from p402.learner.weights import Weights
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot, compile_snapshot

@@ -7,22 +7,19 @@ knows no estimator.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from p402.errors import P402Error, StoreError
-from p402.evaluation.logged import LoggedBatch, hash_of
-from p402.events import Reward
-from p402.learner.evidence import Evidence, gather
-from p402.learner.reward import Judgement, Objective, Parts, judgement_of
+from p402.evaluation.logged import LoggedBatch
+from p402.learner.evidence import Evidence
+from p402.learner.reward import Objective
+from p402.learner.rounds import evidence_of
 from p402.routing.scale import COUNT_ONE
-from p402.routing.spec import TASKS
 from p402.store.reader import connect
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import UNFIT, Group, Lost, groups
@@ -183,49 +180,4 @@ def _joined(pieces: list[_Piece], snapshots: int) -> Window:
         behaviour[np.ix_(stretch, there)] = piece.behaviour
         target[np.ix_(stretch, there)] = piece.target
         start += len(piece.rows)
-    return Window(arms, behaviour, target, _evidence(rows, column, behaviour), snapshots)
-
-
-def _evidence(rows: list[dict[str, Any]], column: dict[str, int], behaviour: Float) -> Evidence:
-    judged = [_judged(row) for row in rows]
-    return gather(
-        _parts(rows, judged),
-        Objective(),
-        action=np.array([column[row["arm"]] for row in rows], np.int64),
-        count=np.array([row["count"] for row in rows], np.int64),
-        eligible=behaviour > 0.0,
-        session=np.array([hash_of(f"{row['tenant']}\x1f{row['session']}") for row in rows], np.int64),
-        task=_tasks([row["task"] for row in rows]),
-        tenant=[row["tenant"] for row in rows],
-        source=[judgement.source for judgement in judged],
-    )
-
-
-def _tasks(names: list[str]) -> NDArray[np.int64]:
-    """Tasks by name, as snapshots may number them differently; the known ones first."""
-    known = [*TASKS, *sorted(set(names) - set(TASKS))]
-    code = {name: k for k, name in enumerate(known)}
-    return np.array([code[name] for name in names], np.int64)
-
-
-def _judged(row: dict[str, Any]) -> Judgement:
-    """What clients and judges said of a round; nothing where another arm than the first answered."""
-    return judgement_of(
-        msgspec.convert({"id": row["id"], "tenant": row["tenant"], **word}, Reward)
-        for word in row["said"] or ()
-    )
-
-
-def _parts(rows: list[dict[str, Any]], judged: list[Judgement]) -> Parts:
-    first = [row["first"] or {} for row in rows]
-
-    def known(values: list[Any]) -> Float:
-        return np.array([nan if v is None else v for v in values], np.float64)
-
-    return Parts(
-        failed=np.array([attempt.get("status") == "failed" for attempt in first], np.bool_),
-        quality=known([judgement.quality for judgement in judged]),
-        cost_nano=known([attempt.get("cost_nano") for attempt in first]),
-        direct_nano=known([row["direct_nano"] for row in rows]),
-        latency_ms=known([attempt.get("latency_ms") for attempt in first]),
-    )
+    return Window(arms, behaviour, target, evidence_of(rows, arms, behaviour, Objective()), snapshots)
