@@ -120,22 +120,11 @@ def take_step(
         before = registry.current()
         if before is not None:
             tracking.align(before)  # a step or a rollback may have died between publishing and this
-        since_ms = started_ms - plan.window_hours * HOUR_MS
+        span_ms = started_ms - plan.window_hours * HOUR_MS, started_ms
         looks = Looks(places.registry)
         settings = replace(plan.settings, look=looks.taken + 1)
-        current = weights_of(before)
-        try:
-            window = read_window(
-                places.log,
-                places.store,
-                since_ms=since_ms,
-                until_ms=started_ms,
-                max_rounds=plan.max_rounds,
-                progress=progress,
-            )
-            proposal = _proposed(window, current, settings, beat)
-        except NoRounds:
-            window, proposal = None, _nothing(current, settings)
+        window = _window(places, span_ms, plan.max_rounds, progress)
+        proposal = _proposed(window, weights_of(before), settings, beat)
         if proposal.alpha > 0.0:
             looks.spend(settings.look)
         run = run_of(
@@ -144,7 +133,7 @@ def take_step(
             window,
             digest=dataset_digest(places.log) if window is None else window.digest,
             log=places.log,
-            span_ms=(since_ms, started_ms),
+            span_ms=span_ms,
             ended_ms=now_ms(),
             history=[registry.version(number) for number in registry.versions()[-200:]],
             in_force=before,
@@ -191,7 +180,30 @@ class Looks:
         write_atomic(self._path, msgspec.json.encode(look) + b"\n")
 
 
-def _proposed(window: Window, current: Weights, settings: Settings, beat: Callable[[], None]) -> Proposal:
+def _window(
+    places: Places, span_ms: tuple[int, int], max_rounds: int, progress: Callable[[int, int], None]
+) -> Window | None:
+    """The evidence of a span of time; None if the log has none."""
+    try:
+        return read_window(
+            places.log,
+            places.store,
+            since_ms=span_ms[0],
+            until_ms=span_ms[1],
+            max_rounds=max_rounds,
+            progress=progress,
+        )
+    except NoRounds:
+        return None
+
+
+def _proposed(
+    window: Window | None, current: Weights, settings: Settings, beat: Callable[[], None]
+) -> Proposal:
+    """What the evidence says; where there is none, to stay."""
+    if window is None:
+        return _nothing(current, settings)
+
     def probabilities_of(weights: Weights) -> FloatArray:
         beat()
         return window.probabilities_of(weights)

@@ -130,6 +130,16 @@ class Proposal:
     alpha: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the holdout says of the best candidate; the fields are those of `Proposal`."""
+
+    difference: Estimate
+    current_value: tuple[Estimate, ...]
+    candidate_value: tuple[Estimate, ...]
+    left_out: tuple[LeftOut, ...]
+
+
 def reweight(
     evidence: Evidence,
     current: Weights,
@@ -165,39 +175,17 @@ def reweight(
     if not all(check.passed for check in checks):
         return _stay(evidence, current, verdict_of(checks), settings)
 
-    train, test = evidence.take(~held_out), evidence.take(held_out)
     now = target_of(evidence.batch, probabilities_of(current))
-    candidates = _ranked(train, ~held_out, now, trials, probabilities_of, settings)
+    candidates = _ranked(evidence.take(~held_out), ~held_out, now, trials, probabilities_of, settings)
     best = candidates[0].weights
     new = target_of(evidence.batch, probabilities_of(best))
-
-    # The model may learn from the training sessions as well; the holdout's own folds keep each row out.
-    model = cross_fitted(evidence.batch, folds=settings.folds, shrinkage=settings.shrinkage)[held_out]
-    weight = capped_weight(test, settings.tenant_cap)
-    limits = gate.limits
-    on_test = now[held_out], new[held_out]
-    difference = compare(
-        test.batch, on_test[1], on_test[0], model, alpha=2.0 * alpha, row_weight=weight, limits=limits
-    )
-    values = [evaluate(test.batch, probs, model, row_weight=weight, limits=limits) for probs in on_test]
-    left_out: tuple[LeftOut, ...] = ()
-    if difference.pessimistic > gate.margin:  # else there is no lead that anyone could carry
-        left_out = without_each(
-            test,
-            on_test,
-            alpha=2.0 * alpha,
-            most=settings.left_out,
-            cap=settings.tenant_cap,
-            folds=settings.folds,
-            shrinkage=settings.shrinkage,
-            limits=limits,
-        )
+    held = _held_out(evidence, held_out, now, new, alpha, settings)
     verdict = judge(
         gate,
-        difference,
+        held.difference,
         matured=evidence.matured,
         quality_outcomes=evidence.quality_outcomes,
-        left_out=left_out,
+        left_out=held.left_out,
         tenants=len(np.unique(evidence.tenant)),
         sources=len(np.unique(evidence.source[evidence.judged])),
     )
@@ -207,10 +195,10 @@ def reweight(
         weights=best if verdict.action == "promote" else current,
         verdict=verdict,
         candidates=candidates,
-        difference=difference,
-        current_value=values[0],
-        candidate_value=values[1],
-        left_out=left_out,
+        difference=held.difference,
+        current_value=held.current_value,
+        candidate_value=held.candidate_value,
+        left_out=held.left_out,
         matured=evidence.matured,
         quality_outcomes=evidence.quality_outcomes,
         look=settings.look,
@@ -251,6 +239,40 @@ def _ranked(
         for trial in trials
     ]
     return tuple(sorted(compared, key=lambda c: c.difference.pessimistic, reverse=True))
+
+
+def _held_out(
+    evidence: Evidence, rows: BoolArray, now: FloatArray, new: FloatArray, alpha: float, settings: Settings
+) -> _Held:
+    """Compare the best candidate, `new`, with the current weights, `now`, on the holdout's rows.
+
+    The model may learn from the training sessions as well; the holdout's own folds keep each row out.
+    """
+    model = cross_fitted(evidence.batch, folds=settings.folds, shrinkage=settings.shrinkage)[rows]
+    test, before, after = evidence.take(rows), now[rows], new[rows]
+    weight = capped_weight(test, settings.tenant_cap)
+    limits = settings.gate.limits
+    difference = compare(
+        test.batch, after, before, model, alpha=2.0 * alpha, row_weight=weight, limits=limits
+    )
+    left_out: tuple[LeftOut, ...] = ()
+    if difference.pessimistic > settings.gate.margin:  # else there is no lead that anyone could carry
+        left_out = without_each(
+            test,
+            (before, after),
+            alpha=2.0 * alpha,
+            most=settings.left_out,
+            cap=settings.tenant_cap,
+            folds=settings.folds,
+            shrinkage=settings.shrinkage,
+            limits=limits,
+        )
+    return _Held(
+        difference,
+        evaluate(test.batch, before, model, row_weight=weight, limits=limits),
+        evaluate(test.batch, after, model, row_weight=weight, limits=limits),
+        left_out,
+    )
 
 
 def _room(trials: Sequence[Weights], held_out: BoolArray) -> tuple[Check, ...]:
