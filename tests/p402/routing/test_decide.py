@@ -35,6 +35,7 @@ def test_every_decision_is_the_one_that_plain_integers_give(seed, rare):
     for i, row in enumerate(columns(made).tolist()):
         law = plain(snapshot.spec, batch, i)
         assert tuple(row) == law.decision
+        assert tuple(columns(decide(snapshot, batch.rows([i])))[0].tolist()) == law.decision
         assert worked.counts[i].tolist() == law.counts
         assert worked.cost_pico[i].tolist() == law.cost
         assert [REASONS[c] for c in codes[i]] == law.reason
@@ -126,6 +127,19 @@ def test_ties_at_the_edge_of_the_set_go_to_the_lowest_arm_ids():
     snapshot = compile_snapshot(alike(6, policy={"set_size": 3}))
     assert work(snapshot, rows_of(snapshot)).counts.nonzero()[-1].tolist() == [0, 1, 2]
     assert (work(snapshot, rows_of(snapshot, 2)).counts > 0).tolist() == [[True] * 3 + [False] * 3] * 2
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 77])
+def test_of_many_equal_arms_the_lowest_fill_the_set(size):
+    snapshot = compile_snapshot(alike(80, arms=_providers(80), policy={"set_size": size}))
+    for n in (1, 3):
+        explored = work(snapshot, rows_of(snapshot, n)).counts.reshape(n, 80) > 0
+        assert explored.tolist() == [[True] * size + [False] * (80 - size)] * n
+
+
+def _providers(n):
+    """Names that sort as numbers do, at few providers."""
+    return {"arm": tuple(f"p/{k:03d}" for k in range(n)), "provider": ("p",) * n}
 
 
 def test_equal_arms_share_the_propensity_evenly():
@@ -307,6 +321,9 @@ def test_a_prompt_without_tokens_is_decided_as_one_token():
     empty = rows_of(snapshot, prompt_tokens=0, prompt_bound=0, expected_output=0)
     one = rows_of(snapshot, prompt_tokens=1, prompt_bound=0, expected_output=0)
     assert columns(decide(snapshot, empty)).tolist() == columns(decide(snapshot, one)).tolist()
+    two = rows_of(snapshot, 2, prompt_tokens=[0, 1], prompt_bound=0, expected_output=0)
+    score = work(snapshot, two).score
+    assert score[0].tolist() == score[1].tolist() == work(snapshot, one).score.tolist()
 
 
 def test_an_empty_batch_has_no_decisions():

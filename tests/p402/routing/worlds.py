@@ -1,6 +1,9 @@
 """Seeded snapshots and batches for the routing tests and benchmarks: every column used."""
 
+from dataclasses import replace
+
 import numpy as np
+from msgspec import structs
 
 from p402.ids import key_of, request_id
 from p402.routing.batch import RequestBatch
@@ -214,13 +217,32 @@ def any_policy(rng, names) -> Policy:
     )
 
 
+def any_prices(rng, prices: Prices) -> Prices:
+    """Prices of any size, down to a few pico-USD, with thresholds of their own."""
+    scale = int(rng.choice([1, 1_000, 100_000]))
+    cheap = {
+        name: tuple(None if v is None else v // scale for v in getattr(prices, name))
+        for name in Prices.__struct_fields__
+        if name != "threshold"
+    }
+    thresholds = tuple(None if t is None else int(rng.choice([50, 1_000, 9_000])) for t in prices.threshold)
+    return Prices(threshold=thresholds, **cheap)
+
+
 def any_world(seed, n, *, rare=True, most_arms=70):
-    """A snapshot of 1 to `most_arms` arms under any policy, and n rows."""
+    """A snapshot of 1 to `most_arms` arms under any policy and prices, and n rows, some at thresholds."""
     rng = np.random.default_rng(seed)
     n_arms = int(rng.integers(1, most_arms + 1))
-    names = sorted(f"p{k % 12:02d}/m{k:03d}" for k in range(n_arms))
-    snapshot = a_snapshot(n_arms, seed, any_policy(rng, names))
-    return snapshot, a_batch(snapshot, n, seed, rare=rare)
+    spec = a_spec(n_arms, seed)
+    spec = structs.replace(
+        spec, prices=any_prices(rng, spec.prices), policy=any_policy(rng, list(spec.arms.arm))
+    )
+    snapshot = compile_snapshot(spec)
+    batch = a_batch(snapshot, n, seed, rare=rare)
+    edges = rng.choice([0, 49, 50, 51, 1_000, 9_000, 9_001], n)
+    prompt = np.where(rng.random(n) < 0.3, edges, batch.prompt_tokens).astype(np.float64)
+    warm = None if batch.warm_tokens is None else np.floor(batch.warm_tokens * 2)
+    return snapshot, replace(batch, prompt_tokens=prompt, prompt_bound=prompt * 2, warm_tokens=warm)
 
 
 def alike(n_arms=3, *, arms=None, prices=None, posterior=None, policy=None, mode=None, denied=()):
