@@ -267,12 +267,8 @@ def _held_out(
             shrinkage=settings.shrinkage,
             limits=limits,
         )
-    return _Held(
-        difference,
-        evaluate(test.batch, before, model, row_weight=weight, limits=limits),
-        evaluate(test.batch, after, model, row_weight=weight, limits=limits),
-        left_out,
-    )
+    values = [evaluate(test.batch, p, model, row_weight=weight, limits=limits) for p in (before, after)]
+    return _Held(difference, values[0], values[1], left_out)
 
 
 def _room(trials: Sequence[Weights], held_out: BoolArray) -> tuple[Check, ...]:
