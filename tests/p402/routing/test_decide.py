@@ -129,12 +129,15 @@ def test_ties_at_the_edge_of_the_set_go_to_the_lowest_arm_ids():
     assert (work(snapshot, rows_of(snapshot, 2)).counts > 0).tolist() == [[True] * 3 + [False] * 3] * 2
 
 
-@pytest.mark.parametrize("size", [1, 31, 32, 77])
-def test_of_many_equal_arms_the_lowest_fill_the_set(size):
-    snapshot = compile_snapshot(alike(80, arms=_providers(80), policy={"set_size": size}))
+@pytest.mark.parametrize("size", [1, 31, 32, 77, 129, 199])
+def test_of_arms_in_many_ties_the_best_and_then_the_lowest_fill_the_set(size):
+    theta = tuple((param(0.5) + 4096 * (k * 7 % 5),) for k in range(200))
+    order = sorted(range(200), key=lambda k: (-theta[k][0], k))[:size]
+    spec = alike(200, arms=_providers(200), posterior={"theta": theta}, policy={"set_size": size})
+    snapshot = compile_snapshot(spec)
     for n in (1, 3):
-        explored = work(snapshot, rows_of(snapshot, n)).counts.reshape(n, 80) > 0
-        assert explored.tolist() == [[True] * size + [False] * (80 - size)] * n
+        explored = work(snapshot, rows_of(snapshot, n)).counts.reshape(n, 200) > 0
+        assert [row.nonzero()[0].tolist() for row in explored] == [sorted(order)] * n
 
 
 def _providers(n):
