@@ -17,6 +17,7 @@ from p402.errors import ConfigError
 from p402.routing.modes import ModeTable, mode_table
 from p402.routing.pricelist import PriceList, Tier, price_list
 from p402.routing.scale import FEATURE_ONE, PARAM_ONE
+from p402.routing.shapes import check_shapes
 from p402.routing.spec import CAPABILITIES, Arms, Policy, Posterior, Prices, SnapshotSpec, Tenants
 
 Float = NDArray[np.float64]
@@ -176,7 +177,7 @@ def compile_snapshot(spec: SnapshotSpec) -> Snapshot:
 
 def _compile(spec: SnapshotSpec, snapshot_id: str) -> Snapshot:
     arms, posterior = spec.arms, spec.posterior
-    _check_shapes(spec)
+    check_shapes(spec)
     providers, models, families = (_codes(c) for c in (arms.provider, arms.model, arms.family))
     if len(providers) > MAX_PROVIDERS:
         raise ConfigError(
@@ -224,45 +225,6 @@ def _codes(names: tuple[str, ...]) -> dict[str, int]:
 
 def _coded(names: tuple[str, ...], codes: Mapping[str, int]) -> Int:
     return np.array([codes[name] for name in names], np.int64)
-
-
-def _check_shapes(spec: SnapshotSpec) -> None:
-    n = len(spec.arms.arm)
-    if n == 0:
-        raise ConfigError("snapshot has no arms: configure at least one provider with one model")
-    if list(spec.arms.arm) != sorted(set(spec.arms.arm)):
-        raise ConfigError("snapshot arms must be unique and ascending: ties go to the lower id")
-    columns = {
-        f"{part}.{name}": getattr(getattr(spec, part), name)
-        for part, names in {
-            "arms": Arms.__struct_fields__,
-            "prices": Prices.__struct_fields__,
-            "posterior": ("theta", "sd", "output_ratio", "ttft_ms", "quality_source"),
-        }.items()
-        for name in names
-    }
-    for name, column in columns.items():
-        if len(column) != n:
-            raise ConfigError(f"{name} has {len(column)} rows; expected one for each of {n} arms")
-    features, tasks = len(spec.posterior.features), len(spec.posterior.tasks)
-    if not features or not tasks:
-        raise ConfigError("posterior names no features or no tasks; expected at least one of each")
-    if any(len(row) != features for row in spec.posterior.theta):
-        raise ConfigError(f"posterior.theta must have {features} columns, one for each feature")
-    if any(len(row) != tasks for row in spec.posterior.sd):
-        raise ConfigError(f"posterior.sd must have {tasks} columns, one for each task")
-    for name, least, most, values in (
-        ("arms.capabilities", 0, (1 << len(CAPABILITIES)) - 1, spec.arms.capabilities),
-        ("posterior.output_ratio", 0, 1 << 32, spec.posterior.output_ratio),
-        ("posterior.ttft_ms", 0, 1 << 32, spec.posterior.ttft_ms),
-    ):
-        if min(values) < least or max(values) > most:
-            raise ConfigError(
-                f"{name} lies in [{min(values)}, {max(values)}]; expected values of {least} to {most}"
-            )
-    names = [tenant.name for tenant in spec.tenants.policies]
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(f"tenant policies are {names}; expected at least one, each of its own name")
 
 
 def _capable(arms: Arms) -> NDArray[np.bool_]:
