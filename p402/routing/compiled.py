@@ -241,6 +241,7 @@ def _allowed(tenants: Tenants, index: Mapping[str, int], prices: PriceList) -> N
     allowed = np.repeat(prices.known[None, :], len(tenants.policies), axis=0)
     for row, tenant in enumerate(tenants.policies):
         allowed[row, [index[arm] for arm in tenant.denied if arm in index]] = False
+    allowed.setflags(write=False)
     return allowed
 
 

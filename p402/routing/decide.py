@@ -15,7 +15,7 @@ from p402.routing.batch import RequestBatch
 from p402.routing.chance import draw24, draw_one
 from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
-from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look, some
+from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look, some, top_arm
 from p402.routing.policy import Best, counts, exploration_set, pick
 from p402.routing.scoring import bids, half_point, scores
 
@@ -95,7 +95,7 @@ def _weigh(snapshot: Snapshot, lens: Lens) -> _Weighed:
     score = scores(snapshot, lens, bid, half)
     if some(lens, able < snapshot.n_arms) is not None:
         score = bar(score, mask, _FAR)
-    incumbent = score.argmax(axis=-1)
+    incumbent = top_arm(score)
     top = at(score, incumbent)
     return _Weighed(mask, able, bid, half, score, Best(incumbent, top, top > -_FAR / 2))
 
@@ -110,7 +110,7 @@ def work(snapshot: Snapshot, batch: RequestBatch) -> Workings:
     shown, n_explored = np.zeros_like(score), np.int64(0)
     if lens.n > 1 or best.served:
         explored = exploration_set(snapshot, lens, score, best, bid, half)
-        np.atleast_2d(shown)[explored.row, explored.arm] = counts(lens, explored, score, best)
+        np.atleast_2d(shown)[explored.row, explored.arm] = counts(lens, explored, best)
         n_explored = explored.size
     np.copyto(score, -np.inf, where=~mask)
     return Workings(
@@ -141,7 +141,8 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
     """
     n = len(batch)
     if n == 1:
-        return Decisions(snapshot.id, *np.array([_one(snapshot, batch)], np.int32).T)
+        made = np.array(_one(snapshot, batch), np.int32)
+        return Decisions(snapshot.id, made[:1], made[1:2], made[2:3], made[3:4], made[4:])
     out = np.empty((5, n), np.int32)
     step = max(1, CHUNK_CELLS // snapshot.n_arms)
     if n > step:
@@ -164,18 +165,18 @@ def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, i
     if not best.served:
         return NO_ARM, 0, NO_ARM, 0, 0
     explored = exploration_set(snapshot, lens, score, best, bid, half)
-    counted, place = counts(lens, explored, score, best), 0
+    counted, place = counts(lens, explored, best), 0
     if explored.size > 1:
         ((high, low),) = batch.key.tolist()
         place = pick(explored, counted, draw_one(high, low, snapshot.spec.policy.salt))
-    return explored.arm.item(place), int(counted[place]), int(best.arm), able, explored.size
+    return explored.arm[place], int(counted[place]), best.arm, able, explored.size
 
 
 def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> None:
     lens = look(snapshot, batch)
     _, able, bid, half, score, best = _weigh(snapshot, lens)
     explored = exploration_set(snapshot, lens, score, best, bid, half)
-    counted, draw = counts(lens, explored, score, best), np.zeros(len(batch))
+    counted, draw = counts(lens, explored, best), np.zeros(len(batch))
     several = np.flatnonzero(explored.size > 1)
     draw[several] = draw24(batch.key[several], snapshot.spec.policy.salt)
     place, rows = pick(explored, counted, draw), np.flatnonzero(explored.size)

@@ -41,17 +41,20 @@ OUTSIDE_EXPLORATION: Final = "outside_exploration"
 def eligible(snapshot: Snapshot, lens: Lens) -> Bool:
     """Mask of the arms that may serve each row."""
     rules = _rules(snapshot, lens)
-    _, _, passes = next(rules)
-    mask = passes.copy()
+    _, _, mask = next(rules)
     for _, rows, passes in rules:
         if rows is ALL:
-            mask &= passes
+            mask = mask & passes  # not in place: for one row the first mask is the snapshot's own
         else:
             mask[rows] &= passes
     if (breakers := _closed(lens)) is not None:
         rows, closed = breakers
         left = mask[rows] & closed
-        mask[rows] = np.where(left.any(axis=-1, keepdims=True), left, mask[rows])
+        left = np.where(left.any(axis=-1, keepdims=True), left, mask[rows])
+        if rows is ALL:
+            mask = left
+        else:
+            mask[rows] = left
     return mask
 
 

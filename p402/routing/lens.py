@@ -125,6 +125,11 @@ def product(left: Float, right: Float) -> Float:
     return out
 
 
+def top_arm(score: Float) -> Any:
+    """Each row's arm of the highest score, of equals the lowest: a number, or (n,)."""
+    return int(score.argmax()) if score.ndim == 1 else score.argmax(axis=1)
+
+
 def at(matrix: NDArray[Any], arm: Any) -> Cell:
     """Each row's value at its arm, as a cell."""
     if matrix.ndim == 1:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Cell, Float, Int, Lens, at
+from p402.routing.lens import Bool, Cell, Float, Int, Lens, at
 from p402.routing.scale import COUNT_ONE, PARAM_ONE, SCORE_ONE
 
 _GAP_UNIT = PARAM_ONE / SCORE_ONE
@@ -39,13 +39,15 @@ class Best(NamedTuple):
 
 
 class Explored(NamedTuple):
-    """Arms that chance may pick, row after row and ascending.
+    """Arms that chance may pick and their scores, row after row and ascending.
 
-    `row` numbers the rows, and is 0 for one; `size` is how many arms each row has.
+    Columns, but for one row `arm` is a list. `row` numbers the rows, and is 0 for one; `size` is how
+    many arms each row has.
     """
 
     row: Any
-    arm: Int
+    arm: Any
+    score: Any
     size: Any
 
 
@@ -60,14 +62,8 @@ def exploration_set(
     policy = snapshot.spec.policy
     limit = (at(bid, best.arm) - half) * ratio + half
     if lens.n == 1:
-        if not (explores and lens.explore):
-            return Explored(0, np.array([best.arm]), 1)
-        (arm,) = (score >= best.score - tolerance * PARAM_ONE).nonzero()
-        if len(arm) > 1:
-            arm = arm[bid[arm] <= limit]
-        if len(arm) > policy.set_size:
-            arm = arm[_closest(score[arm], policy.set_size)]
-        return Explored(0, arm, len(arm))
+        free = explores and lens.explore
+        return _around(score, best, tolerance * PARAM_ONE if free else -1.0, bid, limit, policy.set_size)
     free = (explores > 0) & lens.explore
     edge = np.where(best.served, best.score - np.where(free, tolerance * PARAM_ONE, 0.0), np.inf)
     place = np.flatnonzero(score >= edge)
@@ -75,12 +71,24 @@ def exploration_set(
     arm = place - row * snapshot.n_arms
     within = bid.ravel()[place] <= limit[row, 0]
     within &= free[row, 0] | (arm == best.arm[row])
-    row, arm = row[within], arm[within]
+    row, arm, near = row[within], arm[within], score.ravel()[place[within]]
     size = np.bincount(row, minlength=lens.n)
     if size.max() > policy.set_size:
-        row, arm = _shrink(row, arm, size, score, policy.set_size)
+        keep = _shrink(near, size, policy.set_size)
+        row, arm, near = row[keep], arm[keep], near[keep]
         size = np.minimum(size, policy.set_size)
-    return Explored(row, arm, size)
+    return Explored(row, arm, near, size)
+
+
+def _around(score: Float, best: Best, reach: float, bid: Float, limit: float, most: int) -> Explored:
+    """The exploration set of one row: arms whose score is at most `reach` below the best."""
+    (arm,) = (score >= best.score - reach).nonzero()
+    if len(arm) <= 1:
+        return Explored(0, [best.arm], [best.score], 1)
+    arm = arm[bid[arm] <= limit]
+    if len(arm) > most:
+        arm = arm[_closest(score[arm], most)]
+    return Explored(0, arm.tolist(), score[arm], len(arm))
 
 
 def _closest(score: Float, most: int) -> Int:
@@ -88,32 +96,32 @@ def _closest(score: Float, most: int) -> Int:
     return np.sort(np.argsort(-score, kind="stable")[:most])
 
 
-def _shrink(row: Int, arm: Int, size: Int, score: Float, most: int) -> tuple[Int, Int]:
-    """Leave the arms closest to the incumbent in each row that has more than `most`."""
-    keep = np.ones(len(row), np.bool_)
+def _shrink(score: Float, size: Int, most: int) -> Bool:
+    """Which of the listed arms stay if each row keeps at most the `most` closest to its incumbent."""
+    keep = np.ones(len(score), np.bool_)
     first = np.cumsum(size) - size
     for r in np.flatnonzero(size > most).tolist():
         places = slice(first[r], first[r] + size[r])
         keep[places] = False
-        keep[first[r] + _closest(score[r, arm[places]], most)] = True
-    return row[keep], arm[keep]
+        keep[first[r] + _closest(score[places], most)] = True
+    return keep
 
 
-def counts(lens: Lens, explored: Explored, score: Float, best: Best) -> Any:
+def counts(lens: Lens, explored: Explored, best: Best) -> Any:
     """Counts of the explored arms, which sum to 2**24 in each row: a column, or for one row a list."""
-    row, arm, size = explored
+    row, arm, score, size = explored
     if lens.n == 1:
         if size == 1:
             return [float(COUNT_ONE)]
         share = _shares(float(size), lens.rules[4], lens.rules[5])
-        gap = best.score - score[arm]
+        gap = best.score - score
         counted = share(gap).tolist() if size > _FEW else [share(g) for g in gap.tolist()]
-        own = arm.tolist().index(best.arm)
+        own = arm.index(best.arm)
         counted[own] = 0.0
         counted[own] = COUNT_ONE - sum(counted)
         return counted
     share = _shares(size[row].astype(np.float64), lens.rules[4][row, 0], lens.rules[5][row, 0])
-    counted = share(best.score[row, 0] - score[row, arm])
+    counted = share(best.score[row, 0] - score)
     own = arm == best.arm[row]
     counted[own] = 0.0
     counted[own] = COUNT_ONE - np.bincount(row, weights=counted, minlength=lens.n)[row[own]]

@@ -30,12 +30,12 @@ def test_a_draw_picks_the_arm_in_whose_stretch_it_lies_first_and_last_number_inc
         first = int(sum(row[:place]))
         draw = data.draw(st.sampled_from([first, first + int(row[place]) - 1])) if row else 0
         if row:
-            assert pick(Explored(0, np.arange(len(row)), len(row)), row, draw) == place
+            assert pick(Explored(0, [], [], len(row)), row, draw) == place
             places.append(start + place)
         draws.append(draw)
         start += len(row)
     size = np.array([len(r) for r in rows])
-    listed = Explored(np.repeat(np.arange(len(rows)), size), np.zeros(start, np.int64), size)
+    listed = Explored(np.repeat(np.arange(len(rows)), size), None, None, size)
     found = pick(listed, np.concatenate([[], *rows]), np.array(draws, np.float64))
     assert found.tolist() == places
 
