@@ -80,8 +80,12 @@ class Account:
     @property
     def cost_nano(self) -> int | None:
         """Every billed attempt, failed ones included; None where a price was unknown."""
-        costs = [a.cost_nano for a in self.attempts]
-        return None if any(c is None for c in costs) else sum(c for c in costs if c is not None)
+        total = 0
+        for attempt in self.attempts:
+            if attempt.cost_nano is None:
+                return None
+            total += attempt.cost_nano
+        return total
 
     @property
     def direct_nano(self) -> int | None:
@@ -100,7 +104,8 @@ class Account:
 
     def charge_nano(self, held_nano: int) -> int:
         """What the ledger books: cost and fee, or the whole hold where the cost is unknown."""
-        return held_nano if self.cost_nano is None else self.cost_nano + self.fee_nano
+        cost = self.cost_nano
+        return held_nano if cost is None else cost + fee_on(cost, self.plan.tenant.fee_bps)
 
     def outcome(self, ts_ms: int, ended_ms: float, status: str, code: str | None = None) -> Outcome:
         """The round's last event."""
@@ -141,7 +146,7 @@ class Account:
             warnings.append("no_cache: this gateway has no semantic cache yet; the request was sent on")
         if baseline is None:
             warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
-        if self.cost_nano is None:
+        if outcome.cost_nano is None:
             warnings.append(f"price_unknown: {choice.name} has no known price; cost is null")
         return Metadata(
             request_id=outcome.id,

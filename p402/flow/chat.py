@@ -172,28 +172,26 @@ class Flow:
 
         Where the day has no room for that arm, one further decision is taken under what is left.
         """
-        ceiling_nano = request_ceiling_nano(plan.request, plan.tenant)
-        refusal = refuse_single(_first(plan, choice).amount_nano, ceiling_nano)
+        first = _first(plan, choice)
+        refusal = refuse_single(first.amount_nano, request_ceiling_nano(plan.request, plan.tenant))
         if refusal is not None:
             return self._refused(plan, refusal)
-        hold = await self._hold(plan, choice)
+        hold = await self._hold(plan, first)
         if isinstance(hold, Refusal):
             smaller = await self._under_what_is_left(plan, hold)
             if smaller is None:
                 return self._refused(plan, hold)
-            plan, choice = smaller
-            again = await self._hold(plan, choice)
-            if isinstance(again, Refusal):
-                return self._refused(plan, again)
-            hold = again
-        account = Account(plan, choice, arrived_ms)
-        return Exchange(self.ports, self.state, self._upstream_model, account, hold, _first(plan, choice))
+            plan, first = smaller
+            hold = await self._hold(plan, first)
+            if isinstance(hold, Refusal):
+                return self._refused(plan, hold)
+        account = Account(plan, first.choice, arrived_ms)
+        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
 
-    async def _hold(self, plan: Plan, choice: Choice) -> Hold | Refusal:
-        amount = _first(plan, choice).amount_nano
-        return await self.ports.guard.reserve(plan.tenant.name, plan.request_id, amount)
+    async def _hold(self, plan: Plan, first: Attempted) -> Hold | Refusal:
+        return await self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano)
 
-    async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Choice] | None:
+    async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Attempted] | None:
         """The same request under what the day has left; None where that changes or serves nothing."""
         if refusal.status != _PAYMENT_REQUIRED:
             return None
@@ -207,7 +205,7 @@ class Flow:
             return None
         smaller = replace(plan, inputs=msgspec.structs.replace(plan.inputs, ceiling_pico=ceiling))
         choice = choose(smaller, smaller.inputs, smaller.live)
-        return None if choice is None else (smaller, choice)
+        return None if choice is None else (smaller, _first(smaller, choice))
 
 
 def _first(plan: Plan, choice: Choice) -> Attempted:

@@ -106,8 +106,24 @@ def _must(known: Mapping[str, int], name: str, what: str) -> int:
     return code
 
 
+def _is_plain(row: RowInputs) -> bool:
+    """Whether a row uses no rare column: most requests, and asked of every live one."""
+    return not (
+        row.mode == "custom"
+        or row.budget_price
+        or row.previous_arm
+        or row.exclude_providers
+        or row.prefer_providers
+        or row.model
+        or row.family
+        or row.tried
+    )
+
+
 def _rare(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {}
+    if len(inputs) == 1 and _is_plain(inputs[0]):
+        return columns
     if any(r.mode == "custom" for r in inputs):
         columns["weights"] = np.array([r.weights or (0, 0, 0) for r in inputs], np.float64)
     if any(r.budget_price for r in inputs):
