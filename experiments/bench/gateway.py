@@ -34,6 +34,10 @@ ARMS: Final = 300
 CPU_US: Final = 500.0
 """Gate of CPU per request; DESIGN section 10 has those that follow."""
 
+BARE_US: Final = 19.6
+"""CPU of a bare ASGI app per request on the machine that the gate was set on (performance study of
+2026-11-22, section 3): with it, the gate can be read on a slower one."""
+
 RATE: Final = 200.0
 LONG, SHORT, GAP_MS = 100, 10, 2
 """Chunks of the two streams whose difference in CPU is that of LONG - SHORT chunks."""
@@ -95,11 +99,14 @@ class Measured:
     ----------
     cost
         By (streamed, connections).
+    bare
+        A bare ASGI app in the place of the gateway, whole answers, 16 connections.
     short, long
         Streams whose chunks come one by one.
     """
 
     cost: Mapping[tuple[bool, int], Loaded]
+    bare: Loaded
     short: Loaded
     long: Loaded
     plain: Added
@@ -115,7 +122,7 @@ class Measured:
     @property
     def loads(self) -> list[Load]:
         """Every load of the run."""
-        costs = [c.load for c in (*self.cost.values(), self.short, self.long)]
+        costs = [c.load for c in (*self.cost.values(), self.bare, self.short, self.long)]
         return [*costs, self.plain.through, self.plain.direct, self.streamed.through, self.streamed.direct]
 
 
@@ -137,6 +144,13 @@ def figures(found: Measured) -> Iterator[Figure]:
         yield Figure(
             f"gateway CPU per request, {kind}, {connections} connections", cost.cpu_us, "us", most=CPU_US
         )
+    yield Figure("bare ASGI app's CPU per request, whole, 16 connections", found.bare.cpu_us, "us")
+    yield Figure(
+        "gateway CPU over the bare app's, whole, 16 connections",
+        found.cost[False, 16].cpu_us / max(found.bare.cpu_us, 1e-9),
+        "x",
+        most=CPU_US / BARE_US,
+    )
     yield Figure(
         "gateway requests per CPU second, whole, 64 connections", 1e6 / found.cost[False, 64].cpu_us, "/s"
     )
@@ -159,12 +173,10 @@ class Site:
 
     gateway: Child
     gateway_url: str
+    bare: Child
+    bare_url: str
     direct_url: str
     key: str
-
-    def cpu_s(self) -> float:
-        """CPU seconds of the gateway and all its descendants so far."""
-        return sum(map(_cpu_s, _tree(self.gateway.process.pid)))
 
     def shape(self, *, stream: bool, direct: bool = False, chunks: int = 0) -> Shape:
         """Requests in balanced mode, a hundred sessions; a chunk count asks for spaced chunks."""
@@ -192,7 +204,11 @@ def site(folder: Path) -> Iterator[Site]:
         ready = folder / "gateway.ready"
         serve = [*P402, "serve", "--config", str(config), "--ready-file", str(ready)]
         gateway = house.start("gateway", [*serve, "--max-seconds", str(MAX_SECONDS)])
-        yield Site(gateway, house.ready(gateway, ready), direct, key)
+        gateway_url = house.ready(gateway, ready)
+        ready = folder / "bare.ready"
+        command = [sys.executable, "-m", "experiments.bench.bare", "--ready-file", str(ready)]
+        bare = house.start("bare", [*command, "--max-seconds", str(MAX_SECONDS)])
+        yield Site(gateway, gateway_url, bare, house.ready(bare, ready), direct, key)
 
 
 def configuration(folder: Path, upstream: str, key: str, arms: int = ARMS) -> str:
@@ -256,21 +272,33 @@ async def _measure(made: Site, durations: Durations) -> Measured:
     for stream in (False, True):
         for connections in (16, 64):
             shape = made.shape(stream=stream)
-            cost[stream, connections] = await _loaded(made, shape, connections, durations.cost)
+            cost[stream, connections] = await _loaded(
+                made.gateway, made.gateway_url, shape, connections, durations.cost
+            )
+    shape = made.shape(stream=False, direct=True)
+    await closed(made.bare_url, shape, 16, durations.warm / 4)
+    bare = await _loaded(made.bare, made.bare_url, shape, 16, durations.cost / 2)
     short, long = [
-        await _loaded(made, made.shape(stream=True, chunks=chunks), 8, durations.chunks)
+        await _loaded(
+            made.gateway, made.gateway_url, made.shape(stream=True, chunks=chunks), 8, durations.chunks
+        )
         for chunks in (SHORT, LONG)
     ]
     plain, streamed = [await _added(made, stream, durations.latency) for stream in (False, True)]
     rss_mib = sum(map(_rss_mib, _tree(made.gateway.process.pid)))
-    return Measured(cost, short, long, plain, streamed, rss_mib, start_s)
+    return Measured(cost, bare, short, long, plain, streamed, rss_mib, start_s)
 
 
-async def _loaded(made: Site, shape: Shape, connections: int, seconds: float) -> Loaded:
-    before = made.cpu_s()
-    load = await closed(made.gateway_url, shape, connections, seconds)
+async def _loaded(child: Child, url: str, shape: Shape, connections: int, seconds: float) -> Loaded:
+    """A closed load on a child, with the CPU that it and its descendants used meanwhile."""
+
+    def cpu_s() -> float:
+        return sum(map(_cpu_s, _tree(child.process.pid)))
+
+    before = cpu_s()
+    load = await closed(url, shape, connections, seconds)
     await asyncio.sleep(0.15)  # settlements and the log's sync are part of the cost
-    return Loaded(load, made.cpu_s() - before)
+    return Loaded(load, cpu_s() - before)
 
 
 async def _added(made: Site, stream: bool, seconds: float) -> Added:  # noqa: FBT001 - what is looped over
