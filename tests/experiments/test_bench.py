@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from experiments import bench
-from experiments.bench import decision, gateway, replay
+from experiments.bench import decision, exploration, gateway, replay
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
@@ -173,3 +173,10 @@ def test_a_missed_gate_fails_the_command(monkeypatch, capsys):
     assert "NO" in capsys.readouterr().out
     monkeypatch.setattr(replay, "run", lambda: [Figure("fast", 1.0, "us", most=1.0)])
     assert bench.main(["replay"]) == 0
+
+
+def test_exploration_gives_up_no_more_score_than_its_rule_allows():
+    cost = exploration.cost_of(24, "balanced", rows=200)
+    assert 0.0 < cost.loss <= cost.gate
+    assert cost.spend > 0.0
+    assert 1.0 < cost.explored <= 24.0
