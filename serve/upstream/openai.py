@@ -27,6 +27,10 @@ FIELDS = frozenset(
 BYTES_PER_TOKEN = 4
 """Of English text; used only where a provider reports no usage, and flagged."""
 
+_SPOKEN = frozenset({"content", "refusal"})
+_REASONED = frozenset({"reasoning_content", "reasoning"})
+_SAID = (*_SPOKEN, *_REASONED, "tool_calls", "function_call", "audio")
+
 
 def url_of(provider: Provider) -> str:
     """Where chat completions live."""
@@ -73,13 +77,13 @@ def usage_of(reported: Any) -> Usage | None:
     Some providers count reasoning outside `completion_tokens` and only inside `total_tokens`; the
     difference is output.
     """
-    if not isinstance(reported, Mapping):
+    if not isinstance(reported, dict):
         return None
     prompt, output = _count(reported, "prompt_tokens"), _count(reported, "completion_tokens")
     if prompt is None or output is None:
         return None
     prompt_details, output_details = (
-        d if isinstance(d := reported.get(name), Mapping) else {}
+        d if isinstance(d := reported.get(name), dict) else {}
         for name in ("prompt_tokens_details", "completion_tokens_details")
     )
     reasoning = _count(output_details, "reasoning_tokens") or 0
@@ -105,32 +109,33 @@ def estimated(prompt_tokens: int, text_bytes: int) -> Usage:
 
 def text_bytes(message: Any) -> int:
     """UTF-8 bytes of what a message or a delta makes the model say: text, refusal, reasoning, tool calls."""
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         return 0
-    size = sum(_size(message.get(name)) for name in ("content", "refusal"))
-    size += _size(message.get("reasoning_content")) or _size(message.get("reasoning"))  # the same text twice
-    calls = message.get("tool_calls")
-    functions = (
-        [c.get("function") for c in calls if isinstance(c, Mapping)] if isinstance(calls, list) else []
-    )
-    for function in [*functions, message.get("function_call")]:
-        if isinstance(function, Mapping):
-            size += _size(function.get("name")) + _size(function.get("arguments"))
+    size = 0
+    for name, value in message.items():
+        if not value:
+            continue
+        if name in _SPOKEN:
+            size += _size(value)
+        elif name in _REASONED:
+            if name == "reasoning_content" or not _size(message.get("reasoning_content")):
+                size += _size(value)  # some send the same text under both names
+        elif name == "tool_calls" and isinstance(value, list):
+            size += sum(_size_of_function(c.get("function")) for c in value if isinstance(c, dict))
+        elif name == "function_call":
+            size += _size_of_function(value)
     return size
 
 
 def has_content(delta: Any) -> bool:
     """Whether a delta says something, so that the stream is committed by it."""
-    if not isinstance(delta, Mapping):
-        return False
-    said = ("content", "refusal", "reasoning", "reasoning_content", "tool_calls", "function_call", "audio")
-    return any(delta.get(name) for name in said)
+    return isinstance(delta, dict) and any(delta.get(name) for name in _SAID)
 
 
-def choices_of(reply: Any) -> list[Mapping[str, Any]]:
+def choices_of(reply: Any) -> list[dict[str, Any]]:
     """The choices of a reply or a chunk that have the right shape."""
-    choices = reply.get("choices") if isinstance(reply, Mapping) else None
-    return [c for c in choices if isinstance(c, Mapping)] if isinstance(choices, list) else []
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
 
 
 def usage_of_text(reply: Mapping[str, Any], call: Call) -> Usage:
@@ -144,4 +149,12 @@ def _count(mapping: Mapping[str, Any], name: str) -> int | None:
 
 
 def _size(value: Any) -> int:
-    return len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 0
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+
+
+def _size_of_function(function: Any) -> int:
+    if not isinstance(function, dict):
+        return 0
+    return _size(function.get("name")) + _size(function.get("arguments"))

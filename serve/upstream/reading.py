@@ -8,6 +8,7 @@ A stream ends well only by the provider's own word: `[DONE]`, or a `finish_reaso
 followed by a clean end of the body. Anything else is a failure; nothing is made up.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -62,7 +63,7 @@ class StreamReading:
             if self._held:
                 out = [*self._held, *out]
                 self._held = []
-            return b"".join(out)
+            return out[0] if len(out) == 1 else b"".join(out)
         self._held += out
         self._held_size += sum(map(len, out))
         if self._held_size > MAX_HELD:
@@ -124,10 +125,9 @@ class StreamReading:
         choices = openai.choices_of(chunk)
         for choice in choices:
             self._choice(choice)
-        usage_only = reported is not None and not choices
-        return self._call.include_usage or not usage_only
+        return self._call.include_usage or reported is None or bool(choices)
 
-    def _choice(self, choice: Any) -> None:
+    def _choice(self, choice: Mapping[str, Any]) -> None:
         index = choice.get("index")
         index = index if isinstance(index, int) else 0
         self._seen.add(index)
@@ -136,7 +136,7 @@ class StreamReading:
         if choice.get("finish_reason"):
             self._finished.add(index)
             self.committed = True  # an answer may be empty and finished
-        elif openai.has_content(delta):
+        elif not self.committed and openai.has_content(delta):
             self.committed = True
 
     def _break(self, what: str) -> None:

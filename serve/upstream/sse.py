@@ -2,20 +2,20 @@
 
 An incremental parser on bytes by the WHATWG rules: CR, LF and CRLF; comments; `data:` with and
 without a space; several data lines; an unfinished last event is dropped. It never raises and holds
-at most `max_event` bytes. The common form, one `data: ` line, is handed on as the slice it came in.
+at most `max_event` bytes. The common form, one `data: ` line, is handed on as the bytes it came in, and
+a chunk that is exactly one such event, as most are, as it is.
 It knows nothing of JSON or of what events mean.
 
 Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream" (read 2026-11-22).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_EVENT = 8 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event. `wire` is its canonical form: `data: ` lines, LF, a blank line."""
 
     data: bytes
@@ -45,23 +45,46 @@ class SseParser:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events that end within `chunk`."""
+        line, _, rest = chunk.partition(b"\n")
+        if rest == b"\n" and line.startswith(b"data: ") and self._may_pass(line):
+            self._started = True
+            return [Event(line[6:], chunk)]
         chunk = self._with_lf_only(chunk)
         if not chunk:
             return []
+        events: list[Event] = []
+        for block in self._blocks(chunk):
+            self._block(block, events)
+        if self._buffer:
+            self._bound()
+        return events
+
+    def _blocks(self, chunk: bytes) -> list[bytes]:
+        """What stands before blank lines that end within `chunk`; what follows the last is kept."""
         buffer = self._buffer
+        if self._started and not buffer:
+            blocks = chunk.split(b"\n\n")
+            buffer += blocks.pop()
+            self._scanned = max(0, len(buffer) - 1)
+            return blocks
         buffer += chunk
         if not self._started and not self._skip_bom():
             return []
-        events: list[Event] = []
+        blocks = []
         start = 0
         while (end := buffer.find(b"\n\n", max(start, self._scanned))) >= 0:
-            self._block(bytes(buffer[start:end]), events)
+            blocks.append(bytes(buffer[start:end]))
             start = end + 2
             self._scanned = start
         del buffer[:start]
         self._scanned = max(0, len(buffer) - 1)
-        self._bound()
-        return events
+        return blocks
+
+    def _may_pass(self, line: bytes) -> bool:
+        """Whether nothing is pending, so that a chunk of this line and a blank one is an event as it is."""
+        return not (
+            self._buffer or self._skip_lf or self._discarding or b"\r" in line or len(line) > self._max_event
+        )
 
     def _with_lf_only(self, chunk: bytes) -> bytes:
         if self._skip_lf and chunk:

@@ -95,6 +95,38 @@ def test_an_endless_line_is_bounded_in_memory() -> None:
     assert [e.data for e in parser.feed(b"\n\ndata: ok\n\n")] == [b"ok"]
 
 
+COMMON = st.sampled_from([b'data: {"a":1}\n\n', b"data: [DONE]\n\n", b"data: \n\n", "data: né€\n\n".encode()])
+ODD = st.sampled_from(
+    [
+        b"data:{}\n\n",
+        b"data: a\ndata: b\n\n",
+        b": ping\n\n",
+        b"data: a\r\n\r\n",
+        b"data: a\r\r",
+        b"data: a\rb\n\n",
+        b"\n",
+        b"\r",
+        b"data: " + b"x" * 40 + b"\n\n",
+        b"\xef\xbb\xbfdata: a\n\n",
+        b"data: ",
+    ]
+)
+
+
+@given(st.lists(st.lists(COMMON | COMMON | ODD, min_size=1, max_size=4).map(b"".join), max_size=12))
+def test_events_that_come_whole_are_those_that_come_byte_by_byte(chunks: list[bytes]) -> None:
+    data = b"".join(chunks)
+    for most in (30, 1 << 20):
+        assert parse(chunks, most) == parse([data[i : i + 1] for i in range(len(data))], most)
+    events, _ = parse(chunks)
+    assert [(e.kind, e.data) for e in events] == oracle(data)
+
+
+def test_a_mark_in_the_middle_of_a_stream_is_no_byte_order_mark() -> None:
+    events, _ = parse([b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n"])
+    assert [e.data for e in events] == [b"a"]
+
+
 def test_the_common_form_is_handed_on_byte_for_byte() -> None:
     wire = b'data: {"choices":[]}\n\n'
     (event,) = SseParser().feed(wire)
