@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import msgspec
+
 from p402.errors import Refusal
 from p402.events import AttemptResult
 
@@ -24,8 +26,7 @@ class Offer:
     simulated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ArmView:
+class ArmView(msgspec.Struct, frozen=True):
     """One arm in an explained decision. `reason` is None where it was eligible; a score of 1 is 1.0."""
 
     arm: str
@@ -34,9 +35,8 @@ class ArmView:
     propensity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """Everything `p402_metadata` says of one exchange (WIRE.md, Answer)."""
+class Metadata(msgspec.Struct, frozen=True):
+    """Everything `p402_metadata` says of one exchange (WIRE.md, Answer); latencies are to the microsecond."""
 
     request_id: str
     tenant_id: str
@@ -66,8 +66,7 @@ class Metadata:
     considered: tuple[ArmView, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """A whole answer: the provider's JSON object as bytes, to be extended by the metadata.
 
     `body` is None for a dry run.
@@ -77,8 +76,7 @@ class Completed:
     metadata: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
+class StreamEnd(msgspec.Struct, frozen=True):
     """The last item of a stream: final metadata, and why it broke if it did."""
 
     metadata: Metadata
@@ -105,8 +103,7 @@ class StreamEvents(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Streaming:
+class Streaming(msgspec.Struct, frozen=True):
     """A stream committed by its first content."""
 
     request_id: str
@@ -115,8 +112,7 @@ class Streaming:
     events: StreamEvents
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """No answer: the rule or failure that said no. `attempts` tells of providers that were tried."""
 
     request_id: str

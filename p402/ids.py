@@ -7,14 +7,15 @@ Source: RFC 9562, section 5.7.
 """
 
 PREFIX = "req_"
+_48_BITS = (1 << 48) - 1
+_62_BITS = (1 << 62) - 1
 
 
 def request_id(now_ms: int, random_bits: int) -> str:
     """Build an id from wall time in ms and 74 or more random bits."""
-    value = (now_ms & ((1 << 48) - 1)) << 80
-    value |= 0x7 << 76 | ((random_bits >> 62) & 0xFFF) << 64
-    value |= 0b10 << 62 | (random_bits & ((1 << 62) - 1))
-    return f"{PREFIX}{value:032x}"
+    high = (now_ms & _48_BITS) << 16 | 0x7000 | (random_bits >> 62 & 0xFFF)
+    low = 0b10 << 62 | (random_bits & _62_BITS)
+    return f"{PREFIX}{high:016x}{low:016x}"
 
 
 def key_of(request_id: str) -> tuple[int, int]:

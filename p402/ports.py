@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from p402.errors import Refusal
 from p402.events import AnyEvent
 
@@ -43,8 +45,7 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Money set aside for one request until it settles or expires."""
 
     id: str
@@ -77,8 +78,7 @@ class Guard(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens per class. `cached` is part of `prompt`, `reasoning` part of `output`."""
 
     prompt: int
@@ -89,8 +89,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One attempt to be made.
 
     Attributes
@@ -119,8 +118,7 @@ class Call:
     prompt_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """An attempt that gave no answer.
 
     Attributes
@@ -147,8 +145,7 @@ class Failure:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """A whole answer: the provider's JSON bytes in OpenAI form, and what it used."""
 
     body: bytes

@@ -6,12 +6,13 @@ It knows nothing of catalogues, prices or HTTP.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+
+class Weights(msgspec.Struct, frozen=True):
     """Custom weights of a request, multiples of 2**-20 that sum to 2**20."""
 
     quality: int
@@ -19,8 +20,7 @@ class Weights:
     speed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """The `p402` object of a request; every field optional (WIRE.md).
 
     `mode` is one of cost, quality, speed, balanced, custom, or None where the caller named none.
@@ -39,13 +39,12 @@ class Options:
     failover: bool = True
     task: str | None = None
     action_type: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = {}
     explain: bool = False
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(msgspec.Struct, frozen=True):
     """What routing may read of the messages.
 
     Attributes
@@ -78,8 +77,7 @@ class Transcript:
     binds_family: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """One parsed `POST /v1/chat/completions`.
 
     Attributes

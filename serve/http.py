@@ -5,8 +5,9 @@ It knows nothing of what any path means.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol, Self
+
+import msgspec
 
 Header = tuple[bytes, bytes]
 
@@ -35,8 +36,7 @@ class ByteStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True):
     """One request, its body read.
 
     Attributes
@@ -53,8 +53,7 @@ class HttpRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HttpReply:
+class HttpReply(msgspec.Struct, frozen=True):
     """One answer. `content-length` is not among the headers: whoever sends it adds it."""
 
     status: int

@@ -1,8 +1,8 @@
 """The `p402_metadata` block: what every answer says of its cost, its model and its making.
 
 Field by field as WIRE.md. Money leaves the ledger's whole nano-USD here and nowhere else; what
-is unknown is null, with the flow's warning, never 0. The provider's own bytes are not parsed: the block
-is spliced in before the closing brace.
+is unknown is null, with the flow's warning, never 0. Times are shown as the log has them. The provider's own
+bytes are not parsed: the block is spliced in before the closing brace.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ import orjson
 
 from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult
-from p402.units import nano_to_usd
+from p402.units import PICO_PER_USD_PER_MTOK, nano_to_usd
 from serve.http import Header, header_value
 
 KEY: Final = b'"p402_metadata"'
@@ -40,10 +40,10 @@ def metadata_fields(metadata: Metadata) -> dict[str, Any]:
         "cached_tokens": metadata.cached_tokens,
         "reasoning_tokens": metadata.reasoning_tokens,
         "usage_estimated": metadata.usage_estimated,
-        "latency_ms": _ms(metadata.latency_ms),
-        "provider_latency_ms": _ms(metadata.provider_latency_ms),
-        "ttfb_ms": _ms(metadata.ttfb_ms),
-        "overhead_ms": _ms(metadata.overhead_ms),
+        "latency_ms": metadata.latency_ms,
+        "provider_latency_ms": metadata.provider_latency_ms,
+        "ttfb_ms": metadata.ttfb_ms,
+        "overhead_ms": metadata.overhead_ms,
         "cached": False,
         "cache_similarity": None,
         "attempts": [attempt_fields(attempt) for attempt in metadata.attempts],
@@ -74,8 +74,8 @@ def attempt_fields(attempt: AttemptResult) -> dict[str, Any]:
         "reasoning_tokens": attempt.reasoning_tokens,
         "cost_usd": _usd(attempt.cost_nano),
         "price": _price(attempt.price_pico),
-        "latency_ms": _ms(attempt.latency_ms),
-        "ttfb_ms": _ms(attempt.ttfb_ms),
+        "latency_ms": attempt.latency_ms,
+        "ttfb_ms": attempt.ttfb_ms,
     }
 
 
@@ -91,10 +91,10 @@ def splice(body: bytes, metadata: bytes) -> bytes:
     """
     if KEY in body:
         body = _without_key(body)
-    end = len(body.rstrip(_WHITE)) - 1
-    if end < 1 or body[end : end + 1] != b"}" or body.lstrip(_WHITE)[:1] != b"{":
+    trimmed = body.rstrip(_WHITE)
+    if not trimmed.endswith(b"}") or trimmed.lstrip(_WHITE)[:1] != b"{":
         raise ValueError("the provider's answer is not a JSON object")
-    head = body[:end].rstrip(_WHITE)
+    head = trimmed[:-1].rstrip(_WHITE)
     comma = b"" if head.endswith(b"{") else b","
     return b"%b%b%b:%b}" % (head, comma, KEY, metadata)
 
@@ -106,10 +106,11 @@ def metadata_bytes(metadata: Metadata) -> bytes:
 
 def answer_headers(metadata: Metadata) -> tuple[Header, ...]:
     """`X-P402-*` of a whole answer."""
-    headers = committed_headers(metadata.request_id, metadata.provider, metadata.model)
-    if metadata.cost_nano is not None:
-        headers += ((b"x-p402-cost-usd", _decimal(metadata.cost_nano)),)
-    return (*headers, (b"x-p402-latency-ms", b"%.3f" % metadata.latency_ms))
+    known = committed_headers(metadata.request_id, metadata.provider, metadata.model)
+    latency = (b"x-p402-latency-ms", b"%.3f" % metadata.latency_ms)
+    if metadata.cost_nano is None:
+        return (*known, latency)
+    return (*known, (b"x-p402-cost-usd", _decimal(metadata.cost_nano)), latency)
 
 
 def committed_headers(request_id: str, provider: str, model: str) -> tuple[Header, ...]:
@@ -133,10 +134,6 @@ def _usd(nano: int | None) -> float | None:
     return None if nano is None else nano_to_usd(nano)
 
 
-def _ms(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
 def _decimal(nano: int) -> bytes:
     return b"%d.%09d" % divmod(nano, 1_000_000_000)
 
@@ -144,8 +141,12 @@ def _decimal(nano: int) -> bytes:
 def _price(price_pico: list[int] | None) -> dict[str, float] | None:
     if price_pico is None:
         return None
-    names = ("input_usd_per_mtok", "cache_read_usd_per_mtok", "output_usd_per_mtok")
-    return {name: pico / 1_000_000 for name, pico in zip(names, price_pico, strict=True)}
+    into, read, out = price_pico
+    return {
+        "input_usd_per_mtok": into / PICO_PER_USD_PER_MTOK,
+        "cache_read_usd_per_mtok": read / PICO_PER_USD_PER_MTOK,
+        "output_usd_per_mtok": out / PICO_PER_USD_PER_MTOK,
+    }
 
 
 def _considered(view: ArmView) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult, Outcome
 from p402.flow.plan import Choice, Plan
 from p402.ports import Usage
-from p402.routing.pricing import bill, fee_on, token_prices
+from p402.routing.pricing import bill, cost_at, fee_on, token_prices
 from p402.routing.scale import COUNT_ONE
 
 
@@ -50,25 +50,32 @@ class Account:
         ttfb_ms: float | None = None,
     ) -> AttemptResult:
         """Add one attempt with what it was billed; no usage is no bill."""
-        cost, prices = None, None
-        if usage is not None:
+        ttfb = None if ttfb_ms is None else to_the_us(ttfb_ms)
+        if usage is None:
+            result = AttemptResult(
+                arm=choice.name,
+                status=status,
+                code=code,
+                cost_nano=0,
+                latency_ms=to_the_us(latency_ms),
+                ttfb_ms=ttfb,
+            )
+        else:
             self.estimated = self.estimated or usage.estimated
             row = token_prices(self.plan.snapshot.spec.prices, choice.arm, usage.prompt)
-            prices = None if row is None else list(row)
-            cost = bill(self.plan.snapshot.spec.prices, choice.arm, usage.prompt, usage.cached, usage.output)
-        result = AttemptResult(
-            arm=choice.name,
-            status=status,
-            code=code,
-            prompt_tokens=None if usage is None else usage.prompt,
-            output_tokens=None if usage is None else usage.output,
-            cached_tokens=0 if usage is None else usage.cached,
-            reasoning_tokens=0 if usage is None else usage.reasoning,
-            cost_nano=0 if usage is None else cost,
-            price_pico=prices,
-            latency_ms=round(latency_ms, 3),
-            ttfb_ms=None if ttfb_ms is None else round(ttfb_ms, 3),
-        )
+            result = AttemptResult(
+                arm=choice.name,
+                status=status,
+                code=code,
+                prompt_tokens=usage.prompt,
+                output_tokens=usage.output,
+                cached_tokens=usage.cached,
+                reasoning_tokens=usage.reasoning,
+                cost_nano=None if row is None else cost_at(row, usage.prompt, usage.cached, usage.output),
+                price_pico=None if row is None else list(row),
+                latency_ms=to_the_us(latency_ms),
+                ttfb_ms=ttfb,
+            )
         self.attempts.append(result)
         self.provider_ms += latency_ms
         return result
@@ -97,19 +104,9 @@ class Account:
             self.plan.snapshot.spec.prices, self.plan.baseline[0], used.prompt, used.cached, used.output
         )
 
-    @property
-    def fee_nano(self) -> int:
-        """The platform fee on what was spent."""
-        return fee_on(self.cost_nano or 0, self.plan.tenant.fee_bps)
-
-    def charge_nano(self, held_nano: int) -> int:
-        """What the ledger books: cost and fee, or the whole hold where the cost is unknown."""
-        cost = self.cost_nano
-        return held_nano if cost is None else cost + fee_on(cost, self.plan.tenant.fee_bps)
-
     def outcome(self, ts_ms: int, ended_ms: float, status: str, code: str | None = None) -> Outcome:
         """The round's last event."""
-        used = self.usage
+        used, cost = self.usage, self.cost_nano
         latency = ended_ms - self.arrived_ms
         return Outcome(
             ts_ms=ts_ms,
@@ -119,18 +116,18 @@ class Account:
             code=code,
             arm=None if self.served is None else self.served.name,
             attempts=list(self.attempts),
-            cost_nano=self.cost_nano,
+            cost_nano=cost,
             direct_nano=self.direct_nano,
-            fee_nano=self.fee_nano,
+            fee_nano=fee_on(cost or 0, self.plan.tenant.fee_bps),
             prompt_tokens=None if used is None else used.prompt,
             output_tokens=None if used is None else used.output,
             cached_tokens=0 if used is None else used.cached,
             reasoning_tokens=0 if used is None else used.reasoning,
             usage_estimated=self.estimated,
-            latency_ms=round(latency, 3),
-            provider_latency_ms=round(self.provider_ms, 3),
-            ttfb_ms=None if self.ttfb_ms is None else round(self.ttfb_ms, 3),
-            overhead_ms=round(max(0.0, latency - self.provider_ms), 3),
+            latency_ms=to_the_us(latency),
+            provider_latency_ms=to_the_us(self.provider_ms),
+            ttfb_ms=None if self.ttfb_ms is None else to_the_us(self.ttfb_ms),
+            overhead_ms=to_the_us(max(0.0, latency - self.provider_ms)),
             stream=self.plan.request.stream,
         )
 
@@ -176,6 +173,16 @@ class Account:
             simulated=arms.simulated[choice.arm],
             considered=considered,
         )
+
+
+def charged_nano(outcome: Outcome, held_nano: int) -> int:
+    """What the ledger books: cost and fee, or the whole hold where the cost is unknown."""
+    return held_nano if outcome.cost_nano is None else outcome.cost_nano + outcome.fee_nano
+
+
+def to_the_us(ms: float) -> float:
+    """Milliseconds to the nearest microsecond: for a fifth of what `round(ms, 3)` takes."""
+    return round(ms * 1_000) / 1_000
 
 
 def routing_mode(plan: Plan) -> str:

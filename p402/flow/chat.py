@@ -8,7 +8,7 @@ Failure contract: a refusal or failure is a value (`Rejected`); a request the ca
 raises `RequestError`; a log that takes no row refuses with 503 before anything is spent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -188,8 +188,8 @@ class Flow:
         account = Account(plan, first.choice, arrived_ms)
         return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
 
-    async def _hold(self, plan: Plan, first: Attempted) -> Hold | Refusal:
-        return await self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano)
+    def _hold(self, plan: Plan, first: Attempted) -> Awaitable[Hold | Refusal]:
+        return self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano)
 
     async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Attempted] | None:
         """The same request under what the day has left; None where that changes or serves nothing."""

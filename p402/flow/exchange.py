@@ -16,7 +16,7 @@ import msgspec
 from p402.answer import ArmView, Completed, Rejected, StreamEnd
 from p402.errors import Refusal, StoreError
 from p402.events import Outcome
-from p402.flow.account import Account
+from p402.flow.account import Account, charged_nano
 from p402.flow.plan import Attempted, choose, hold_of, request_ceiling_nano
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
@@ -262,7 +262,7 @@ class Exchange:
         now_ms = clock.now_ms()
         outcome = account.outcome(now_ms, clock.monotonic_ms(), status, code)
         try:
-            self._ports.guard.settle(self._hold, account.charge_nano(self._hold.amount_nano))
+            self._ports.guard.settle(self._hold, charged_nano(outcome, self._hold.amount_nano))
         finally:
             if status == "ok":
                 self._learn(now_ms, ttft_ms)

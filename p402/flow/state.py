@@ -6,8 +6,9 @@ It knows no clock and writes nothing: the caller logs the delta it is given.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from p402.events import ArmLive, Live
 from p402.routing.compiled import Snapshot
@@ -19,8 +20,7 @@ WARM_MS: Final = 300_000
 """How long a provider's prompt cache is taken to stay warm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Warmth:
+class Warmth(msgspec.Struct, frozen=True):
     """Where a session was last served, and the prompt tokens that may be warm there."""
 
     arm: str

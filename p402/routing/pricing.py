@@ -44,8 +44,11 @@ def _or(value: int | None, fallback: int | None) -> int | None:
 def bill(prices: Prices, arm: int, prompt: int, cached: int, output: int) -> NanoUsd | None:
     """Cost in nano-USD of tokens used; `cached` is part of `prompt`, reasoning part of `output`."""
     row = token_prices(prices, arm, prompt)
-    if row is None:
-        return None
+    return None if row is None else cost_at(row, prompt, cached, output)
+
+
+def cost_at(row: TokenPrices, prompt: int, cached: int, output: int) -> NanoUsd:
+    """Cost in nano-USD of tokens used, at the prices that hold for their prompt."""
     return nano_ceil((prompt - cached) * row.input + cached * row.cache_read + output * row.output)
 
 

@@ -1,8 +1,8 @@
 """`POST /v1/chat/completions` and `POST /v1/route`: a parsed request through the flow to bytes."""
 
-from dataclasses import replace
 from typing import Any, Self, assert_never
 
+import msgspec
 import orjson
 
 from p402.answer import Completed, Metadata, Rejected, StreamEnd, Streaming
@@ -41,7 +41,9 @@ async def route(front: Front, request: HttpRequest) -> HttpReply:
 
 def _rejected(front: Front, answer: Rejected) -> HttpReply:
     """A request that was refused before it had an id gets one here."""
-    return rejected_reply(answer if answer.request_id else replace(answer, request_id=front.new_id()))
+    if not answer.request_id:
+        answer = msgspec.structs.replace(answer, request_id=front.new_id())
+    return rejected_reply(answer)
 
 
 def _completed(answer: Completed) -> HttpReply:

@@ -4,9 +4,10 @@ Strict: an unknown field is refused with the nearest known one, because a misspe
 that is ignored costs money. Weights become multiples of 2**-20 that sum to exactly one.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from p402.errors import InvalidInput, InvalidMode, nearest
 from p402.request import Options, Weights
@@ -36,6 +37,7 @@ FIELDS: Final = (
 )
 NO_OPTIONS: Final = Options()
 
+_KNOWN: Final = frozenset(FIELDS)
 _WEIGHTS: Final = ("cost", "quality", "speed")
 _MOST_PICO: Final = (1 << 53) - 1
 _MOST_PROVIDERS: Final = 64
@@ -47,33 +49,15 @@ def parse_options(value: object, model_mode: str | None) -> Options:
     if value is None:
         return NO_OPTIONS if model_mode is None else Options(mode=model_mode)
     found = checks.mapping(value, "p402")
-    checks.refuse_unknown(found, FIELDS, "p402")
-    given = {name: entry for name, entry in found.items() if entry is not None}
-    mode, weights = _mode(given.get("mode"), model_mode)
-    return Options(
-        mode=mode,
-        weights=weights,
-        cache=checks.boolean(given["cache"], "p402.cache") if "cache" in given else None,
-        cache_ttl_s=checks.whole(given["cache_ttl"], "p402.cache_ttl", 1, _MOST_TTL_S)
-        if "cache_ttl" in given
-        else None,
-        prefer_providers=_providers(given, "prefer_providers"),
-        exclude_providers=_providers(given, "exclude_providers"),
-        require_capabilities=checks.words(
-            given.get("require_capabilities", []),
-            "p402.require_capabilities",
-            len(CAPABILITIES),
-            CAPABILITIES,
-        ),
-        max_cost_pico=_max_cost(given),
-        session_id=_text(given, "session_id", 256),
-        failover=checks.boolean(given.get("failover", True), "p402.failover"),
-        task=_task(given),
-        action_type=_text(given, "action_type", 64),
-        tags=checks.labels(given.get("tags", {}), "p402.tags", 16, 256),
-        explain=checks.boolean(given.get("explain", False), "p402.explain"),
-        dry_run=checks.boolean(given.get("dry_run", False), "p402.dry_run"),
-    )
+    if not found.keys() <= _KNOWN:
+        checks.refuse_unknown(found, FIELDS, "p402")
+    mode, weights = _mode(found.get("mode"), model_mode)
+    given: dict[str, Any] = {"mode": mode, "weights": weights}
+    for name, alias, field, read in _READ:
+        known, entry = (name, found.get(name)) if alias is None else _either(found, name, alias)
+        if entry is not None:
+            given[field] = read(entry, f"p402.{known}")
+    return Options(**given)
 
 
 def _mode(value: object, model_mode: str | None) -> tuple[str | None, Weights | None]:
@@ -129,39 +113,69 @@ def parse_weights(found: Json) -> Weights:
     return Weights(quality=quality, cost=cost, speed=speed)
 
 
-def _providers(given: Json, name: str) -> tuple[str, ...]:
-    return checks.words(given[name], f"p402.{name}", _MOST_PROVIDERS) if name in given else ()
+def _ttl(value: object, path: str) -> int:
+    return checks.whole(value, path, 1, _MOST_TTL_S)
 
 
-def _text(given: Json, name: str, longest: int) -> str | None:
-    return checks.text(given[name], f"p402.{name}", longest, printable=True) if name in given else None
+def _providers(value: object, path: str) -> tuple[str, ...]:
+    return checks.words(value, path, _MOST_PROVIDERS)
 
 
-def _alias(given: Json, name: str, alias: str) -> tuple[str, object]:
-    if alias not in given:
-        return f"p402.{name}", given.get(name)
-    if name in given and given[name] != given[alias]:
-        raise InvalidInput(
-            f"p402.{alias}: found another value than in `p402.{name}`, its other name; send one",
-            param=f"p402.{alias}",
-        )
-    return f"p402.{alias}", given[alias]
+def _capabilities(value: object, path: str) -> tuple[str, ...]:
+    return checks.words(value, path, len(CAPABILITIES), CAPABILITIES)
 
 
-def _max_cost(given: Json) -> int | None:
-    path, value = _alias(given, "max_cost", "max_cost_usd")
-    if value is None:
-        return None
+def _session(value: object, path: str) -> str:
+    return checks.text(value, path, 256, printable=True)
+
+
+def _action(value: object, path: str) -> str:
+    return checks.text(value, path, 64, printable=True)
+
+
+def _tags(value: object, path: str) -> dict[str, str]:
+    return checks.labels(value, path, 16, 256)
+
+
+def _max_cost(value: object, path: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         raise checks.wrong(path, value, "an amount in USD of 0 or more")
     return min(int(Decimal(str(value)) * PICO_PER_USD), _MOST_PICO)
 
 
-def _task(given: Json) -> str | None:
-    path, value = _alias(given, "task", "task_type")
-    if value is None:
-        return None
+def _task(value: object, path: str) -> str:
     if not isinstance(value, str) or value not in TASKS:
         hint = nearest(value[:64], TASKS) if isinstance(value, str) else ""
         raise checks.wrong(path, value, f"one of {', '.join(TASKS)}{hint}")
     return value
+
+
+def _either(found: Json, name: str, alias: str) -> tuple[str, object]:
+    """Under which of its two names a field was given, and its value."""
+    value, other = found.get(name), found.get(alias)
+    if other is None:
+        return name, value
+    if value is not None and value != other:
+        raise InvalidInput(
+            f"p402.{alias}: found another value than in `p402.{name}`, its other name; send one",
+            param=f"p402.{alias}",
+        )
+    return alias, other
+
+
+_READ: Final[tuple[tuple[str, str | None, str, Callable[[object, str], object]], ...]] = (
+    ("cache", None, "cache", checks.boolean),
+    ("cache_ttl", None, "cache_ttl_s", _ttl),
+    ("prefer_providers", None, "prefer_providers", _providers),
+    ("exclude_providers", None, "exclude_providers", _providers),
+    ("require_capabilities", None, "require_capabilities", _capabilities),
+    ("max_cost", "max_cost_usd", "max_cost_pico", _max_cost),
+    ("session_id", None, "session_id", _session),
+    ("failover", None, "failover", checks.boolean),
+    ("task", "task_type", "task", _task),
+    ("action_type", None, "action_type", _action),
+    ("tags", None, "tags", _tags),
+    ("explain", None, "explain", checks.boolean),
+    ("dry_run", None, "dry_run", checks.boolean),
+)
+"""Name, other name, field of `Options`, and how it is read: what is absent costs one look."""

@@ -18,7 +18,7 @@ ATTEMPT = AttemptResult(
     reasoning_tokens=0,
     cost_nano=1_500,
     price_pico=[1_000_000, 500_000, 2_000_000],
-    latency_ms=12.34567,
+    latency_ms=12.346,
     ttfb_ms=None,
 )
 P9 = {
@@ -76,7 +76,7 @@ def metadata(**over) -> Metadata:
         "cached_tokens": 2,
         "reasoning_tokens": 0,
         "usage_estimated": False,
-        "latency_ms": 13.00049,
+        "latency_ms": 13.0,
         "provider_latency_ms": 12.3,
         "ttfb_ms": 12.4,
         "overhead_ms": 0.7,

@@ -1,9 +1,9 @@
 """What is held covers what may be billed, what is billed is what was used, and no ceiling is passed."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from p402.answer import Completed, Rejected
 from p402.events import Attempt, Decision
