@@ -16,17 +16,15 @@ from p402.flow.state import WorkerState
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
 from p402.routing.compiled import Snapshot
-from p402.routing.decide import decide
+from p402.routing.decide import decide_one
 from p402.routing.features import Signals
 from p402.routing.live import LiveState
 from p402.routing.pricing import affordable_output, bound, without_fee
-from p402.routing.rows import to_batch
 from p402.routing.scale import PARAM_ONE
 from p402.units import PICO_PER_NANO
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """One decision: the arm's number and id, its propensity count, and how many could and were weighed."""
 
     arm: int
@@ -226,13 +224,11 @@ def _by_name(routed: RowInputs, model: str, provider: str | None) -> RowInputs:
 
 def choose(plan: Plan, inputs: RowInputs, live: LiveState) -> Choice | None:
     """Decide for one row; None where no arm is eligible."""
-    batch = to_batch(plan.snapshot, (plan.request_id,), (inputs,), (live,), (0,))
-    made = decide(plan.snapshot, batch)
-    arm = made.arm.item()
-    if arm < 0:
+    made = decide_one(plan.snapshot, plan.request_id, inputs, live)
+    if made.arm < 0:
         return None
-    name = plan.snapshot.spec.arms.arm[arm]
-    return Choice(arm, name, made.count.item(), made.n_eligible.item(), made.n_explored.item())
+    name = plan.snapshot.spec.arms.arm[made.arm]
+    return Choice(made.arm, name, made.count, made.n_eligible, made.n_explored)
 
 
 def hold_of(plan: Plan, inputs: RowInputs, arm: int) -> tuple[int, int | None]:

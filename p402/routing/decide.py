@@ -1,22 +1,29 @@
-"""The one function that live and offline share: which arm, and how probable it was.
+"""What live and offline share: which arm, and how probable it was.
 
 One row live, a million offline, the same bits. No clock, no generator, no I/O: chance is
 keyed by request id. Work goes in chunks that stay in the processor's cache; chunking cannot
 show in the result, since every sum is exact (`p402.routing.scale`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from p402.events import RowInputs
+from p402.ids import key_of
 from p402.routing.batch import RequestBatch
 from p402.routing.chance import draw24, draw_one
 from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
-from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, look, some, top_arm
+from p402.routing.lens import Bool, Cell, Float, Lens, at, bar, count, some, top_arm
+from p402.routing.live import LiveState
+from p402.routing.look import look
 from p402.routing.policy import Best, counts, exploration_set, pick
+from p402.routing.rows import lens_of
 from p402.routing.scoring import bids, half_point, scores
 
 CHUNK_CELLS: Final = 204_800
@@ -26,6 +33,19 @@ _BLOCK: Final = 24 << 20
 """Bytes of a block larger than any that a chunk takes, and smaller than 32 MiB."""
 
 NO_ARM: Final = -1
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """One row of `Decisions`, and of its columns."""
+
+    arm: int
+    count: int
+    incumbent: int
+    n_eligible: int
+    n_explored: int
+
+
+_NOBODY: Final = Decided(NO_ARM, 0, NO_ARM, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,8 +161,7 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
     """
     n = len(batch)
     if n == 1:
-        made = np.array(_one(snapshot, batch), np.int32)
-        return Decisions(snapshot.id, made[:1], made[1:2], made[2:3], made[3:4], made[4:])
+        return Decisions(snapshot.id, *_row(snapshot, batch)[:, None])
     out = np.empty((5, n), np.int32)
     step = max(1, CHUNK_CELLS // snapshot.n_arms)
     if n > step:
@@ -153,23 +172,39 @@ def decide(snapshot: Snapshot, batch: RequestBatch) -> Decisions:
         rows = slice(start, min(start + step, n))
         part = batch.rows(rows)
         if len(part) == 1:
-            out[:, start] = _one(snapshot, part)
+            out[:, start] = _row(snapshot, part)
         else:
             _many(snapshot, part, out[:, rows])
     return Decisions(snapshot.id, *out)
 
 
-def _one(snapshot: Snapshot, batch: RequestBatch) -> tuple[int, int, int, int, int]:
-    lens = look(snapshot, batch)
+def decide_one(snapshot: Snapshot, request_id: str, inputs: RowInputs, live: LiveState) -> Decided:
+    """Choose an arm for one request: what `decide` chooses for the batch that `to_batch` makes of it.
+
+    Raises
+    ------
+    InvalidInput
+        As of `to_batch`.
+    """
+    key = key_of(request_id)
+    return _one(snapshot, lens_of(snapshot, inputs, live), key)
+
+
+def _row(snapshot: Snapshot, batch: RequestBatch) -> NDArray[np.int32]:
+    made = _one(snapshot, look(snapshot, batch), batch.key[0].tolist())
+    return np.array(msgspec.structs.astuple(made), np.int32)
+
+
+def _one(snapshot: Snapshot, lens: Lens, key: Sequence[int]) -> Decided:
     _, able, bid, half, score, best = _weigh(snapshot, lens)
     if not best.served:
-        return NO_ARM, 0, NO_ARM, 0, 0
+        return _NOBODY
     explored = exploration_set(snapshot, lens, score, best, bid, half)
     counted, place = counts(lens, explored, best), 0
     if explored.size > 1:
-        ((high, low),) = batch.key.tolist()
+        high, low = key
         place = pick(explored, counted, draw_one(high, low, snapshot.spec.policy.salt))
-    return explored.arm[place], int(counted[place]), best.arm, able, explored.size
+    return Decided(explored.arm[place], int(counted[place]), best.arm, able, explored.size)
 
 
 def _many(snapshot: Snapshot, batch: RequestBatch, out: NDArray[np.int32]) -> None:

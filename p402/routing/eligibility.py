@@ -9,14 +9,15 @@ has an open circuit, they all stay.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import ALL, Bool, Float, Lens, Rows, cut, look, pull, some
+from p402.routing.lens import ALL, Bool, Float, Lens, Rare, Rows, cut, pull, some
+from p402.routing.look import look
 
 REASONS: Final = (
     "eligible",
@@ -84,16 +85,8 @@ def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
     The first is for all rows.
     """
     yield "not_allowed", ALL, pull(snapshot.allowed, lens.policy)
-    for reason, wanted, arms in (
-        ("other_model", lens.model, snapshot.model),
-        ("other_family", lens.family, snapshot.family),
-    ):
-        if wanted is not None and (rows := some(lens, wanted >= 0)) is not None:
-            yield reason, rows, arms == cut(wanted, rows)
-    if lens.excluded is not None and (rows := some(lens, lens.excluded != 0)) is not None:
-        yield "provider_excluded", rows, (snapshot.provider_bit & cut(lens.excluded, rows)) == 0
-    if lens.tried is not None:
-        yield "already_tried", ALL, _untried(snapshot, lens)
+    if lens.rare is not None:
+        yield from _rare_rules(snapshot, lens, lens.rare)
     if (rows := some(lens, lens.needs)) is not None:
         yield "capability_missing", rows, pull(snapshot.capable, cut(lens.needs, rows))
     if (rows := some(lens, lens.room > snapshot.least_context)) is not None:
@@ -105,14 +98,26 @@ def _rules(snapshot: Snapshot, lens: Lens) -> Iterator[tuple[str, Rows, Bool]]:
         yield "cost_over_ceiling", rows, _dearest(snapshot, lens, rows) <= cut(lens.ceiling, rows)
 
 
-def _untried(snapshot: Snapshot, lens: Lens) -> Bool:
-    assert lens.tried is not None
+def _rare_rules(snapshot: Snapshot, lens: Lens, rare: Rare) -> Iterator[tuple[str, Rows, Bool]]:
+    for reason, wanted, arms in (
+        ("other_model", rare.model, snapshot.model),
+        ("other_family", rare.family, snapshot.family),
+    ):
+        if wanted is not None and (rows := some(lens, wanted >= 0)) is not None:
+            yield reason, rows, arms == cut(wanted, rows)
+    if rare.excluded is not None and (rows := some(lens, rare.excluded != 0)) is not None:
+        yield "provider_excluded", rows, (snapshot.provider_bit & cut(rare.excluded, rows)) == 0
+    if rare.tried is not None:
+        yield "already_tried", ALL, _untried(snapshot, lens, rare.tried)
+
+
+def _untried(snapshot: Snapshot, lens: Lens, tried: tuple[Any, ...]) -> Bool:
     if lens.n == 1:
         mask = np.ones(snapshot.n_arms, np.bool_)
-        mask[list(lens.tried)] = False
+        mask[list(tried)] = False
         return mask
     mask = np.ones((lens.n, snapshot.n_arms), np.bool_)
-    for column in lens.tried:
+    for column in tried:
         rows = np.flatnonzero(column >= 0)
         mask[rows, column[rows]] = False
     return mask

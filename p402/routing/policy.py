@@ -14,7 +14,8 @@ Abe and Long, 1999. The closed form needs only + - x / and floor, each one IEEE 
 element, so that counts agree on every CPU.
 """
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -26,8 +27,6 @@ from p402.routing.scale import COUNT_ONE, PARAM_ONE, SCORE_ONE
 
 _GAP_UNIT = PARAM_ONE / SCORE_ONE
 _FLOOR_UNIT = float(COUNT_ONE // PARAM_ONE)
-_FEW = 10
-"""Up to this many gaps of one row are faster taken as numbers than as a column."""
 
 
 class Best(NamedTuple):
@@ -41,8 +40,8 @@ class Best(NamedTuple):
 class Explored(NamedTuple):
     """Arms that chance may pick and their scores, row after row and ascending.
 
-    Columns, but for one row `arm` is a list. `row` numbers the rows, and is 0 for one; `size` is how
-    many arms each row has.
+    Columns, but lists for one row. `row` numbers the rows, and is 0 for one; `size` is how many arms
+    each row has.
     """
 
     row: Any
@@ -58,14 +57,16 @@ def exploration_set(
 
     Scores of arms that are not eligible lie further below the best than any tolerance.
     """
-    _, _, _, tolerance, _, _, explores, ratio = lens.rules
-    policy = snapshot.spec.policy
+    tolerance, _, _, explores, ratio = lens.rules[3:]
+    most = snapshot.spec.policy.set_size
+    if lens.n == 1 and not (explores and lens.explore):
+        return Explored(0, [best.arm], [best.score], 1)
     limit = (at(bid, best.arm) - half) * ratio + half
+    reach = tolerance * PARAM_ONE
     if lens.n == 1:
-        free = explores and lens.explore
-        return _around(score, best, tolerance * PARAM_ONE if free else -1.0, bid, limit, policy.set_size)
+        return _around(score, best.score - reach, bid, limit, most)
     free = (explores > 0) & lens.explore
-    edge = np.where(best.served, best.score - np.where(free, tolerance * PARAM_ONE, 0.0), np.inf)
+    edge = np.where(best.served, best.score - np.where(free, reach, 0.0), np.inf)
     place = np.flatnonzero(score >= edge)
     row = place // snapshot.n_arms
     arm = place - row * snapshot.n_arms
@@ -73,27 +74,31 @@ def exploration_set(
     within &= free[row, 0] | (arm == best.arm[row])
     row, arm, near = row[within], arm[within], score.ravel()[place[within]]
     size = np.bincount(row, minlength=lens.n)
-    if size.max() > policy.set_size:
-        keep = _shrink(near, size, policy.set_size)
+    if size.max() > most:
+        keep = _shrink(near, size, most)
         row, arm, near = row[keep], arm[keep], near[keep]
-        size = np.minimum(size, policy.set_size)
+        size = np.minimum(size, most)
     return Explored(row, arm, near, size)
 
 
-def _around(score: Float, best: Best, reach: float, bid: Float, limit: float, most: int) -> Explored:
-    """The exploration set of one row: arms whose score is at most `reach` below the best."""
-    (arm,) = (score >= best.score - reach).nonzero()
-    if len(arm) <= 1:
-        return Explored(0, [best.arm], [best.score], 1)
-    arm = arm[bid[arm] <= limit]
-    if len(arm) > most:
-        arm = arm[_closest(score[arm], most)]
-    return Explored(0, arm.tolist(), score[arm], len(arm))
+def _around(score: Float, edge: float, bid: Float, limit: float, most: int) -> Explored:
+    """The exploration set of one row: arms of at least the score `edge` and at most the bid `limit`."""
+    within = score >= edge
+    within &= bid <= limit
+    (arm,) = within.nonzero()
+    near = score[arm]
+    size = len(arm)
+    if size > most:
+        keep = _closest(near, most)
+        arm, near, size = arm[keep], near[keep], most
+    return Explored(0, arm.tolist(), near.tolist(), size)
 
 
 def _closest(score: Float, most: int) -> Int:
     """Places of the highest scores, ascending; of equals the first."""
-    return np.sort(np.argsort(-score, kind="stable")[:most])
+    places = (-score).argsort(kind="stable")[:most]
+    places.sort()
+    return places
 
 
 def _shrink(score: Float, size: Int, most: int) -> Bool:
@@ -113,27 +118,25 @@ def counts(lens: Lens, explored: Explored, best: Best) -> Any:
     if lens.n == 1:
         if size == 1:
             return [float(COUNT_ONE)]
-        share = _shares(float(size), lens.rules[4], lens.rules[5])
-        gap = best.score - score
-        counted = share(gap).tolist() if size > _FEW else [share(g) for g in gap.tolist()]
+        counted = _shares(best.score, score, float(size), lens.rules[4], lens.rules[5])
         own = arm.index(best.arm)
         counted[own] = 0.0
         counted[own] = COUNT_ONE - sum(counted)
         return counted
-    share = _shares(size[row].astype(np.float64), lens.rules[4][row, 0], lens.rules[5][row, 0])
-    counted = share(best.score[row, 0] - score)
+    m, loss_cap, floor = size[row].astype(np.float64), lens.rules[4][row, 0], lens.rules[5][row, 0]
+    (counted,) = _shares(best.score[row, 0], [score], m, loss_cap, floor)
     own = arm == best.arm[row]
     counted[own] = 0.0
     counted[own] = COUNT_ONE - np.bincount(row, weights=counted, minlength=lens.n)[row[own]]
     return counted
 
 
-def _shares(m: Any, loss_cap: Any, floor: Any) -> Callable[[Any], Any]:
-    """Counts by gap for arms in a set of m: numbers alike or columns alike."""
+def _shares(top: Any, scores: Iterable[Any], m: Any, loss_cap: Any, floor: Any) -> list[Any]:
+    """Counts by distance from the top score for arms in sets of m: each of `scores` a number, or a column."""
     least = floor * _FLOOR_UNIT / m // 1.0
     gamma = (m - 1.0) / loss_cap * _GAP_UNIT
     rest = COUNT_ONE - m * least
-    return lambda gap: rest / (gap * gamma + m) // 1.0 + least
+    return [rest / ((top - score) * gamma + m) // 1.0 + least for score in scores]
 
 
 def pick(explored: Explored, counted: Any, draw: Any) -> Any:
@@ -142,7 +145,7 @@ def pick(explored: Explored, counted: Any, draw: Any) -> Any:
     `draw` is a whole number below 2**24, or one for each row; places come for the rows with a set.
     """
     if isinstance(draw, int):
-        return next(place for place, reach in enumerate(accumulate(counted)) if reach > draw)
+        return bisect_right(list(accumulate(counted)), draw)
     (rows,) = np.nonzero(explored.size)
     reach = np.add.accumulate(counted)
     return reach.searchsorted(draw[rows] + np.arange(len(rows)) * float(COUNT_ONE), "right")

@@ -1,4 +1,4 @@
-"""Logged row inputs to columns: the one way a request becomes a batch, live and in replay.
+"""Logged row inputs to what `decide` reads: one row as numbers, live; many as columns, in replay.
 
 Names of arms, providers, models, families and policies become the snapshot's indices. A name
 that the snapshot does not have is passed over where it could only have excluded something,
@@ -16,8 +16,10 @@ from p402.events import RowInputs
 from p402.ids import key_of
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import MAX_FEATURE, MAX_TOKENS, Snapshot
+from p402.routing.lens import Lens, Rare
 from p402.routing.live import LiveState
-from p402.routing.spec import MODES
+from p402.routing.look import lone, rare_of
+from p402.routing.spec import CUSTOM, MODES
 
 MAX_CEILING_PICO: Final = 1 << 52
 """Largest ceiling that stays exact: about 4,500 USD."""
@@ -25,6 +27,7 @@ MAX_CEILING_PICO: Final = 1 << 52
 MODE_CODES: Final = {name: code for code, name in enumerate((*MODES, "custom"))}
 
 _PREFERRED: Final = 4
+_NO_WEIGHTS: Final = (0, 0, 0)
 
 
 def to_batch(
@@ -52,13 +55,15 @@ def to_batch(
         is not in the snapshot.
     """
     n = len(inputs)
+    key = np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2)
     whole = np.array([_codes(snapshot, r) for r in inputs], np.int64).reshape(n, 5).T.copy()
     real = np.array([_numbers(r) for r in inputs], np.float64).reshape(n, 6).T.copy()
     task, mode, variant, policy, needs = whole
+    features = [_features(snapshot, r) for r in inputs]
     prompt_tokens, prompt_bound, expected_output, max_output, n_choices, ceiling = real
     return RequestBatch(
-        key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
-        features=_features(snapshot, inputs),
+        key=key,
+        features=np.array(features, np.float64).reshape(n, len(snapshot.theta)),
         task=task,
         mode=mode,
         variant=variant,
@@ -77,26 +82,77 @@ def to_batch(
     )
 
 
+def lens_of(snapshot: Snapshot, row: RowInputs, live: LiveState) -> Lens:
+    """One request as numbers: what `look` sees of the batch that `to_batch` makes of it.
+
+    Raises
+    ------
+    InvalidInput
+        As of `to_batch`.
+    """
+    task, mode, variant, policy, needs = _codes(snapshot, row)
+    prompt_tokens, prompt_bound, expected_output, max_output, n_choices, ceiling = _numbers(row)
+    features = np.array(_features(snapshot, row), np.float64)
+    weights = [float(w) for w in row.weights or _NO_WEIGHTS] if mode == CUSTOM else None
+    lens = lone(
+        snapshot, mode, variant, weights, prompt_tokens, prompt_bound, expected_output, max_output, n_choices
+    )
+    lens.features = features
+    lens.task = task
+    lens.policy = policy
+    lens.needs = needs
+    lens.ceiling = ceiling
+    lens.explore = row.explore
+    lens.lives = (live,)
+    lens.rare = None if _is_plain(row) else _rare_of(snapshot, row)
+    return lens
+
+
+def _rare_of(snapshot: Snapshot, row: RowInputs) -> Rare | None:
+    return rare_of(
+        float(row.budget_price),
+        _previous(snapshot, row),
+        float(row.warm_tokens),
+        _excluded(snapshot, row),
+        _preferred(snapshot, row),
+        _model(snapshot, row),
+        _family(snapshot, row),
+        _tried(snapshot, row),
+    )
+
+
 def _codes(snapshot: Snapshot, row: RowInputs) -> tuple[int, int, int, int, int]:
     policy = _must(snapshot.policies, row.policy, "tenant policy")
     return row.task, MODE_CODES[row.mode], row.variant, policy, row.needs
 
 
-def _numbers(row: RowInputs) -> tuple[int, int, int, int, int, int]:
+def _numbers(row: RowInputs) -> tuple[float, float, float, float, float, float]:
     """Whole numbers of a row, each within the bounds that exact arithmetic rests on."""
-    ceiling = min(row.ceiling_pico, MAX_CEILING_PICO)
+    prompt, bound, output, choices = row.prompt_tokens, row.prompt_bound, row.expected_output, row.n
     most = row.max_output or 0
-    _within("prompt_bound", row.prompt_bound, MAX_TOKENS)
-    _within("prompt_tokens", row.prompt_tokens, MAX_TOKENS)
-    _within("output tokens of all choices", row.expected_output * row.n, MAX_TOKENS)
-    _within("max_output of all choices", most * row.n, MAX_TOKENS)
-    _within("ceiling_pico", ceiling, MAX_CEILING_PICO)
-    return row.prompt_tokens, row.prompt_bound, row.expected_output, most, row.n, ceiling
+    if not (
+        0 <= bound <= MAX_TOKENS
+        and 0 <= prompt <= MAX_TOKENS
+        and 0 <= output * choices <= MAX_TOKENS
+        and 0 <= most * choices <= MAX_TOKENS
+        and row.ceiling_pico >= 0
+    ):
+        raise _beyond(row)
+    ceiling = min(row.ceiling_pico, MAX_CEILING_PICO)
+    return float(prompt), float(bound), float(output), float(most), float(choices), float(ceiling)
 
 
-def _within(name: str, value: int, most: int) -> None:
-    if not 0 <= value <= most:
-        raise InvalidInput(f"{name}: found {value}; decisions are exact from 0 to {most}")
+def _beyond(row: RowInputs) -> InvalidInput:
+    """What to say of a row with a number that is out of bounds."""
+    found = (
+        ("prompt_bound", row.prompt_bound, MAX_TOKENS),
+        ("prompt_tokens", row.prompt_tokens, MAX_TOKENS),
+        ("output tokens of all choices", row.expected_output * row.n, MAX_TOKENS),
+        ("max_output of all choices", (row.max_output or 0) * row.n, MAX_TOKENS),
+        ("ceiling_pico", row.ceiling_pico, MAX_CEILING_PICO),
+    )
+    name, value, most = next(f for f in found if not 0 <= f[1] <= f[2])
+    return InvalidInput(f"{name}: found {value}; decisions are exact from 0 to {most}")
 
 
 def _must(known: Mapping[str, int], name: str, what: str) -> int:
@@ -107,10 +163,9 @@ def _must(known: Mapping[str, int], name: str, what: str) -> int:
 
 
 def _is_plain(row: RowInputs) -> bool:
-    """Whether a row uses no rare column: most requests, and asked of every live one."""
+    """Whether a row uses no rare column but custom weights: most requests, and asked of every live one."""
     return not (
-        row.mode == "custom"
-        or row.budget_price
+        row.budget_price
         or row.previous_arm
         or row.exclude_providers
         or row.prefer_providers
@@ -122,53 +177,64 @@ def _is_plain(row: RowInputs) -> bool:
 
 def _rare(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {}
-    if len(inputs) == 1 and _is_plain(inputs[0]):
-        return columns
     if any(r.mode == "custom" for r in inputs):
-        columns["weights"] = np.array([r.weights or (0, 0, 0) for r in inputs], np.float64)
+        columns["weights"] = np.array([r.weights or _NO_WEIGHTS for r in inputs], np.float64)
+    if all(_is_plain(r) for r in inputs):
+        return columns
     if any(r.budget_price for r in inputs):
         columns["budget_price"] = np.array([r.budget_price for r in inputs], np.float64)
     if any(r.previous_arm for r in inputs):
-        arms = [-1 if r.previous_arm is None else snapshot.index.get(r.previous_arm, -1) for r in inputs]
-        columns["previous_arm"] = np.array(arms, np.int64)
+        columns["previous_arm"] = np.array([_previous(snapshot, r) for r in inputs], np.int64)
         columns["warm_tokens"] = np.array([r.warm_tokens for r in inputs], np.float64)
     if any(r.exclude_providers for r in inputs):
-        bits = [
-            sum(1 << snapshot.providers[p] for p in set(r.exclude_providers) if p in snapshot.providers)
-            for r in inputs
-        ]
-        columns["excluded"] = np.array(bits, np.uint64)
+        columns["excluded"] = np.array([_excluded(snapshot, r) for r in inputs], np.uint64)
     if any(r.prefer_providers for r in inputs):
-        columns["preferred"] = np.array([_preferred(snapshot, r) for r in inputs], np.int64)
+        preferred = [_preferred(snapshot, r) for r in inputs]
+        columns["preferred"] = np.array(preferred, np.int64)
     if any(r.model for r in inputs):
-        models = [-1 if r.model is None else _must(snapshot.models, r.model, "model") for r in inputs]
-        columns["model"] = np.array(models, np.int64)
+        columns["model"] = np.array([_model(snapshot, r) for r in inputs], np.int64)
     if any(r.family for r in inputs):
-        families = [-1 if r.family is None else _must(snapshot.families, r.family, "family") for r in inputs]
-        columns["family"] = np.array(families, np.int64)
+        columns["family"] = np.array([_family(snapshot, r) for r in inputs], np.int64)
     if any(r.tried for r in inputs):
         width = max(len(r.tried) for r in inputs)
-        tried = [[snapshot.index.get(a, -1) for a in r.tried] + [-1] * (width - len(r.tried)) for r in inputs]
+        tried = [_tried(snapshot, r) + [-1] * (width - len(r.tried)) for r in inputs]
         columns["tried"] = np.array(tried, np.int64)
     return columns
 
 
+def _previous(snapshot: Snapshot, row: RowInputs) -> int:
+    return snapshot.index.get(row.previous_arm, -1) if row.previous_arm else -1
+
+
+def _excluded(snapshot: Snapshot, row: RowInputs) -> int:
+    known = snapshot.providers
+    return sum(1 << known[p] for p in set(row.exclude_providers) if p in known)
+
+
 def _preferred(snapshot: Snapshot, row: RowInputs) -> list[int]:
-    known = [snapshot.providers[p] for p in row.prefer_providers if p in snapshot.providers][:_PREFERRED]
-    return known + [-1] * (_PREFERRED - len(known))
+    known = snapshot.providers
+    codes = [known[p] for p in row.prefer_providers if p in known][:_PREFERRED]
+    return codes + [-1] * (_PREFERRED - len(codes))
 
 
-def _features(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> NDArray[np.float64]:
-    """(n, n_features), each row as wide as the snapshot's coefficients and within bounds."""
-    width = snapshot.theta.shape[0]
-    for row in inputs:
-        if len(row.features) != width:
-            raise InvalidInput(
-                f"a row has {len(row.features)} features; snapshot {snapshot.id[:12]} expects {width}"
-            )
-        if width and (max(row.features) > MAX_FEATURE or min(row.features) < -MAX_FEATURE):
-            worst = max(row.features, key=abs)
-            raise InvalidInput(
-                f"features: found {worst}; decisions are exact from 0 to {MAX_FEATURE} in size"
-            )
-    return np.array([row.features for row in inputs], np.float64).reshape(len(inputs), width)
+def _model(snapshot: Snapshot, row: RowInputs) -> int:
+    return _must(snapshot.models, row.model, "model") if row.model else -1
+
+
+def _family(snapshot: Snapshot, row: RowInputs) -> int:
+    return _must(snapshot.families, row.family, "family") if row.family else -1
+
+
+def _tried(snapshot: Snapshot, row: RowInputs) -> list[int]:
+    return [snapshot.index.get(arm, -1) for arm in row.tried]
+
+
+def _features(snapshot: Snapshot, row: RowInputs) -> list[int]:
+    """Features of a row, as many as the snapshot's coefficients and within bounds."""
+    found, width = row.features, len(snapshot.theta)
+    if len(found) != width:
+        raise InvalidInput(f"a row has {len(found)} features; snapshot {snapshot.id[:12]} expects {width}")
+    if max(found) > MAX_FEATURE or min(found) < -MAX_FEATURE:
+        worst = max(found, key=abs)
+        raise InvalidInput(f"features: found {worst}; decisions are exact from 0 to {MAX_FEATURE} in size")
+    return found

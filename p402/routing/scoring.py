@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Cell, Float, Lens, cut, product, pull, some
+from p402.routing.lens import Cell, Float, Lens, Rare, blend, cut, product, pull, some
 from p402.routing.live import ERROR_ONE, LiveState
 from p402.routing.scale import PARAM_ONE, SCORE_ONE
 
@@ -35,7 +35,7 @@ def bids(snapshot: Snapshot, lens: Lens) -> Float:
     if upper is not None and (rows := some(lens, lens.prompt > prices.least_threshold)) is not None:
         above = product(lens.tokens[rows], upper)
         bid[rows] = np.where(cut(lens.prompt, rows) > prices.threshold, above, bid[rows])
-    if (warm := _warm(lens)) is not None:
+    if lens.rare is not None and (warm := _warm(lens, lens.rare)) is not None:
         bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
     return bid
 
@@ -49,15 +49,14 @@ class _Warm(NamedTuple):
     prompt: Any
 
 
-def _warm(lens: Lens) -> _Warm | None:
-    if lens.previous is None:
+def _warm(lens: Lens, rare: Rare) -> _Warm | None:
+    if rare.previous is None or rare.warm is None:
         return None
     if lens.n == 1:
-        return _Warm(lens.previous, lens.previous, min(lens.warm, lens.prompt), lens.prompt)
-    rows = np.flatnonzero(lens.previous >= 0)
-    arm, prompt = lens.previous[rows], lens.tokens[rows, 0]
-    assert lens.warm is not None
-    return _Warm((rows, arm), arm, np.minimum(lens.warm[rows], prompt), prompt)
+        return _Warm(rare.previous, rare.previous, min(rare.warm, lens.prompt), lens.prompt)
+    rows = np.flatnonzero(rare.previous >= 0)
+    arm, prompt = rare.previous[rows], lens.tokens[rows, 0]
+    return _Warm((rows, arm), arm, np.minimum(rare.warm[rows], prompt), prompt)
 
 
 def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
@@ -70,32 +69,36 @@ def _saved(snapshot: Snapshot, warm: _Warm) -> Any:
 
 def scores(snapshot: Snapshot, lens: Lens, bid: Float, half: Cell) -> Float:
     """Score of every arm in multiples of 2**-40, given its bid and the row's half point."""
-    quality, cost_weight = lens.rules[:2]
-    total: Float = product(lens.features, snapshot.theta)
-    np.floor(total, out=total)
-    total *= quality
-    cost_score = half * PARAM_ONE / bid
-    np.floor(cost_score, out=cost_score)
-    if lens.budget_price is None:
-        cost_score *= cost_weight
-    else:
-        cost_score *= cost_weight + lens.budget_price
-        total -= lens.budget_price * PARAM_ONE
-    total += cost_score
+    rules, rare = lens.rules, lens.rare
+    price = None if rare is None else rare.budget_price
+    parts = np.empty((2, *bid.shape))
+    product(lens.features, snapshot.theta, parts[0])
+    np.divide(half * PARAM_ONE, bid, parts[1])
+    np.floor(parts, parts)
+    total = blend((rules[0], rules[1] if price is None else rules[1] + price), parts)
     standing = _standing(snapshot, lens.lives)
     total += _fixed(snapshot, lens, standing)
     if (rows := lens.custom) is not None:
-        total[rows] += cut(quality, rows) * pull(snapshot.optimism, cut(lens.task, rows))
-        total[rows] += cut(lens.rules[2], rows) * pull(standing.speed, cut(lens.live_row, rows))
-    if (warm := _warm(lens)) is not None:
-        share = snapshot.spec.policy.switch_cost * (warm.tokens / warm.prompt) // 1.0
+        total[rows] += cut(rules[0], rows) * pull(snapshot.optimism, cut(lens.task, rows))
+        total[rows] += cut(rules[2], rows) * pull(standing.speed, cut(lens.live_row, rows))
+    if rare is not None:
+        _lean(snapshot, lens, rare, total)
+    return total
+
+
+def _lean(snapshot: Snapshot, lens: Lens, rare: Rare, total: Float) -> None:
+    """Add what budget price, warm cache and preferred providers are worth to scores."""
+    policy = snapshot.spec.policy
+    if rare.budget_price is not None:
+        total -= rare.budget_price * PARAM_ONE
+    if (warm := _warm(lens, rare)) is not None:
+        share = policy.switch_cost * (warm.tokens / warm.prompt) // 1.0
         total[warm.place] += share * PARAM_ONE
-    bonus = snapshot.spec.policy.prefer_bonus
-    for provider in lens.preferred or ():
+    bonus = policy.prefer_bonus
+    for provider in rare.preferred or ():
         if (rows := some(lens, provider >= 0)) is not None:
             total[rows] += (cut(provider, rows) == snapshot.provider) * float(bonus * PARAM_ONE)
         bonus //= 2
-    return total
 
 
 class _Standing(NamedTuple):

@@ -1,7 +1,7 @@
 """The law of `decide` a second time: one row, one arm after another, plain integers, no numpy.
 
 Slow and short, to be read beside DESIGN section 4. It shares nothing with `p402.routing` but the
-spec, the names of reasons and Philox, whose own test is the known answers of Random123. It starts
+spec and the names of reasons; its Philox is the one of the paper, word by word. It starts
 from the spec, so what compiling a snapshot does is checked as well. Division of two floats and the
 floor of it is the only thing that is not whole-number arithmetic, as in the law.
 """
@@ -10,7 +10,6 @@ from fractions import Fraction
 from math import floor
 from typing import NamedTuple
 
-from p402.routing.chance import words
 from p402.routing.eligibility import REASONS
 from p402.routing.spec import CUSTOM, MODES
 
@@ -89,6 +88,21 @@ def plain(spec, batch, i):
         chosen += 1
         reach += counts[chosen]
     return Plain(chosen, counts[chosen], incumbent, len(able), len(inside), counts, score, cost, reason, draw)
+
+
+def words(counter, key):
+    """One block of Philox4x32-10: four words from four words and two of key."""
+    low32 = (1 << 32) - 1
+    for r in range(10):
+        first, second = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        k0, k1 = (key[0] + r * 0x9E3779B9) & low32, (key[1] + r * 0xBB67AE85) & low32
+        counter = (
+            second >> 32 ^ counter[1] ^ k0,
+            second & low32,
+            first >> 32 ^ counter[3] ^ k1,
+            first & low32,
+        )
+    return counter
 
 
 def _draw(spec, row):

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import words
 
-from p402.routing.chance import draw24, words
+from p402.routing.chance import block, draw24
 
 WORD = st.integers(0, 2**32 - 1)
 LONG = st.integers(0, 2**64 - 1)
 
 
 @pytest.mark.parametrize(
-    ("counter", "key", "block"),
+    ("counter", "key", "answer"),
     [
         ((0, 0, 0, 0), (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
         ((2**32 - 1,) * 4, (2**32 - 1,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
@@ -23,8 +24,18 @@ LONG = st.integers(0, 2**64 - 1)
         ),
     ],
 )
-def test_blocks_are_the_known_answers_of_random123(counter, key, block):
-    assert " ".join(f"{word:08x}" for word in words(counter, key)) == block
+def test_blocks_are_the_known_answers_of_random123(counter, key, answer):
+    assert " ".join(f"{word:08x}" for word in words(counter, key)) == answer
+    assert f"{made(counter, key):032x}" == "".join(reversed(answer.split()))
+
+
+def made(counter, key):
+    return block(sum(word << 32 * place for place, word in enumerate(counter)), key)
+
+
+@given(st.tuples(WORD, WORD, WORD, WORD), st.tuples(WORD, WORD))
+def test_a_block_made_in_pairs_is_the_block_made_word_by_word(counter, key):
+    assert made(counter, key) == sum(w << 32 * place for place, w in enumerate(words(counter, key)))
 
 
 @settings(max_examples=50, deadline=None)

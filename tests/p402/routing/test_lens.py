@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from worlds import a_batch, a_snapshot
 
-from p402.routing.lens import ALL, at, bar, count, cut, look, product, pull, some
+from p402.routing.lens import ALL, at, bar, count, cut, product, pull, some
+from p402.routing.look import look
 
 
 @pytest.mark.parametrize("width", [1, 50, 614, 615, 2_000])

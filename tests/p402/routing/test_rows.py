@@ -3,66 +3,24 @@
 import msgspec
 import numpy as np
 import pytest
+from asked import an_id, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import a_snapshot
 
 from p402.errors import InvalidInput
 from p402.events import AnyEvent, Decision, RowInputs
-from p402.ids import request_id
 from p402.routing.batch import COLUMNS
 from p402.routing.compiled import MAX_TOKENS
 from p402.routing.decide import decide
 from p402.routing.features import FEATURES
 from p402.routing.live import LiveState
 from p402.routing.rows import MAX_CEILING_PICO, to_batch
-from p402.routing.scale import FEATURE_ONE, PARAM_ONE
-from p402.routing.spec import MODES, TASKS
+from p402.routing.scale import FEATURE_ONE
 
 SNAPSHOT = a_snapshot(24)
 ARMS = SNAPSHOT.spec.arms
 LIVE = (LiveState.at_start(SNAPSHOT.n_arms),)
-
-
-def an_id(k):
-    return request_id(1_800_000_000_000 + k, (k * 0x9E37_79B9_7F4A_7C15_F39D) & ((1 << 80) - 1))
-
-
-names = {
-    "arm": st.sampled_from([*ARMS.arm, "gone/away"]),
-    "provider": st.sampled_from([*SNAPSHOT.providers, "nobody"]),
-}
-
-
-@st.composite
-def rows(draw):
-    mode = draw(st.sampled_from([*MODES, "custom"]))
-    cut = sorted(draw(st.tuples(st.integers(0, PARAM_ONE), st.integers(0, PARAM_ONE))))
-    prompt = draw(st.integers(1, 100_000))
-    return RowInputs(
-        mode=mode,
-        features=draw(st.lists(st.integers(0, FEATURE_ONE), min_size=len(FEATURES), max_size=len(FEATURES))),
-        task=draw(st.integers(0, len(TASKS) - 1)),
-        prompt_tokens=prompt,
-        prompt_bound=2 * prompt,
-        expected_output=draw(st.integers(1, 2_000)),
-        max_output=draw(st.none() | st.integers(1, 4_000)),
-        n=draw(st.integers(1, 4)),
-        needs=draw(st.integers(0, 127)),
-        ceiling_pico=draw(st.sampled_from([0, 10**9, 50 * 10**12, 10**18])),
-        weights=[cut[0], cut[1] - cut[0], PARAM_ONE - cut[1]] if mode == "custom" else None,
-        budget_price=draw(st.sampled_from([0, 0, PARAM_ONE // 10])),
-        previous_arm=draw(st.none() | names["arm"]),
-        warm_tokens=draw(st.integers(0, prompt)),
-        variant=draw(st.integers(0, 1)),
-        explore=draw(st.booleans()),
-        policy=draw(st.sampled_from(["default", "strict"])),
-        exclude_providers=draw(st.lists(names["provider"], max_size=3)),
-        prefer_providers=draw(st.lists(names["provider"], max_size=6)),
-        model=draw(st.none() | st.sampled_from(list(SNAPSHOT.models))),
-        family=draw(st.none() | st.sampled_from(list(SNAPSHOT.families))),
-        tried=draw(st.lists(names["arm"], max_size=3)),
-    )
 
 
 def batch_of(inputs, first=0):
@@ -74,7 +32,7 @@ def columns(batch):
     return {name: getattr(batch, name) for name in COLUMNS if getattr(batch, name) is not None}
 
 
-@given(rows())
+@given(rows(SNAPSHOT))
 def test_row_inputs_survive_the_log(row):
     event = Decision(
         ts_ms=1, id=an_id(0), tenant="t", session="s", worker="w", snapshot="x", live_seq=0, inputs=row,
@@ -88,7 +46,7 @@ def test_row_inputs_survive_the_log(row):
         assert np.array_equal(column, again[name]), name
 
 
-@given(st.lists(rows(), min_size=2, max_size=8))
+@given(st.lists(rows(SNAPSHOT), min_size=2, max_size=8))
 def test_a_row_decides_the_same_alone_and_in_company(inputs):
     together = decide(SNAPSHOT, batch_of(inputs))
     for k, row in enumerate(inputs):
