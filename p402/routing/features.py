@@ -1,9 +1,7 @@
 """What routing knows of a request: its task, its features, its size, its needs.
 
 Cues in the text, no embedding, no clock. The task is the first of `_ORDER` that was heard, and
-`chat` where none was; a caller's own word overrides it. Every rule is linear in the text, since
-the text is a stranger's and the event loop waits: words are looked up in tables, and the few
-patterns begin with a literal and repeat a bounded number of times.
+`chat` where none was; a caller's own word overrides it.
 
 Token counts are estimates from UTF-8 bytes: about 4 a token in English prose, so that is the
 expectation; 2 is the bound that a hold is made of. Text denser than that exists (rare scripts,
@@ -11,13 +9,14 @@ random bytes in base64): a call of such text may cost more than its hold, and it
 books what it did cost.
 """
 
-import re
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from p402.request import Options, Transcript
+from p402.routing.cues import cues
 from p402.routing.scale import FEATURE_ONE
-from p402.routing.spec import CAPABILITIES, TASKS
+from p402.routing.spec import TASKS, capability_mask
 
 FEATURES: Final = ("bias", *(f"task_{task}" for task in TASKS), "length", "code", "math", "turns")
 """Names of the features, in order; each is within 0 and 1."""
@@ -42,10 +41,6 @@ EXPECTED_OUTPUT: Final = {
 }
 """Output tokens expected before anything is measured: a prior by task, corrected by each arm's ratio."""
 
-_HEAD: Final = 3_000
-_TAIL: Final = 1_000
-"""Characters read at either end of the last message: an instruction stands before or after its material."""
-
 _ORDER: Final = (
     "translation",
     "summary",
@@ -57,103 +52,13 @@ _ORDER: Final = (
     "knowledge",
 )
 
-_WORDS: Final = {
-    "translation": "translate translates translated translating translation translations",
-    "summary": "summarize summarise summarizing summarising summary summaries tldr",
-    "extraction": "extract classify label parse sentiment categorize categorise",
-    "reasoning": "logical logically deduce premise premises therefore puzzle syllogism",
-    "math": "solve compute calculate evaluate integral derivative equation probability percent remainder "
-    "triangle polynomial",
-    "knowledge": "define explain",
-}
-
-_PHRASES: Final = {
-    "translation": (
-        "into french",
-        "into german",
-        "into spanish",
-        "into chinese",
-        "into japanese",
-        "into english",
-    ),
-    "summary": ("tl dr", "key points", "in one paragraph"),
-    "extraction": ("named entity", "named entities", "return json"),
-    "reasoning": (
-        "step by step",
-        "if and only if",
-        "which of the following is true",
-        "left to right",
-        "true or false",
-        "valid or invalid",
-        "sequence of",
-    ),
-    "math": ("how many", "how much", "sum of", "product of"),
-    "knowledge": (
-        "which of the following",
-        "who was",
-        "who is",
-        "what is",
-        "what was",
-        "what are",
-        "when did",
-        "where is",
-        "where was",
-        "capital of",
-    ),
-}
-
-
-def _kind(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_REACH: Final = 7
-"""Words between the first and the second half of a pair, at most."""
-
-_PAIRS: Final = (
-    (
-        "writing",
-        _kind("write draft compose"),
-        _kind("story poem essay email letter blog article speech"),
-    ),
-    (
-        "code",
-        _kind("write implement debug refactor fix"),
-        _kind("function code script program method class bug"),
-    ),
-    (
-        "code",
-        _kind("python javascript typescript java rust golang sql regex bash"),
-        _kind("function code script program query"),
-    ),
+_FUNCTION_CALLING, _JSON_SCHEMA, _VISION = (
+    capability_mask((name,)) for name in ("function_calling", "json_schema", "vision")
 )
-
-_CODE_MARKS: Final = ("```", "#include", "console.log", "select * from ", "SELECT * FROM ")
-_CODE_SHAPES: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"def \w{1,60}\(",
-        r"class \w{1,60} ?[:({]",
-        r"\nimport \w",
-        r"from [\w.]{1,60} import ",
-    )
-)
-_MATH_SHAPES: Final = (
-    re.compile(r"\\(?:frac|sum|int|sqrt|times|cdot|leq|geq|begin)"),
-    re.compile(r"[0-9] ?[-+*/^=] ?[0-9]"),
-)
-_OPTION: Final = re.compile(r"\n {0,8}\(?[A-D][.):][ \n]")
-_WORD: Final = re.compile(r"[a-z]+")
-
-_CUE_OF_WORD: Final = {word: task for task, words in _WORDS.items() for word in words.split()}
-_STARTS: Final[dict[str, list[tuple[str, str]]]] = {}
-for _task, _phrases in _PHRASES.items():
-    for _phrase in _phrases:
-        _STARTS.setdefault(_phrase.split()[0], []).append((f" {_phrase} ", _task))
+_TASK_FEATURES: Final = {task: tuple(FEATURE_ONE * (name == task) for name in TASKS) for task in TASKS}
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(msgspec.Struct, frozen=True, gc=False):
     """Everything of a request that becomes row inputs.
 
     Attributes
@@ -174,44 +79,12 @@ class Signals:
     needs: int
 
 
-def cues(text: str) -> set[str]:
-    """Tasks that the text speaks of."""
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
-    words = _WORD.findall(text.lower())
-    known = set(words)
-    heard = {_CUE_OF_WORD[word] for word in known & _CUE_OF_WORD.keys()}
-    if starts := known & _STARTS.keys():
-        line = f" {' '.join(words)} "
-        heard.update(task for word in starts for phrase, task in _STARTS[word] if phrase in line)
-    heard.update(task for task, first, second in _PAIRS if _near(words, known, first, second))
-    if any(mark in text for mark in _CODE_MARKS) or any(shape.search(text) for shape in _CODE_SHAPES):
-        heard.add("code")
-    if any(shape.search(text) for shape in _MATH_SHAPES):
-        heard.add("math")
-    if _OPTION.search(text):
-        heard.add("knowledge")
-    return heard
-
-
-def _near(words: list[str], known: set[str], first: frozenset[str], second: frozenset[str]) -> bool:
-    """Whether a word of the first kind stands shortly before one of the second."""
-    if known.isdisjoint(first) or known.isdisjoint(second):
-        return False
-    seen = -_REACH
-    for place, word in enumerate(words):
-        if word in second and place - seen < _REACH:
-            return True
-        if word in first:
-            seen = place
-    return False
-
-
 def read(transcript: Transcript, options: Options, max_output: int | None) -> Signals:
     """Turn a transcript and the caller's options into signals."""
     heard = cues(transcript.last_user)
-    task = options.task if options.task in TASKS else _first_heard(transcript, heard)
-    assert task is not None
+    task = options.task
+    if task is None or task not in _TASK_FEATURES:
+        task = _first_heard(transcript, heard)
     overhead = TOKENS_PER_TURN * transcript.turns + 3 + TOKENS_PER_IMAGE * transcript.images
     expected = EXPECTED_OUTPUT[task]
     return Signals(
@@ -227,26 +100,29 @@ def read(transcript: Transcript, options: Options, max_output: int | None) -> Si
 def _first_heard(transcript: Transcript, heard: set[str]) -> str:
     if transcript.has_tools:
         return "tools"
-    return next((task for task in _ORDER if task in heard), "chat")
+    for task in _ORDER:
+        if task in heard:
+            return task
+    return "chat"
 
 
 def needs_of(transcript: Transcript, options: Options) -> int:
-    """Bit mask of what the call cannot do without: asked for, or plain from its body."""
-    names = set(options.require_capabilities)
+    """Bit mask over `CAPABILITIES` of what the call cannot do without: asked for, or plain from its body."""
+    needs = capability_mask(options.require_capabilities) if options.require_capabilities else 0
     if transcript.has_tools:
-        names.add("function_calling")
+        needs |= _FUNCTION_CALLING
     if transcript.has_schema:
-        names.add("json_schema")
+        needs |= _JSON_SCHEMA
     if transcript.images:
-        names.add("vision")
-    return sum(1 << CAPABILITIES.index(name) for name in names)
+        needs |= _VISION
+    return needs
 
 
 def _features(transcript: Transcript, task: str, heard: set[str]) -> tuple[int, ...]:
     length = min((transcript.text_bytes + 1).bit_length() * FEATURE_ONE // 20, FEATURE_ONE)
     return (
         FEATURE_ONE,
-        *(FEATURE_ONE if name == task else 0 for name in TASKS),
+        *_TASK_FEATURES[task],
         length,
         FEATURE_ONE if "code" in heard else 0,
         FEATURE_ONE if "math" in heard else 0,

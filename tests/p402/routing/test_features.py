@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.request import Options, Transcript
-from p402.routing import features
-from p402.routing.features import EXPECTED_OUTPUT, FEATURES, cues, needs_of, read
+from p402.routing.features import EXPECTED_OUTPUT, FEATURES, needs_of, read
 from p402.routing.scale import FEATURE_ONE
 from p402.routing.spec import CAPABILITIES, TASKS
 
@@ -102,42 +101,6 @@ def test_the_callers_word_overrides_the_inferred_task():
 def test_an_instruction_after_long_material_is_heard():
     assert inferred(said("lorem ipsum dolor " * 2_000 + "\nSummarise the text above.")) == "summary"
     assert inferred(said("Translate:\n" + "lorem ipsum dolor " * 2_000)) == "translation"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["first class service at the hotel", "from 5 to 10 people came", "import duties from China are high"],
-)
-def test_everyday_english_is_not_taken_for_code(text):
-    assert "code" not in cues(text)
-
-
-def test_a_date_with_dashes_counts_as_arithmetic_which_is_weak():
-    assert "math" in cues("due 2026-11-22")
-
-
-ADVERSARIAL = [
-    "\n", "\n ", "\t\n", "SELECT ", "SELECT x", "select x from", "write ", "write function", "def ",
-    "def a", "class a", "import a", "\nimport", "from a.", "from a import", "1", "1 ", "1 -", "$", "$a", "\\",
-    "\\frac", "`", "``", "(A", "\n(", "\nA", "true or ", "step by ", "how ", "a", "é", "İ", "\x00", "👍",
-    "python ",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("piece", ADVERSARIAL, ids=[ascii(p) for p in ADVERSARIAL])
-@pytest.mark.timeout(60)
-def test_no_text_makes_the_rules_slow(piece, monkeypatch):
-    # All of a long text is read here: a rule of quadratic cost would need 10**11 steps and meet the time-out,
-    # a linear one needs some milliseconds.
-    monkeypatch.setattr(features, "_HEAD", 300_000)
-    cues(piece * (300_000 // len(piece)))
-    cues(f"{piece * (299_000 // len(piece))}write a def x")
-
-
-def test_the_rules_read_a_bounded_part_of_the_text():
-    heads = "x " * 1_500
-    assert "code" not in cues(heads + "```" + "y " * 2_000)
-    assert "code" in cues("```" + heads + "y " * 2_000)
 
 
 texts = st.text(max_size=300)
