@@ -36,6 +36,26 @@ class ByteStream(Protocol):
         ...
 
 
+DIRECT: Final = "p402.direct"
+"""Name of the ASGI extension by which a server offers `Direct` for a request."""
+
+
+class Direct(Protocol):
+    """A server that takes an answer by plain calls.
+
+    Header names are in lower case and values printable: nothing is checked here. A call that gives False
+    has done nothing, and the same is to be sent by ASGI's messages.
+    """
+
+    def whole(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Send a whole answer; `content-length` is added."""
+        ...
+
+    def piece(self, body: bytes) -> bool:
+        """Send a part of a body whose head was sent."""
+        ...
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
     """One request, its body read.
 

@@ -2,23 +2,25 @@
 
 uvicorn bounds neither: a peer could send header bytes without end, or open connections and say
 nothing. What the parser rejects (two lengths, a length beside chunks, folded headers) is answered
-in the API's own error shape, and the connection is closed.
+in the API's own error shape, and the connection is closed. What answers a POST may send by plain calls.
 It knows nothing of paths or bodies.
 
 Source: RFC 9112, sections 5.2, 6.3 and 11; reference study "Reliability and security", section 5.
 """
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from p402.errors import Refusal
 from p402.ids import request_id
 from serve.clock import SystemClock
 from serve.errors import error_object
+from serve.http import DIRECT, Header
 
 MAX_HEAD_BYTES: Final = 32 << 10
 """More than this, beside what one read from the socket brought, is refused."""
@@ -71,6 +73,43 @@ class HeadWithBody:
             self._transport.write(head)
 
 
+class DirectCycle:
+    """`serve.http.Direct` over one exchange of uvicorn's: the same bytes as its messages give."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Send a whole answer, unless something is to be waited for, closed or logged."""
+        cycle = self._cycle
+        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
+            return False
+        if cycle.waiting_for_100_continue or cycle.access_log or not cycle.keep_alive:
+            return False
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            if name == b"connection":
+                return False
+            lines += (name, b": ", value, b"\r\n")
+        lines += (b"content-length: %d\r\n\r\n" % len(body), body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"".join(lines))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+    def piece(self, body: bytes) -> bool:
+        """Send one chunk, unless the socket must be waited for."""
+        cycle = self._cycle
+        if not cycle.chunked_encoding or cycle.response_complete or cycle.flow.write_paused:
+            return False
+        if body and not cycle.disconnected:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
+
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol over httptools, bounded."""
 
@@ -114,6 +153,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
+        if self.scope["method"] == "POST":
+            extensions: dict[str, Any] = {DIRECT: DirectCycle(self.cycle)}
+            self.scope["extensions"] = extensions
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP; `msg` is uvicorn's text, ours says what to do."""

@@ -9,10 +9,9 @@ raises `RequestError`; a log that takes no row refuses with 503 before anything 
 """
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from p402.answer import Answer, Completed, Offer, Rejected, Streaming
 from p402.errors import Refusal, StoreError
@@ -203,7 +202,7 @@ class Flow:
         ceiling = without_fee(left, plan.tenant.fee_bps) * PICO_PER_NANO
         if ceiling >= plan.inputs.ceiling_pico:
             return None
-        smaller = replace(plan, inputs=msgspec.structs.replace(plan.inputs, ceiling_pico=ceiling))
+        smaller = replace(plan, inputs=replace(plan.inputs, ceiling_pico=ceiling))
         choice = choose(smaller, smaller.inputs, smaller.live)
         return None if choice is None else (smaller, _first(smaller, choice))
 

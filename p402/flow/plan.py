@@ -3,7 +3,6 @@
 Everything here is arithmetic over what the ports have read: it awaits nothing and calls nobody.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -34,8 +33,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     n_explored: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(msgspec.Struct, frozen=True):
     """A choice with what it may cost at most, in nano-USD, fee and earlier attempts included.
 
     `cap` is the output cap to send where the caller named none; `inputs` and `live` are what it was
@@ -49,8 +47,7 @@ class Attempted:
     live: LiveState
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A request as routing sees it, before anything is spent.
 
     Attributes

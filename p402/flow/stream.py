@@ -38,7 +38,11 @@ class Events:
             await self.aclose()
             raise StopAsyncIteration
         try:
-            return await self._next()
+            try:
+                return await anext(self._source)
+            except StopAsyncIteration:
+                self._ended = True
+                return self._exchange.stream_ended(self._stream, self._first_ms)
         except BaseException as reason:
             await self._leave("failed" if isinstance(reason, Exception) else "cancelled")
             raise
@@ -53,10 +57,3 @@ class Events:
             self._exchange.stream_left(self._stream, self._first_ms, status)
         finally:
             await self._stream.aclose()
-
-    async def _next(self) -> bytes | StreamEnd:
-        try:
-            return await anext(self._source)
-        except StopAsyncIteration:
-            self._ended = True
-            return self._exchange.stream_ended(self._stream, self._first_ms)

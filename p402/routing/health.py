@@ -95,7 +95,9 @@ class Health:
         retry_after_ms
             Of one that failed: how long the provider asked to be left alone.
         """
-        state = self._arms.setdefault(arm, _Arm())
+        state = self._arms.get(arm)
+        if state is None:
+            state = self._arms[arm] = _Arm()
         error = state.error_now(now_ms)
         state.error = error + _WEIGHT * ((1.0 if failed else 0.0) - error)
         state.error_at_ms = now_ms

@@ -78,7 +78,8 @@ def _dearest(prices: Prices, arm: int, prompt_bound: int) -> TokenPrices | None:
     Tiers and cache reads are dearer and cheaper, respectively, wherever they were seen; an operator's
     own prices need not be.
     """
-    below, at_bound = token_prices(prices, arm, 0), token_prices(prices, arm, prompt_bound)
+    below = token_prices(prices, arm, 0)
+    at_bound = below if prices.threshold[arm] is None else token_prices(prices, arm, prompt_bound)
     if below is None or at_bound is None:
         return None
     into = max(below.input, below.cache_read, at_bound.input, at_bound.cache_read)

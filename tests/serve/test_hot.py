@@ -24,6 +24,7 @@ from tests.serve.gateway import (
     PlayedUpstream,
     RawReply,
     RealClock,
+    chunk,
     exchange,
 )
 
@@ -215,6 +216,32 @@ def test_a_client_that_leaves_a_stream_aborts_it_within_half_a_second_and_pays_f
         until(lambda: gateway.upstream.streams[0].closed >= 1 and gateway.guard.settled, 0.5)
         (outcome,) = gateway.log.of(Outcome)
         assert (outcome.status, outcome.output_tokens) == ("cancelled", USAGE.output)
+
+
+def test_a_client_that_does_not_read_holds_its_stream_back_and_loses_nothing_of_it():
+    large = chunk({"content": "x" * 60_000})
+    streams: list[PlayedStream] = []
+
+    def play(call):
+        streams.append(PlayedStream((large,) * 500 + CHUNKS[-1:]))
+        return streams[-1]
+
+    with (
+        Gateway(upstream=PlayedUpstream(stream=play)).served() as port,
+        closing(socket.create_connection(("127.0.0.1", port), 20)) as client,
+    ):
+        data = body(stream=True)
+        client.sendall(
+            f"POST {PATH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {KEY}\r\n"
+            f"content-length: {len(data)}\r\n\r\n".encode()
+            + data
+        )
+        until(lambda: streams and streams[0]._position > 0, 5)
+        time.sleep(0.3)
+        assert streams[0]._position < 300  # what the sockets hold, and no more
+        raw = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    assert raw.count(large) == 500
+    assert raw.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
 def test_a_full_disk_refuses_before_anything_is_sent_and_the_process_lives():

@@ -1,13 +1,17 @@
 """The head of a request: what is malformed, endless or slow is told so and let go."""
 
+import asyncio
+import logging
 import socket
 import time
 from contextlib import closing
 
 import orjson
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from serve.protocol import MAX_HEAD_BYTES
+from serve.protocol import MAX_HEAD_BYTES, DirectCycle
 from tests.serve.gateway import Gateway, exchange
 
 PATH = "/v1/chat/completions"
@@ -138,3 +142,161 @@ def test_a_client_that_waits_to_be_told_to_continue_is_told(port):
         assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(body)
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_pipelined_completions_are_answered_in_order_and_each_in_one_packet(port):
+    requests = []
+    for text in ("one", "two", "three"):
+        body = b'{"messages":[{"role":"user","content":"Hi"}],"p402":{"session_id":"%b"}}' % text.encode()
+        requests.append(
+            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (PATH.encode(), len(body), body)
+        )
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        client.sendall(b"".join(requests) + b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        raw = b"".join(iter(lambda: client.recv(65536), b""))
+    assert raw.count(b"HTTP/1.1 200 OK") == 4
+    marks = [raw.index(b'"session_id":"%b"' % name) for name in (b"one", b"two", b"three")]
+    assert marks == sorted(marks)
+    assert raw.index(b'{"status":"ok"}') > marks[-1]
+
+
+@pytest.mark.parametrize(
+    ("version", "header"), [(b"HTTP/1.0", b""), (b"HTTP/1.1", b"connection: close\r\n")], ids=["1.0", "close"]
+)
+@pytest.mark.parametrize("stream", [b"false", b"true"])
+def test_an_answer_after_which_the_connection_ends_says_so(port, version, header, stream):
+    body = b'{"messages":[{"role":"user","content":"Hi"}],"stream":%b}' % stream
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        client.sendall(
+            b"POST %b %b\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (PATH.encode(), version, header, len(body), body)
+        )
+        raw = b"".join(iter(lambda: client.recv(65536), b""))
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in head.split(b"\r\n")
+    assert b'"p402_metadata":' in rest
+
+
+def test_a_head_is_the_same_whether_it_was_sent_by_calls_or_by_messages(port):
+    heads = []
+    for header in (b"", b"expect: 100-continue\r\n"):
+        body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+        with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+            client.sendall(
+                b"POST %b HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n"
+                % (PATH.encode(), header, len(body))
+            )
+            if header:
+                assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.sendall(body)
+            raw = client.recv(65536)
+        heads.append([line.partition(b":")[0] for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n")])
+    assert heads[0] == heads[1]
+
+
+class Socket(asyncio.Transport):
+    """A transport that keeps what was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.written += b"<closed>"
+
+
+def cycle(**over) -> tuple[RequestResponseCycle, list]:
+    ends: list[bool] = []
+    made = RequestResponseCycle(
+        scope={"type": "http", "method": "POST"},
+        transport=Socket(),
+        flow=FlowControl(Socket()),
+        logger=logging.getLogger("none"),
+        access_logger=logging.getLogger("none"),
+        access_log=False,
+        default_headers=[(b"date", b"today")],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=True,
+        on_response=lambda: ends.append(True),
+    )
+    for name, value in over.items():
+        setattr(made, name, value)
+    return made, ends
+
+
+HEADERS = ((b"content-type", b"application/json"), (b"x-p402-model", b"m"))
+
+
+def by_messages(pieces: list[bytes], headers, status: int, *, whole: bool) -> bytes:
+    """What uvicorn sends for the same answer."""
+    made, _ = cycle()
+
+    async def run() -> None:
+        length = [(b"content-length", b"%d" % len(pieces[0]))] if whole else []
+        await made.send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+        for piece in pieces:
+            await made.send({"type": "http.response.body", "body": piece, "more_body": not whole})
+
+    asyncio.run(run())
+    return made.transport.written
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"x" * 70_000])
+def test_a_whole_answer_by_a_call_is_what_uvicorn_sends(body):
+    made, ends = cycle()
+    assert DirectCycle(made).whole(404, HEADERS, body)
+    assert made.transport.written == by_messages([body], HEADERS, 404, whole=True)
+    assert (made.response_complete, made.message_event.is_set(), ends) == (True, True, [True])
+
+
+@pytest.mark.parametrize("pieces", [[b"a"], [b"data: {}\n\n" * 100, b"", b"x" * 70_000]])
+def test_a_piece_by_a_call_is_what_uvicorn_sends(pieces):
+    made, ends = cycle()
+    start = {"type": "http.response.start", "status": 200, "headers": [*HEADERS]}
+    asyncio.run(made.send(start))
+    assert all(DirectCycle(made).piece(piece) for piece in pieces)
+    assert made.transport.written == by_messages(pieces, HEADERS, 200, whole=False)
+    assert ends == []
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"response_started": True},
+        {"disconnected": True},
+        {"keep_alive": False},
+        {"waiting_for_100_continue": True},
+        {"access_log": True},
+    ],
+    ids=lambda over: next(iter(over)),
+)
+def test_what_is_not_a_plain_answer_is_left_to_messages(over):
+    made, ends = cycle(**over)
+    assert not DirectCycle(made).whole(200, HEADERS, b"{}")
+    assert (made.transport.written, ends, made.response_complete) == (b"", [], False)
+
+
+def test_a_socket_that_is_full_and_an_answer_that_closes_are_left_to_messages():
+    made, ends = cycle()
+    assert not DirectCycle(made).whole(200, (*HEADERS, (b"connection", b"close")), b"{}")
+    made.flow.pause_writing()
+    assert not DirectCycle(made).whole(200, HEADERS, b"{}")
+    made.chunked_encoding = True
+    assert not DirectCycle(made).piece(b"a")
+    assert (made.transport.written, ends, made.response_started) == (b"", [], False)
+
+
+def test_a_piece_is_not_sent_before_the_head_nor_after_the_end():
+    made, _ = cycle()
+    assert not DirectCycle(made).piece(b"a")
+    made, _ = cycle(chunked_encoding=True, response_complete=True)
+    assert not DirectCycle(made).piece(b"a")
+    assert made.transport.written == b""
