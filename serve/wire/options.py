@@ -53,10 +53,12 @@ def parse_options(value: object, model_mode: str | None) -> Options:
         checks.refuse_unknown(found, FIELDS, "p402")
     mode, weights = _mode(found.get("mode"), model_mode)
     given: dict[str, Any] = {"mode": mode, "weights": weights}
-    for name, alias, field, read in _READ:
-        known, entry = (name, found.get(name)) if alias is None else _either(found, name, alias)
-        if entry is not None:
-            given[field] = read(entry, f"p402.{known}")
+    for name, entry in found.items():
+        if entry is not None and name in _READ:
+            field, read, other = _READ[name]
+            if other is not None:
+                _check_agreement(found, name, other)
+            given[field] = read(entry, f"p402.{name}")
     return Options(**given)
 
 
@@ -150,32 +152,32 @@ def _task(value: object, path: str) -> str:
     return value
 
 
-def _either(found: Json, name: str, alias: str) -> tuple[str, object]:
-    """Under which of its two names a field was given, and its value."""
-    value, other = found.get(name), found.get(alias)
-    if other is None:
-        return name, value
-    if value is not None and value != other:
+def _check_agreement(found: Json, name: str, other: str) -> None:
+    """Refuse a field that was given under both of its names with two values."""
+    if found.get(other) not in (None, found[name]):
+        alias, proper = (name, other) if name in _ALIASES else (other, name)
         raise InvalidInput(
-            f"p402.{alias}: found another value than in `p402.{name}`, its other name; send one",
+            f"p402.{alias}: found another value than in `p402.{proper}`, its other name; send one",
             param=f"p402.{alias}",
         )
-    return alias, other
 
 
-_READ: Final[tuple[tuple[str, str | None, str, Callable[[object, str], object]], ...]] = (
-    ("cache", None, "cache", checks.boolean),
-    ("cache_ttl", None, "cache_ttl_s", _ttl),
-    ("prefer_providers", None, "prefer_providers", _providers),
-    ("exclude_providers", None, "exclude_providers", _providers),
-    ("require_capabilities", None, "require_capabilities", _capabilities),
-    ("max_cost", "max_cost_usd", "max_cost_pico", _max_cost),
-    ("session_id", None, "session_id", _session),
-    ("failover", None, "failover", checks.boolean),
-    ("task", "task_type", "task", _task),
-    ("action_type", None, "action_type", _action),
-    ("tags", None, "tags", _tags),
-    ("explain", None, "explain", checks.boolean),
-    ("dry_run", None, "dry_run", checks.boolean),
-)
-"""Name, other name, field of `Options`, and how it is read: what is absent costs one look."""
+_ALIASES: Final = frozenset({"max_cost_usd", "task_type"})
+_READ: Final[dict[str, tuple[str, Callable[[object, str], object], str | None]]] = {
+    "cache": ("cache", checks.boolean, None),
+    "cache_ttl": ("cache_ttl_s", _ttl, None),
+    "prefer_providers": ("prefer_providers", _providers, None),
+    "exclude_providers": ("exclude_providers", _providers, None),
+    "require_capabilities": ("require_capabilities", _capabilities, None),
+    "max_cost": ("max_cost_pico", _max_cost, "max_cost_usd"),
+    "max_cost_usd": ("max_cost_pico", _max_cost, "max_cost"),
+    "session_id": ("session_id", _session, None),
+    "failover": ("failover", checks.boolean, None),
+    "task": ("task", _task, "task_type"),
+    "task_type": ("task", _task, "task"),
+    "action_type": ("action_type", _action, None),
+    "tags": ("tags", _tags, None),
+    "explain": ("explain", checks.boolean, None),
+    "dry_run": ("dry_run", checks.boolean, None),
+}
+"""By name: the field of `Options`, how it is read, and the other name it has."""

@@ -260,6 +260,11 @@ def test_aliases_mean_the_same():
     assert (options.max_cost_pico, options.task) == (250_000_000_000, "math")
     assert parsed(p402={"max_cost": 1, "max_cost_usd": 1.0}).options.max_cost_pico == 10**12
     refused(InvalidInput, "p402.max_cost_usd", "p402.max_cost", p402={"max_cost": 1, "max_cost_usd": 2})
+    refused(InvalidInput, "p402.task_type", "p402.task", p402={"task_type": "math", "task": "chat"})
+    assert (
+        parsed(p402={"task_type": None, "task": "chat", "max_cost_usd": 1, "max_cost": None}).options.task
+        == "chat"
+    )
 
 
 def test_a_ceiling_beyond_exact_arithmetic_is_taken_as_the_highest_that_is_exact():
