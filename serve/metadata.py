@@ -96,7 +96,7 @@ def splice(body: bytes, metadata: bytes) -> bytes:
         raise ValueError("the provider's answer is not a JSON object")
     head = trimmed[:-1].rstrip(_WHITE)
     comma = b"" if head.endswith(b"{") else b","
-    return b"%b%b%b:%b}" % (head, comma, KEY, metadata)
+    return b"".join((head, comma, KEY, b":", metadata, b"}"))
 
 
 def metadata_bytes(metadata: Metadata) -> bytes:
