@@ -137,6 +137,7 @@ def _providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
             max_connections=found.max_connections,
             output_field=found.output_field,
             extra_fields=frozenset(found.extra_fields),
+            transport=found.transport,
         )
         for name, found in settings.items()
     }

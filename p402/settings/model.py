@@ -160,6 +160,9 @@ class ProviderSettings:
         one_of("max_tokens", "max_completion_tokens"), "what the provider calls the output cap", "max_tokens"
     )
     extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
+    transport: str = setting(
+        one_of("http1", "httpx"), "P402's own HTTP/1.1, or aiohttp's under httpx's types", "http1"
+    )
     models: tuple[str | ModelSettings, ...] | None = None
     """Catalogue ids and models of one's own; None offers all that the catalogue has."""
 

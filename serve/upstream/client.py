@@ -5,14 +5,16 @@ prices or tenants.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 
-import httpx
+import certifi
 
 from p402.ports import Call, Completion, Failure, Stream, Usage
 from serve.upstream.link import Link
 from serve.upstream.owner import Owner
 from serve.upstream.provider import Provider
+from serve.upstream.watchdog import Watch
 
 
 class HttpUpstream:
@@ -27,9 +29,10 @@ class HttpUpstream:
     """
 
     def __init__(self, providers: Mapping[str, Provider], now_ms: Callable[[], int]) -> None:
-        tls = httpx.create_ssl_context(trust_env=False)
+        tls = ssl.create_default_context(cafile=certifi.where())
         self._links = {name: Link(provider, tls) for name, provider in providers.items()}
         self._now_ms = now_ms
+        self._watch = Watch()
         self._owners: set[Owner] = set()
 
     async def complete(self, call: Call) -> Completion | Failure:
@@ -76,9 +79,8 @@ class HttpUpstream:
         if link is None:
             text = f"provider {call.provider} is not configured; expected one of {', '.join(self._links)}"
             return Failure("PROVIDER_ERROR", 502, text, fail_over=True, counts=False)
-        owner = Owner(link, call, self._now_ms())
+        owner = Owner(link, call, self._watch, self._now_ms(), self._owners.discard)
         self._owners.add(owner)
-        owner.task.add_done_callback(lambda _: self._owners.discard(owner))
         return owner
 
     async def _head(self, owner: Owner) -> Completion | Failure | None:

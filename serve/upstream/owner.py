@@ -1,37 +1,43 @@
 """One upstream call, alive in a task of its own.
 
-The task owns the response and its closing; callers only await futures of ours. So a client that is
+The task owns the exchange and its closing; callers only await futures of ours. So a client that is
 cancelled, even twice, never cuts through the closing of a connection: it asks the owner to abort,
-which cancels the task exactly once. Timeouts take the same way.
+which cancels the task exactly once. Timeouts take the same way. The answer itself comes in by plain
+calls (`serve.upstream.transport.Receiver`), so that no task wakes for a piece of it.
 
 Source: httpx leaks pool slots when a stream is cancelled twice (encode/httpx 3782, httpcore 1099).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import aiohttp
-import httpx
 import orjson
 
 from p402.ports import Call, Completion, Failure
 from serve.upstream import failures, openai
 from serve.upstream.channel import Channel
+from serve.upstream.coding import Decode, as_it_is, decoder_of
 from serve.upstream.link import Link
 from serve.upstream.reading import StreamReading
-from serve.upstream.watchdog import Watchdog
+from serve.upstream.transport import Cause, Flow, Lost
+from serve.upstream.watchdog import Watch
 
-MAX_REPLY = 64 << 20
-MAX_ERROR_BODY = 64 << 10
-DRAIN_MS = 50
+MAX_REPLY: Final = 64 << 20
+MAX_ERROR_BODY: Final = 64 << 10
+DRAIN_MS: Final = 50
 """After `[DONE]`, how long the end of the body may take for the connection to be kept."""
-_WIRE_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
+_OK: Final = 200
 _FIRST, _NEXT, _DRAIN = "first byte", "next chunk", "end of body"
 
 
 class Owner:
-    """One attempt under way.
+    """One attempt under way; the `Receiver` of its answer.
+
+    Parameters
+    ----------
+    gone
+        Called once its task is over and its connection given back or closed.
 
     Attributes
     ----------
@@ -42,18 +48,27 @@ class Owner:
         A stream's events and what they said.
     """
 
-    def __init__(self, link: Link, call: Call, now_ms: int) -> None:
+    def __init__(
+        self, link: Link, call: Call, watch: Watch, now_ms: int, gone: Callable[["Owner"], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._link = link
         self._call = call
         self._now_ms = now_ms
+        self._gone = gone
         self._interrupted = False
         self._draining = False
-        self._chunks: AsyncIterator[bytes] | None = None
+        self._paused = False
+        self._flow: Flow | None = None
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._body: list[bytes] | None = None
+        self._room = 0
+        self._decode: Decode = as_it_is
         self.head: asyncio.Future[Completion | Failure | None] = loop.create_future()
-        self.channel = Channel()
+        self.channel = Channel(self._taken)
         self.reading = StreamReading(link.provider, call)
-        self._watch = Watchdog(loop, link.provider.timeouts.total_ms, self._interrupt)
+        self._watch = watch.begin(link.provider.timeouts.total_ms, self._interrupt)
         self.task = loop.create_task(self._run())
         self.task.add_done_callback(self._over)
 
@@ -67,25 +82,126 @@ class Owner:
         if not self.task.done():
             await asyncio.wait([self.task])
 
-    def _interrupt(self) -> None:
-        if not self._interrupted and not self.task.done():
-            self._interrupted = True
-            self.task.cancel()
+    # Of Receiver
+
+    def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:
+        """See what kind of answer comes."""
+        self._status, self._headers, self._flow = status, headers, flow
+        coding = headers.get("content-encoding")
+        if coding is not None:
+            decode = decoder_of(coding)
+            if decode is None:
+                return self._refuse("sent a body in a coding that P402 had not asked for")
+            self._decode = decode
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        if status != _OK or not self._call.stream or kind == "application/json":
+            self._body, self._room = [], MAX_REPLY if status == _OK else MAX_ERROR_BODY
+        return None
+
+    def on_data(self, data: bytes) -> None:
+        """Take a piece of the answer."""
+        if self._draining or self._interrupted:
+            return
+        try:
+            plain = self._decode(data, MAX_REPLY)
+        except ValueError:
+            self._refuse("sent a body that is not coded as it says")
+            return
+        if self._body is None:
+            self._take_events(plain)
+            return
+        self._watch.expect(_NEXT, self._link.provider.timeouts.idle_ms)
+        self._room -= len(plain)
+        if self._room >= 0:
+            self._body.append(plain)
+        elif self._status == _OK:
+            self._refuse("sent an answer larger than P402 reads")
+        else:
+            self.on_end()  # what an error says is in its first bytes
+            self._interrupt()
+
+    def on_end(self) -> None:
+        """Read a whole answer, or close a stream."""
+        if self._body is not None:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._answer(self._of_body(body))
+        elif not self.reading.ended:
+            self.reading.end_of_body()
+            self._close_stream()
+
+    def _of_body(self, body: bytes) -> Completion | Failure:
+        provider = self._link.provider
+        if self._status != _OK:
+            return failures.from_status(provider, self._status, self._headers, body, self._now_ms)
+        reply = failures.parsed(body)
+        if not isinstance(reply, dict):
+            return failures.broken(provider, "sent an answer that is not a JSON object")
+        reported = openai.usage_of(reply.get("usage"))
+        if reply.get("error") is not None:
+            return failures.from_error_event(provider, reply["error"], reported)
+        if self._call.stream:
+            return failures.broken(provider, "did not stream its answer", usage=reported)
+        if not openai.choices_of(reply):
+            return failures.broken(provider, "sent an answer without choices", usage=reported)
+        return Completion(body, reported or openai.usage_of_text(reply, self._call))
+
+    def _take_events(self, data: bytes) -> None:
+        reading = self.reading
+        events = reading.feed(data)
+        if events:
+            self.channel.put(events)
+        if reading.ended:
+            self._close_stream()
+        elif reading.committed:
+            self._answer(None)
+            if not self.channel.full or self._flow is None:
+                self._watch.expect(_NEXT, self._link.provider.timeouts.idle_ms)
+            elif not self._paused:
+                self._paused = True
+                self._flow.pause()
+                self._watch.rest()
+
+    def _taken(self) -> None:
+        """The consumer has taken what was there: let the provider send on."""
+        if self._paused and self._flow is not None:
+            self._paused = False
+            self._watch.expect(_NEXT, self._link.provider.timeouts.idle_ms)
+            self._flow.resume()
+
+    def _close_stream(self) -> None:
+        """The stream has said how it ended; its body may still have an end to read."""
+        reading = self.reading
+        self._answer(None if reading.committed else reading.failure)
+        self.channel.close()
+        if reading.failure is None:
+            self._draining = True
+            self._watch.expect(_DRAIN, DRAIN_MS)
+        else:
+            self._interrupt()
+
+    def _refuse(self, what: str) -> None:
+        """Take no more of an answer that cannot be read."""
+        failure = failures.broken(self._link.provider, what, usage=self.reading.reported)
+        if not self.reading.ended:
+            self.reading.interrupt(failure)
+        self._answer(failure)
+        self._interrupt()
+
+    def _answer(self, value: Completion | Failure | None) -> None:
+        if not self.head.done():
+            self.head.set_result(value)
+
+    # Its life
 
     async def _run(self) -> None:
-        self._link.active += 1
-        response: httpx.Response | None = None
         failure: Failure | None = None
         try:
-            self._watch.expect(_FIRST, self._link.provider.timeouts.first_byte_ms)
-            response = await self._link.send(self._call)
-            if response.status_code == httpx.codes.OK:
-                await (self._stream(response) if self._call.stream else self._whole(response))
+            body = self._prepared()
+            if isinstance(body, Failure):
+                failure = body
             else:
-                body = await self._read(response, MAX_ERROR_BODY)
-                failure = failures.from_status(
-                    self._link.provider, response.status_code, response.headers, body or b"", self._now_ms
-                )
+                self._watch.expect(_FIRST, self._link.provider.timeouts.first_byte_ms)
+                await self._link.exchange(body, self._call, self)
         except asyncio.CancelledError:
             if not self._interrupted:
                 raise  # the event loop is being closed
@@ -93,112 +209,38 @@ class Owner:
             if task is not None:
                 task.uncancel()
             failure = self._expired()
-        except orjson.JSONEncodeError as error:
-            text = f"the request cannot be written as JSON: {error}; change the request"
-            failure = Failure("INVALID_INPUT", 400, text, fail_over=False, counts=False)
-        except _WIRE_ERRORS as error:
-            failure = self._lost(error)
+        except Lost as lost:
+            failure = self._lost(lost.cause)
         finally:
             self._watch.stop()
             self._finish(failure)
-            await self._close(response)
+
+    def _prepared(self) -> bytes | Failure:
+        try:
+            return self._link.prepared(self._call)
+        except orjson.JSONEncodeError as error:  # which is TypeError itself: nothing else may stand here
+            text = f"the request cannot be written as JSON: {error}; change the request"
+            return Failure("INVALID_INPUT", 400, text, fail_over=False, counts=False)
 
     def _over(self, _: asyncio.Task[None]) -> None:
         # A task cancelled before its first step has run none of its own clean-up.
         self._watch.stop()
         self._finish(None)
+        self._gone(self)
+
+    def _interrupt(self) -> None:
+        if not self._interrupted and not self.task.done():
+            self._interrupted = True
+            self.task.cancel()
 
     def _finish(self, failure: Failure | None) -> None:
-        """Tell whoever waits; the connection's end is nobody's wait but `gone`'s."""
+        """Tell whoever waits, where the answer itself has not."""
         if not self.head.done() or (self._call.stream and not self.reading.ended):
             failure = failure or failures.broken(self._link.provider, "was left before it had answered")
             if not self.reading.ended:
                 self.reading.interrupt(failure)
             self._answer(failure)
         self.channel.close()
-
-    async def _close(self, response: httpx.Response | None) -> None:
-        self._link.active -= 1
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
-        if response is not None:
-            with suppress(*_WIRE_ERRORS):  # it may be lost already
-                await response.stream.aclose()  # type: ignore[union-attr]  # the transport's is asynchronous
-
-    async def _whole(self, response: httpx.Response) -> None:
-        provider = self._link.provider
-        body = await self._read(response, MAX_REPLY)
-        if body is None:
-            return self._answer(failures.broken(provider, "sent an answer larger than P402 reads"))
-        reply = failures.parsed(body)
-        if not isinstance(reply, dict):
-            return self._answer(failures.broken(provider, "sent an answer that is not a JSON object"))
-        reported = openai.usage_of(reply.get("usage"))
-        if reply.get("error") is not None:
-            return self._answer(failures.from_error_event(provider, reply["error"], reported))
-        if not openai.choices_of(reply):
-            return self._answer(failures.broken(provider, "sent an answer without choices", usage=reported))
-        return self._answer(Completion(body, reported or openai.usage_of_text(reply, self._call)))
-
-    async def _stream(self, response: httpx.Response) -> None:
-        provider, reading = self._link.provider, self.reading
-        if response.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
-            reply = failures.parsed(await self._read(response, MAX_REPLY) or b"")
-            error = reply.get("error") if isinstance(reply, dict) else None
-            usage = openai.usage_of(reply.get("usage")) if isinstance(reply, dict) else None
-            self._answer(
-                failures.from_error_event(provider, error, usage)
-                if error is not None
-                else failures.broken(provider, "did not stream its answer", usage=usage)
-            )
-            return
-        async for chunk in self._source(response):
-            events = reading.feed(chunk)
-            if events:
-                self.channel.put(events)
-            if reading.ended:
-                break
-            if reading.committed:
-                self._answer(None)
-                if self.channel.full:
-                    self._watch.rest()
-                    await self.channel.room()
-                self._watch.expect(_NEXT, provider.timeouts.idle_ms)
-        else:
-            reading.end_of_body()
-        self._answer(None if reading.committed else reading.failure)
-        self.channel.close()
-        if reading.failure is None:
-            await self._drain()
-
-    async def _drain(self) -> None:
-        """Read the end of the body, so that the connection can serve another call."""
-        self._draining = True
-        self._watch.expect(_DRAIN, DRAIN_MS)
-        if self._chunks is not None:
-            async for _ in self._chunks:
-                pass
-
-    async def _read(self, response: httpx.Response, limit: int) -> bytes | None:
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in self._source(response):
-            self._watch.expect(_NEXT, self._link.provider.timeouts.idle_ms)
-            parts.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                return None
-        return b"".join(parts)
-
-    def _source(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        coded = response.headers.get("content-encoding", "identity") != "identity"
-        self._chunks = aiter(response.aiter_bytes() if coded else response.stream)  # type: ignore[arg-type]
-        return self._chunks
-
-    def _answer(self, value: Completion | Failure | None) -> None:
-        if not self.head.done():
-            self.head.set_result(value)
 
     def _expired(self) -> Failure | None:
         if self._draining:
@@ -211,14 +253,18 @@ class Owner:
         what = "did not finish in time" if phase == "total" else f"sent no {wanted} in time"
         return failures.timed_out(provider, what, usage=usage)
 
-    def _lost(self, error: Exception) -> Failure:
-        provider, usage = self._link.provider, self.reading.reported
-        cause = error.__cause__ or error  # httpx-aiohttp calls a refused connection a timeout
-        if isinstance(cause, TimeoutError):
-            if self._link.crowded:
+    def _lost(self, cause: Cause) -> Failure:
+        provider = self._link.provider
+        match cause:
+            case Cause.CROWDED:
                 text = "had no free connection in time (max_connections)"
                 return failures.timed_out(provider, text, counts=False)
-            return failures.timed_out(provider, "could not be connected to in time")
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return failures.broken(provider, "could not be connected to")
-        return failures.broken(provider, "lost the connection", usage=usage)
+            case Cause.SLOW_CONNECT:
+                return failures.timed_out(provider, "could not be connected to in time")
+            case Cause.REFUSED:
+                return failures.broken(provider, "could not be connected to")
+            case Cause.LOST:
+                return failures.broken(provider, "lost the connection", usage=self.reading.reported)
+            case Cause.MALFORMED:
+                what = "sent what is not an HTTP answer"
+                return failures.broken(provider, what, usage=self.reading.reported)

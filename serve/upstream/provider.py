@@ -12,6 +12,7 @@ from p402.errors import ConfigError
 from p402.settings import Secret
 
 DIALECTS = ("openai",)
+TRANSPORTS = ("http1", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Provider:
         `max_tokens` or `max_completion_tokens`: what the provider calls the output cap.
     extra_fields
         Body fields passed on besides the dialect's own list.
+    transport
+        Whose HTTP/1.1: `http1` is ours, `httpx` is aiohttp's under httpx's types.
     """
 
     name: str
@@ -71,13 +74,25 @@ class Provider:
     max_connections: int = 1_000
     output_field: str = "max_tokens"
     extra_fields: frozenset[str] = frozenset()
+    transport: str = "http1"
 
     def __post_init__(self) -> None:
         where = f"providers.{self.name}"
         if self.dialect not in DIALECTS:
             raise ConfigError(f"{where}.dialect is {self.dialect!r}; expected one of {', '.join(DIALECTS)}")
+        if self.transport not in TRANSPORTS:
+            raise ConfigError(
+                f"{where}.transport is {self.transport!r}; expected one of {', '.join(TRANSPORTS)}"
+            )
         parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        plain = self.base_url.isascii() and self.base_url.isprintable() and " " not in self.base_url
+        if (
+            not plain
+            or parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+        ):
             raise ConfigError(
                 f"{where}.base_url is not usable; expected http(s)://host[:port]/path without user or query"
             )

@@ -1,11 +1,22 @@
-"""A scripted provider on loopback: raw HTTP/1.1, one coroutine for each request."""
+"""A scripted provider on loopback: raw HTTP/1.1, one coroutine for each request; and who plays."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import orjson
+
+T = TypeVar("T")
+TRANSPORT = "http1"
+PLAY = asyncio.run
+"""Set by the `hand` fixture."""
+
+
+def run(scene: Coroutine[Any, Any, T]) -> T:
+    return PLAY(scene)
+
 
 Reply = Callable[["Exchange"], Awaitable[None]]
 

@@ -1,15 +1,21 @@
 """Attempts over real sockets: answers, failures, timeouts, and streams that begin and end as they should."""
 
 import asyncio
+import gzip
 import time
+import zlib
 
+import orjson
 import pytest
 
 from p402.ports import Call, Completion, Failure, Usage
 from p402.settings import Secret
 from serve.upstream.client import HttpUpstream
 from serve.upstream.provider import Provider, Timeouts
-from tests.serve.upstream.loopback import DONE, ROLE, USAGE, Exchange, chunk_of, loopback
+from tests.serve.upstream import loopback as scenes
+from tests.serve.upstream.loopback import DONE, ROLE, USAGE, Exchange, chunk_of, loopback, run
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 KEY = "sk-secret-0123456789"
 FAST = Timeouts(connect_ms=300, first_byte_ms=300, idle_ms=200, total_ms=2_000)
@@ -36,7 +42,7 @@ def call(**over) -> Call:
 
 def upstream(url: str, **over) -> HttpUpstream:
     provider = Provider(**{"name": "acme", "dialect": "openai", "base_url": url, "api_key": Secret(KEY),
-                           "timeouts": FAST, **over})  # fmt: skip
+                           "timeouts": FAST, "transport": scenes.TRANSPORT, **over})  # fmt: skip
     return HttpUpstream({"acme": provider}, lambda: int(time.time() * 1000))
 
 
@@ -66,7 +72,7 @@ async def drink(reply, **over):
 
 
 def test_a_whole_answer_comes_back_byte_for_byte_with_its_usage() -> None:
-    answer, provider = asyncio.run(ask(lambda x: x.json(WHOLE)))
+    answer, provider = run(ask(lambda x: x.json(WHOLE)))
     assert isinstance(answer, Completion)
     assert b'"content":"hi"' in answer.body
     assert answer.usage == Usage(11, 3)
@@ -90,13 +96,13 @@ def test_a_whole_answer_comes_back_byte_for_byte_with_its_usage() -> None:
     ],
 )
 def test_a_200_that_is_no_answer_fails_over(reply, code: str) -> None:
-    answer, _ = asyncio.run(ask(lambda x: x.json(reply)))
+    answer, _ = run(ask(lambda x: x.json(reply)))
     assert isinstance(answer, Failure)
     assert (answer.code, answer.fail_over, answer.counts) == (code, True, True)
 
 
 def test_a_redirect_is_not_followed() -> None:
-    answer, provider = asyncio.run(ask(lambda x: x.json({}, "302 Found", "location: /v1/elsewhere\r\n")))
+    answer, provider = run(ask(lambda x: x.json({}, "302 Found", "location: /v1/elsewhere\r\n")))
     assert isinstance(answer, Failure)
     assert answer.code == "PROVIDER_ERROR"
     assert "elsewhere" not in answer.message
@@ -104,7 +110,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_a_cookie_of_one_call_does_not_travel_with_the_next() -> None:
-    async def run() -> list[Exchange]:
+    async def scene() -> list[Exchange]:
         async with loopback(lambda x: x.json(WHOLE, headers="set-cookie: s=1\r\n")) as provider:
             client = upstream(provider.url)
             await client.complete(call())
@@ -112,11 +118,11 @@ def test_a_cookie_of_one_call_does_not_travel_with_the_next() -> None:
             await client.aclose()
             return provider.requests
 
-    assert all(b"cookie" not in request.head.lower() for request in asyncio.run(run()))
+    assert all(b"cookie" not in request.head.lower() for request in run(scene()))
 
 
 def test_a_refused_connection_fails_over() -> None:
-    async def run() -> Failure | Completion:
+    async def scene() -> Failure | Completion:
         async with loopback(lambda x: x.json(WHOLE)) as provider:
             url = provider.url
         client = upstream(url)
@@ -124,17 +130,17 @@ def test_a_refused_connection_fails_over() -> None:
         await client.aclose()
         return answer
 
-    answer = asyncio.run(run())
+    answer = run(scene())
     assert isinstance(answer, Failure)
     assert (answer.code, answer.fail_over) == ("PROVIDER_ERROR", True)
     assert "127.0.0.1" not in answer.message
 
 
 def test_a_provider_nobody_configured_is_a_failure_that_counts_against_nobody() -> None:
-    async def run() -> Failure | Completion:
+    async def scene() -> Failure | Completion:
         return await upstream("http://127.0.0.1:9/v1").complete(call(provider="other"))
 
-    answer = asyncio.run(run())
+    answer = run(scene())
     assert isinstance(answer, Failure)
     assert (answer.fail_over, answer.counts) == (True, False)
 
@@ -146,7 +152,7 @@ async def silent(x: Exchange) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_provider_that_says_nothing_times_out(stream: bool) -> None:
     begun = time.monotonic()
-    answer = asyncio.run(drink(silent)) if stream else asyncio.run(ask(silent))[0]
+    answer = run(drink(silent)) if stream else run(ask(silent))[0]
     assert isinstance(answer, Failure)
     assert (answer.code, answer.status, answer.fail_over) == ("PROVIDER_TIMEOUT", 504, True)
     assert 0.25 < time.monotonic() - begun < 1.5
@@ -159,13 +165,13 @@ def test_a_stream_that_only_says_its_role_times_out_before_content() -> None:
             await x.send(ROLE + b": ping\n\n")
             await asyncio.sleep(0.05)
 
-    answer = asyncio.run(drink(reply))
+    answer = run(drink(reply))
     assert isinstance(answer, Failure)
     assert answer.code == "PROVIDER_TIMEOUT"
 
 
 def test_a_full_pool_is_a_timeout_that_does_not_count() -> None:
-    async def run() -> tuple[Failure | Completion, ...]:
+    async def scene() -> tuple[Failure | Completion, ...]:
         async with loopback(silent) as provider:
             patience = Timeouts(connect_ms=100, first_byte_ms=600, idle_ms=200, total_ms=2_000)
             client = upstream(provider.url, max_connections=1, timeouts=patience)
@@ -176,7 +182,7 @@ def test_a_full_pool_is_a_timeout_that_does_not_count() -> None:
             await client.aclose()
             return answers
 
-    first, second = asyncio.run(run())
+    first, second = run(scene())
     assert isinstance(first, Failure)
     assert isinstance(second, Failure)
     assert (first.counts, second.code, second.counts) == (True, "PROVIDER_TIMEOUT", False)
@@ -200,11 +206,11 @@ STOP = chunk_of(finish="stop")
 
 
 def test_a_stream_is_handed_on_without_done_and_without_an_unasked_usage_chunk() -> None:
-    assert asyncio.run(drink(streamed(ROLE, HI, STOP, USAGE, DONE))) == (ROLE + HI + STOP, Usage(11, 3), None)
+    assert run(drink(streamed(ROLE, HI, STOP, USAGE, DONE))) == (ROLE + HI + STOP, Usage(11, 3), None)
 
 
 def test_a_usage_chunk_the_client_asked_for_is_kept() -> None:
-    events, _, _ = asyncio.run(drink(streamed(ROLE, HI, STOP, USAGE, DONE), include_usage=True))
+    events, _, _ = run(drink(streamed(ROLE, HI, STOP, USAGE, DONE), include_usage=True))
     assert events == ROLE + HI + STOP + USAGE
 
 
@@ -212,12 +218,12 @@ def test_any_cut_of_the_bytes_gives_the_same_stream() -> None:
     whole = ROLE + chunk_of("né😀") + STOP + USAGE + DONE
     for size in (1, 7, 50):
         cuts = [whole[i : i + size] for i in range(0, len(whole), size)]
-        events, usage, failure = asyncio.run(drink(streamed(*cuts)))
+        events, usage, failure = run(drink(streamed(*cuts)))
         assert (events, usage, failure) == (whole[: -len(USAGE + DONE)], Usage(11, 3), None)
 
 
 def test_usage_that_never_came_is_estimated_and_flagged() -> None:
-    _, usage, failure = asyncio.run(drink(streamed(ROLE, chunk_of("x" * 40), STOP, DONE)))
+    _, usage, failure = run(drink(streamed(ROLE, chunk_of("x" * 40), STOP, DONE)))
     assert (usage, failure) == (Usage(7, 10, estimated=True), None)
 
 
@@ -226,14 +232,14 @@ def test_usage_that_never_came_is_estimated_and_flagged() -> None:
     [{"tool_calls": [{"index": 0}]}, {"refusal": "no"}, {"reasoning_content": "hm"}, {"reasoning": "hm"}],
 )
 def test_whatever_a_model_says_commits_the_stream(delta: dict) -> None:
-    events, _, failure = asyncio.run(drink(streamed(ROLE, chunk_of(**delta), STOP, DONE)))
+    events, _, failure = run(drink(streamed(ROLE, chunk_of(**delta), STOP, DONE)))
     assert failure is None
     assert events == ROLE + chunk_of(**delta) + STOP
 
 
 def test_an_error_before_content_fails_over_with_what_was_billed() -> None:
     error = b'data: {"error":{"message":"overloaded"}}\n\n'
-    answer = asyncio.run(drink(streamed(ROLE, USAGE, error, DONE)))
+    answer = run(drink(streamed(ROLE, USAGE, error, DONE)))
     assert isinstance(answer, Failure)
     assert (answer.code, answer.fail_over, answer.usage) == ("PROVIDER_ERROR", True, Usage(11, 3))
 
@@ -249,7 +255,7 @@ def test_an_error_before_content_fails_over_with_what_was_billed() -> None:
     ],
 )
 def test_a_stream_without_its_terminal_marker_is_a_failure_and_nothing_is_made_up(parts) -> None:
-    events, usage, failure = asyncio.run(drink(streamed(*parts)))
+    events, usage, failure = run(drink(streamed(*parts)))
     assert events == ROLE + HI
     assert usage == Usage(7, 1, estimated=True)
     assert failure is not None
@@ -258,31 +264,31 @@ def test_a_stream_without_its_terminal_marker_is_a_failure_and_nothing_is_made_u
 
 @pytest.mark.parametrize("last", [HI, STOP])
 def test_a_connection_lost_in_mid_stream_is_a_failure(last: bytes) -> None:
-    _, _, failure = asyncio.run(drink(streamed(ROLE, HI, last, end=False)))
+    _, _, failure = run(drink(streamed(ROLE, HI, last, end=False)))
     assert failure is not None
     assert failure.code == "PROVIDER_ERROR"
 
 
 def test_a_finish_reason_for_every_choice_and_a_clean_end_is_a_terminal_marker() -> None:
-    _, _, failure = asyncio.run(drink(streamed(ROLE, HI, STOP)))
+    _, _, failure = run(drink(streamed(ROLE, HI, STOP)))
     assert failure is None
-    _, _, failure = asyncio.run(drink(streamed(ROLE, HI, STOP), body={"messages": [], "n": 2}))
+    _, _, failure = run(drink(streamed(ROLE, HI, STOP), body={"messages": [], "n": 2}))
     assert failure is not None
 
 
 def test_an_empty_but_finished_answer_is_an_answer() -> None:
-    assert asyncio.run(drink(streamed(ROLE, STOP, DONE)))[2] is None
+    assert run(drink(streamed(ROLE, STOP, DONE)))[2] is None
 
 
 @pytest.mark.parametrize("parts", [(DONE,), (ROLE, DONE), (), (b": nothing\n\n",)])
 def test_a_stream_without_any_content_fails_over(parts) -> None:
-    answer = asyncio.run(drink(streamed(*parts)))
+    answer = run(drink(streamed(*parts)))
     assert isinstance(answer, Failure)
     assert answer.fail_over
 
 
 def test_a_whole_answer_to_a_stream_call_fails_over() -> None:
-    answer = asyncio.run(drink(lambda x: x.json(WHOLE)))
+    answer = run(drink(lambda x: x.json(WHOLE)))
     assert isinstance(answer, Failure)
     assert (answer.fail_over, answer.usage) == (True, Usage(11, 3))
 
@@ -293,7 +299,7 @@ def test_a_stall_in_mid_stream_is_a_timeout_with_the_events_so_far() -> None:
         await x.send(ROLE + HI)
         await x.left()
 
-    events, usage, failure = asyncio.run(drink(reply))
+    events, usage, failure = run(drink(reply))
     assert events == ROLE + HI
     assert usage.estimated
     assert failure is not None
@@ -308,14 +314,14 @@ def test_the_whole_call_has_a_limit_however_lively_the_stream() -> None:
             await asyncio.sleep(0.05)
 
     begun = time.monotonic()
-    _, _, failure = asyncio.run(drink(reply))
+    _, _, failure = run(drink(reply))
     assert failure is not None
     assert failure.code == "PROVIDER_TIMEOUT"
     assert 1.9 < time.monotonic() - begun < 3
 
 
 def test_a_slow_consumer_slows_the_provider_and_is_no_stall() -> None:
-    async def run() -> tuple[int, int, Failure | None]:
+    async def scene() -> tuple[int, int, Failure | None]:
         sent = 0
 
         async def reply(x: Exchange) -> None:
@@ -337,14 +343,14 @@ def test_a_slow_consumer_slows_the_provider_and_is_no_stall() -> None:
             await client.aclose()
             return while_away, size, stream.failure
 
-    while_away, size, failure = asyncio.run(run())
+    while_away, size, failure = run(scene())
     assert failure is None
     assert size > 200 * 65_536
     assert while_away < 190  # socket buffers may take many, never all
 
 
 def test_a_finished_stream_gives_its_connection_back() -> None:
-    async def run() -> int:
+    async def scene() -> int:
         async with loopback(streamed(ROLE, HI, STOP, DONE)) as provider:
             client = upstream(provider.url)
             for _ in range(5):
@@ -355,4 +361,45 @@ def test_a_finished_stream_gives_its_connection_back() -> None:
             await client.aclose()
             return provider.connections
 
-    assert asyncio.run(run()) == 1
+    assert run(scene()) == 1
+
+
+CODED = gzip.compress(orjson.dumps(WHOLE))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_an_answer_that_was_coded_unasked_is_decoded(coding: str) -> None:
+    body = CODED if coding == "gzip" else zlib.compress(orjson.dumps(WHOLE))
+    answer, _ = run(ask(lambda x: x.json(body, headers=f"content-encoding: {coding}\r\n")))
+    assert isinstance(answer, Completion)
+    assert orjson.loads(answer.body) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [("br", b"{}"), ("gzip", b"{}"), ("gzip", gzip.compress(b" " * (65 << 20))), ("gzip", CODED[:40])],
+    ids=["unknown", "not what it says", "too large", "cut"],
+)
+def test_an_answer_whose_coding_cannot_be_read_fails_over(coding: str, body: bytes) -> None:
+    answer, _ = run(ask(lambda x: x.json(body, headers=f"content-encoding: {coding}\r\n")))
+    assert isinstance(answer, Failure)
+    assert (answer.code, answer.fail_over, answer.counts) == ("PROVIDER_ERROR", True, True)
+
+
+def test_a_stream_that_turns_to_noise_in_its_coding_is_a_failure() -> None:
+    async def reply(x: Exchange) -> None:
+        press = zlib.compressobj(wbits=31)
+        x.writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        await x.send(press.compress(ROLE + HI) + press.flush(zlib.Z_SYNC_FLUSH))
+        await asyncio.sleep(0.05)
+        await x.send(b"\xff" * 64)
+        await x.left()
+
+    events, _, failure = run(drink(reply))
+    assert events == ROLE + HI
+    assert failure is not None
+    assert failure.code == "PROVIDER_ERROR"
+    assert "coded" in failure.message

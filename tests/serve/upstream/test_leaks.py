@@ -4,9 +4,13 @@ import asyncio
 import random
 import time
 
+import pytest
+
 from p402.ports import Completion, Failure
-from tests.serve.upstream.loopback import DONE, ROLE, Exchange, chunk_of, loopback
+from tests.serve.upstream.loopback import DONE, ROLE, Exchange, chunk_of, loopback, run
 from tests.serve.upstream.test_client import WHOLE, call, upstream
+
+pytestmark = pytest.mark.usefixtures("hand")
 
 
 async def hostile(x: Exchange) -> None:
@@ -49,7 +53,7 @@ async def leave(client, kind: str, rng: random.Random) -> None:
 
 
 def test_240_hostile_cancels_leak_no_connection_and_no_task() -> None:
-    async def run() -> None:
+    async def scene() -> None:
         rng = random.Random(402)
         async with loopback(hostile) as provider:
             client = upstream(provider.url, max_connections=20)
@@ -68,11 +72,11 @@ def test_240_hostile_cancels_leak_no_connection_and_no_task() -> None:
             assert all(isinstance(a, Completion) for a in answers)
             await client.aclose()
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_the_provider_sees_within_half_a_second_that_the_client_left() -> None:
-    async def run(kind: str, stream: bool) -> float:
+    async def scene(kind: str, stream: bool) -> float:
         gone: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         arrived = asyncio.Event()
 
@@ -103,11 +107,11 @@ def test_the_provider_sees_within_half_a_second_that_the_client_left() -> None:
             return seen - left
 
     for kind, stream in (("mute", False), ("mute", True), ("chatty", True)):
-        assert asyncio.run(run(kind, stream)) < 0.5
+        assert run(scene(kind, stream)) < 0.5
 
 
 def test_a_call_cancelled_before_its_first_step_leaves_no_timer_and_a_closed_client_no_waiter() -> None:
-    async def run() -> None:
+    async def scene() -> None:
         async with loopback(hostile) as provider:
             client = upstream(provider.url)
             task = asyncio.create_task(client.complete(call()))
@@ -118,11 +122,11 @@ def test_a_call_cancelled_before_its_first_step_leaves_no_timer_and_a_closed_cli
             assert client.under_way() == 0
             assert provider.requests == []
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_closing_the_client_ends_a_stream_under_way_as_a_failure() -> None:
-    async def run() -> None:
+    async def scene() -> None:
         async with loopback(hostile) as provider:
             client = upstream(provider.url)
             body = {"messages": [], "user": "chatty"}
@@ -134,4 +138,4 @@ def test_closing_the_client_ends_a_stream_under_way_as_a_failure() -> None:
             assert DONE not in events
             assert stream.failure is not None
 
-    asyncio.run(run())
+    run(scene())

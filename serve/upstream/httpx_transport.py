@@ -1,0 +1,122 @@
+"""The transport over httpx's types and aiohttp's connections: `transport = "httpx"` of a provider.
+
+A second hand that owes nothing to our own, for a provider that disagrees with it. It costs about
+five times its CPU a call; measured in the project's performance study, section 2.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from serve.upstream.pool import KEEPALIVE_S
+from serve.upstream.transport import Cause, Lost, Receiver
+
+_WIRE_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
+
+
+class Httpx:
+    """Connections to one URL; parameters are those of `serve.upstream.pool.Http1`."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[bool, Mapping[str, str]],
+        tls: ssl.SSLContext,
+        *,
+        limit: int,
+        patience_ms: int,
+    ) -> None:
+        self._limit = limit
+        self._active = 0
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+        self._transport = AiohttpTransport(verify=tls, trust_env=False, client=self._open)
+        self._url = httpx.URL(url)
+        self._headers = {stream: httpx.Headers(dict(fields)) for stream, fields in headers.items()}
+        patience_s = patience_ms / 1_000
+        self._extensions = {"timeout": {"connect": patience_s, "pool": patience_s}}
+
+    @property
+    def connections(self) -> int:
+        """Connections in use by exchanges."""
+        connector = self._session.connector if self._session is not None else None
+        return len(connector._acquired) if connector is not None else 0  # noqa: SLF001  # no public count
+
+    async def exchange(self, body: bytes, request_id: str, receiver: Receiver, *, stream: bool) -> None:
+        """Send one request and return at its answer's end; `serve.upstream.transport` has the contract."""
+        self._active += 1
+        response: httpx.Response | None = None
+        try:
+            response = await self._transport.handle_async_request(self._request(body, request_id, stream))
+            tap = _Tap()
+            receiver.on_head(response.status_code, _plain(response), tap)
+            async for piece in response.stream:  # type: ignore[union-attr]  # the transport's is asynchronous
+                receiver.on_data(piece)
+                if tap.shut is not None:
+                    await tap.shut
+        except _WIRE_ERRORS as error:
+            raise Lost(self._cause(error)) from error
+        finally:
+            self._active -= 1
+            if response is not None:
+                await response.stream.aclose()  # type: ignore[union-attr]  # the transport's is asynchronous
+        receiver.on_end()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+    def _request(self, body: bytes, request_id: str, stream: bool) -> httpx.Request:  # noqa: FBT001 - what is asked for
+        # Given as a stream that is then read, httpx prepares no headers: aiohttp sets Host and length
+        # anyway. With the encoding named, neither side guesses it anew for every header.
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers[stream],
+            stream=httpx.ByteStream(body),
+            extensions=self._extensions,
+        )
+        request.read()
+        request.headers["x-client-request-id"] = request_id
+        request.headers.encoding = "ascii"
+        return request
+
+    def _cause(self, error: Exception) -> Cause:
+        cause = error.__cause__ or error  # httpx-aiohttp calls a refused connection a timeout
+        if isinstance(cause, TimeoutError):
+            return Cause.CROWDED if self._active > self._limit else Cause.SLOW_CONNECT
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return Cause.REFUSED
+        return Cause.LOST
+
+    def _open(self) -> aiohttp.ClientSession:
+        # No cookies: one tenant's session at a provider must never travel with another's call.
+        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+        return self._session
+
+
+class _Tap:
+    """Holds back the next read while `shut`."""
+
+    def __init__(self) -> None:
+        self.shut: asyncio.Future[None] | None = None
+
+    def pause(self) -> None:
+        self.shut = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        shut, self.shut = self.shut, None
+        if shut is not None and not shut.done():
+            shut.set_result(None)
+
+
+def _plain(response: httpx.Response) -> dict[str, str]:
+    response.headers.encoding = "latin-1"
+    return dict(response.headers)

@@ -1,0 +1,78 @@
+"""What an upstream call asks of HTTP, whoever speaks it.
+
+A transport sends one prepared request and tells a receiver of the answer as it comes, by plain calls
+on the event loop: no task wakes for a piece. It knows nothing of dialects, retries or money.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Protocol
+
+
+class Cause(Enum):
+    """How an exchange came to nothing."""
+
+    CROWDED = auto()
+    """No connection became free in time."""
+    SLOW_CONNECT = auto()
+    """The connection was not made in time."""
+    REFUSED = auto()
+    """There was no connection to be had: refused, no such host, no trust in its certificate."""
+    LOST = auto()
+    """The connection ended before the answer did."""
+    MALFORMED = auto()
+    """What came is not an HTTP answer."""
+
+
+class Lost(Exception):
+    """There is no answer, or only a part of one."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.name.lower())
+        self.cause = cause
+
+
+class Flow(Protocol):
+    """The tap of an answer that is coming in."""
+
+    def pause(self) -> None:
+        """Read no more for now; pieces already read may still come."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class Receiver(Protocol):
+    """Who is told of an answer. Its calls must not raise, nor take long."""
+
+    def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:
+        """The status and the headers, by lower-case name, have come."""
+
+    def on_data(self, data: bytes) -> None:
+        """A piece of the body, as it was sent: coded if a header says so."""
+
+    def on_end(self) -> None:
+        """The body is complete."""
+
+
+class Transport(Protocol):
+    """One provider's connections."""
+
+    @property
+    def connections(self) -> int:
+        """Connections in use by exchanges; 0 after all of them are over."""
+
+    async def exchange(self, body: bytes, request_id: str, receiver: Receiver, *, stream: bool) -> None:
+        """Send one request and return at its answer's end. Redirects are not followed.
+
+        A cancelled exchange closes its connection before it returns. The receiver is told nothing more
+        once it has returned.
+
+        Raises
+        ------
+        Lost
+            The answer did not come, or not whole; what came of it, the receiver was told.
+        """
+
+    async def aclose(self) -> None:
+        """Close every idle connection."""
