@@ -5,6 +5,10 @@ on disk) between a provider that answers at once and a client of this process; a
 in a temporary folder, all stopped at the end. CPU is read from the kernel, so that what the other
 two processes use does not count; times are the client's, the same load sent direct taken off.
 It imports nothing of the gateway.
+
+Where there are two cores, the gateway has one and everything else the other, as where the gates were
+set: threads that take turns at the interpreter's lock over two cores cost a third more, and how much
+depends on who else is there. Costs are medians of windows in turn with each other and with the bare app's.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import orjson
@@ -26,6 +31,7 @@ import uvloop
 
 from experiments.bench.figure import Figure
 from experiments.bench.load import Load, Shape, at_rate, closed
+from experiments.bench.upstream import CHUNKS
 from experiments.demonstration.processes import P402, Child, House
 from p402.catalog.model import Deployment, is_priced
 from p402.store.catalog import load_catalog
@@ -34,11 +40,17 @@ ARMS: Final = 300
 CPU_US: Final = 500.0
 """Gate of CPU per request; DESIGN section 10 has those that follow."""
 
+EVENT_US: Final = 30.0
+"""What each event of a stream may add to that, by DESIGN section 10."""
+
 BARE_US: Final = 19.6
 """CPU of a bare ASGI app per request on the machine that the gate was set on (performance study of
 2026-11-22, section 3): with it, the gate can be read on a slower one."""
 
 RATE: Final = 200.0
+EVENTS: Final = CHUNKS + 4
+"""Events of a stream that comes at once: a role, its chunks, a finish, usage, `[DONE]`."""
+
 LONG, SHORT, GAP_MS = 100, 10, 2
 """Chunks of the two streams whose difference in CPU is that of LONG - SHORT chunks."""
 
@@ -54,10 +66,11 @@ _PROMPT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds of each part of a run."""
+    """Seconds of each part of a run, and of each window of `cost`."""
 
     warm: float = 1.5
-    cost: float = 2.5
+    cost: float = 0.6
+    windows: int = 7
     chunks: float = 3.0
     latency: float = 3.0
 
@@ -73,6 +86,23 @@ class Loaded:
     def cpu_us(self) -> float:
         """CPU microseconds per request."""
         return self.cpu_s / max(1, self.load.sent) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The same closed load several times, in turn with others."""
+
+    each: list[Loaded]
+
+    @property
+    def cpu_us(self) -> float:
+        """Median of the windows' CPU microseconds per request."""
+        return median(loaded.cpu_us for loaded in self.each)
+
+    @property
+    def least_us(self) -> float:
+        """Their least: the window that neighbours disturbed least."""
+        return min(loaded.cpu_us for loaded in self.each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +135,8 @@ class Measured:
         Streams whose chunks come one by one.
     """
 
-    cost: Mapping[tuple[bool, int], Loaded]
-    bare: Loaded
+    cost: Mapping[tuple[bool, int], Windows]
+    bare: Windows
     short: Loaded
     long: Loaded
     plain: Added
@@ -122,28 +152,33 @@ class Measured:
     @property
     def loads(self) -> list[Load]:
         """Every load of the run."""
-        costs = [c.load for c in (*self.cost.values(), self.bare, self.short, self.long)]
+        windows = [loaded.load for many in (*self.cost.values(), self.bare) for loaded in many.each]
+        costs = [*windows, self.short.load, self.long.load]
         return [*costs, self.plain.through, self.plain.direct, self.streamed.through, self.streamed.direct]
 
 
 def run() -> list[Figure]:
-    """Measure in about 35 seconds."""
+    """Measure in about 45 seconds."""
     return list(figures(measure(Durations())))
 
 
 def measure(durations: Durations) -> Measured:
     """Start the processes, load them, stop them."""
-    with tempfile.TemporaryDirectory(prefix="p402-bench-") as folder, site(Path(folder)) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="p402-bench-") as folder,
+        site(Path(folder)) as made,
+        _apart(made),
+    ):
         return uvloop.run(_measure(made, durations))
 
 
 def figures(found: Measured) -> Iterator[Figure]:
     """What is printed."""
     for (streamed, connections), cost in found.cost.items():
-        kind = "streamed" if streamed else "whole"
-        yield Figure(
-            f"gateway CPU per request, {kind}, {connections} connections", cost.cpu_us, "us", most=CPU_US
-        )
+        kind = f"streamed ({EVENTS} events)" if streamed else "whole"
+        name = f"gateway CPU per request, {kind}, {connections} connections"
+        yield Figure(name, cost.cpu_us, "us", most=CPU_US + EVENT_US * EVENTS * streamed)
+        yield Figure(f"{name}, least window", cost.least_us, "us")
     yield Figure("bare ASGI app's CPU per request, whole, 16 connections", found.bare.cpu_us, "us")
     yield Figure(
         "gateway CPU over the bare app's, whole, 16 connections",
@@ -171,6 +206,7 @@ def figures(found: Measured) -> Iterator[Figure]:
 class Site:
     """The running processes and how to ask them."""
 
+    upstream: Child
     gateway: Child
     gateway_url: str
     bare: Child
@@ -197,8 +233,9 @@ def site(folder: Path) -> Iterator[Site]:
     key = f"p402_live_{secrets.token_urlsafe(32)}"
     with House(folder / "out", os.environ) as house:
         ready = folder / "upstream.ready"
-        upstream = [sys.executable, "-m", "experiments.bench.upstream", "--ready-file", str(ready)]
-        direct = house.ready(house.start("upstream", [*upstream, "--max-seconds", str(MAX_SECONDS)]), ready)
+        command = [sys.executable, "-m", "experiments.bench.upstream", "--ready-file", str(ready)]
+        upstream = house.start("upstream", [*command, "--max-seconds", str(MAX_SECONDS)])
+        direct = house.ready(upstream, ready)
         config = folder / "p402.toml"
         config.write_text(configuration(folder, direct, key))
         ready = folder / "gateway.ready"
@@ -208,7 +245,7 @@ def site(folder: Path) -> Iterator[Site]:
         ready = folder / "bare.ready"
         command = [sys.executable, "-m", "experiments.bench.bare", "--ready-file", str(ready)]
         bare = house.start("bare", [*command, "--max-seconds", str(MAX_SECONDS)])
-        yield Site(gateway, gateway_url, bare, house.ready(bare, ready), direct, key)
+        yield Site(upstream, gateway, gateway_url, bare, house.ready(bare, ready), direct, key)
 
 
 def configuration(folder: Path, upstream: str, key: str, arms: int = ARMS) -> str:
@@ -268,16 +305,16 @@ async def _measure(made: Site, durations: Durations) -> Measured:
         raise RuntimeError(f"the gateway's first answer was not good: {first.problem}")
     for stream in (False, True):
         await closed(made.gateway_url, made.shape(stream=stream), 16, durations.warm / 2)
-    cost = {}
-    for stream in (False, True):
-        for connections in (16, 64):
+    cases = [(stream, connections) for stream in (False, True) for connections in (16, 64)]
+    cost: dict[tuple[bool, int], Windows] = {case: Windows([]) for case in cases}
+    bare, least = Windows([]), made.shape(stream=False, direct=True)
+    await closed(made.bare_url, least, 16, durations.warm / 4)
+    for _ in range(durations.windows):
+        for stream, connections in cases:
             shape = made.shape(stream=stream)
-            cost[stream, connections] = await _loaded(
-                made.gateway, made.gateway_url, shape, connections, durations.cost
-            )
-    shape = made.shape(stream=False, direct=True)
-    await closed(made.bare_url, shape, 16, durations.warm / 4)
-    bare = await _loaded(made.bare, made.bare_url, shape, 16, durations.cost / 2)
+            window = await _loaded(made.gateway, made.gateway_url, shape, connections, durations.cost)
+            cost[stream, connections].each.append(window)
+        bare.each.append(await _loaded(made.bare, made.bare_url, least, 16, durations.cost / 2))
     short, long = [
         await _loaded(
             made.gateway, made.gateway_url, made.shape(stream=True, chunks=chunks), 8, durations.chunks
@@ -287,6 +324,28 @@ async def _measure(made: Site, durations: Durations) -> Measured:
     plain, streamed = [await _added(made, stream, durations.latency) for stream in (False, True)]
     rss_mib = sum(map(_rss_mib, _tree(made.gateway.process.pid)))
     return Measured(cost, bare, short, long, plain, streamed, rss_mib, start_s)
+
+
+@contextmanager
+def _apart(made: Site) -> Iterator[None]:
+    """The gateway, or the bare app in its place, on a core of its own; nothing where there is but one."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        others = set(cores[1:])
+        _keep_to(made.gateway.process.pid, {cores[0]})
+        _keep_to(made.bare.process.pid, {cores[0]})
+        _keep_to(made.upstream.process.pid, others)
+        _keep_to(os.getpid(), others)
+    try:
+        yield
+    finally:
+        _keep_to(os.getpid(), set(cores))
+
+
+def _keep_to(pid: int, cores: set[int]) -> None:
+    """Let every thread of a process run on these cores only."""
+    for task in _listed(Path(f"/proc/{pid}/task")):
+        os.sched_setaffinity(int(task.name), cores)
 
 
 async def _loaded(child: Child, url: str, shape: Shape, connections: int, seconds: float) -> Loaded:
