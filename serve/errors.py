@@ -25,14 +25,17 @@ _TYPES: Final = {
 }
 _CODE_TYPES: Final = {"insufficient_quota": "insufficient_quota"}
 _MAY_WAIT: Final = frozenset((429, 503))
+MENDED_MS: Final = 5_000
+"""When to ask again of a gateway whose disk or state an operator must mend: soon, and not at once."""
 INTERNAL: Final = Refusal("INTERNAL_ERROR", 500, "the gateway failed; it has been logged; try again")
 DISK_FULL: Final = Refusal(
     "INTERNAL_ERROR",
     503,
     "the gateway cannot write its log, so it takes no new requests; make room on its disk",
+    MENDED_MS,
 )
 STORE_FAILED: Final = Refusal(
-    "INTERNAL_ERROR", 503, "the gateway cannot reach its own state; it has been logged"
+    "INTERNAL_ERROR", 503, "the gateway cannot reach its own state; it has been logged", MENDED_MS
 )
 
 

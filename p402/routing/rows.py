@@ -19,10 +19,17 @@ from p402.routing.compiled import MAX_FEATURE, MAX_TOKENS, Snapshot
 from p402.routing.lens import Lens, Rare
 from p402.routing.live import LiveState
 from p402.routing.look import lone, rare_of
+from p402.routing.scale import PARAM_ONE
 from p402.routing.spec import CUSTOM, MODES
 
 MAX_CEILING_PICO: Final = 1 << 52
 """Largest ceiling that stays exact: about 4,500 USD."""
+
+MAX_WEIGHTS: Final = 2 * PARAM_ONE
+"""Most that custom weights may add up to, as a mode's own."""
+
+MAX_BUDGET_PRICE: Final = 16 * PARAM_ONE
+"""Most that money may be worth beside a mode's own weight of cost: its term stays below 2**45."""
 
 MODE_CODES: Final = {name: code for code, name in enumerate((*MODES, "custom"))}
 
@@ -122,8 +129,27 @@ def _rare_of(snapshot: Snapshot, row: RowInputs) -> Rare | None:
 
 
 def _codes(snapshot: Snapshot, row: RowInputs) -> tuple[int, int, int, int, int]:
+    """Numbers of a row that index the snapshot's tables, each within its table."""
     policy = _must(snapshot.policies, row.policy, "tenant policy")
-    return row.task, MODE_CODES[row.mode], row.variant, policy, row.needs
+    mode = _must(MODE_CODES, row.mode, "mode")
+    if not (
+        0 <= row.task < len(snapshot.optimism)
+        and 0 <= row.variant < len(snapshot.spec.policy.variants)
+        and 0 <= row.needs < len(snapshot.capable)
+    ):
+        raise _outside(snapshot, row)
+    return row.task, mode, row.variant, policy, row.needs
+
+
+def _outside(snapshot: Snapshot, row: RowInputs) -> InvalidInput:
+    """What to say of a row with a number that is in no table."""
+    found = (
+        ("task", row.task, len(snapshot.optimism)),
+        ("variant", row.variant, len(snapshot.spec.policy.variants)),
+        ("needs", row.needs, len(snapshot.capable)),
+    )
+    name, value, size = next(f for f in found if not 0 <= f[1] < f[2])
+    return InvalidInput(f"{name}: found {value}; snapshot {snapshot.id[:12]} expects 0 to {size - 1}")
 
 
 def _numbers(row: RowInputs) -> tuple[float, float, float, float, float, float]:
@@ -135,7 +161,11 @@ def _numbers(row: RowInputs) -> tuple[float, float, float, float, float, float]:
         and 0 <= prompt <= MAX_TOKENS
         and 0 <= output * choices <= MAX_TOKENS
         and 0 <= most * choices <= MAX_TOKENS
+        and choices >= 1
         and row.ceiling_pico >= 0
+        and 0 <= row.budget_price <= MAX_BUDGET_PRICE
+        and 0 <= row.warm_tokens <= MAX_TOKENS
+        and (row.weights is None or _are_weights(row.weights))
     ):
         raise _beyond(row)
     ceiling = min(row.ceiling_pico, MAX_CEILING_PICO)
@@ -150,9 +180,22 @@ def _beyond(row: RowInputs) -> InvalidInput:
         ("output tokens of all choices", row.expected_output * row.n, MAX_TOKENS),
         ("max_output of all choices", (row.max_output or 0) * row.n, MAX_TOKENS),
         ("ceiling_pico", row.ceiling_pico, MAX_CEILING_PICO),
+        ("budget_price", row.budget_price, MAX_BUDGET_PRICE),
+        ("warm_tokens", row.warm_tokens, MAX_TOKENS),
     )
-    name, value, most = next(f for f in found if not 0 <= f[1] <= f[2])
-    return InvalidInput(f"{name}: found {value}; decisions are exact from 0 to {most}")
+    for name, value, most in found:
+        if value < 0 or (value > most and name != "ceiling_pico"):
+            return InvalidInput(f"{name}: found {value}; decisions are exact from 0 to {most}")
+    if row.n < 1:
+        return InvalidInput(f"n: found {row.n}; expected 1 or more")
+    return InvalidInput(
+        f"weights: found {row.weights}; expected quality, cost and speed of 0 or more, "
+        f"together at most {MAX_WEIGHTS}"
+    )
+
+
+def _are_weights(weights: Sequence[int]) -> bool:
+    return len(weights) == len(_NO_WEIGHTS) and min(weights) >= 0 and sum(weights) <= MAX_WEIGHTS
 
 
 def _must(known: Mapping[str, int], name: str, what: str) -> int:

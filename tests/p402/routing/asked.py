@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from p402.events import RowInputs
 from p402.ids import request_id
 from p402.routing.compiled import MAX_FEATURE, MAX_TOKENS
+from p402.routing.rows import MAX_BUDGET_PRICE
 from p402.routing.scale import FEATURE_ONE, PARAM_ONE
 from p402.routing.spec import MODES
 
@@ -72,6 +73,20 @@ FAULTS = (
     {"expected_output": MAX_TOKENS + 1},
     {"max_output": MAX_TOKENS + 1},
     {"ceiling_pico": -1},
+    {"budget_price": -1},
+    {"budget_price": MAX_BUDGET_PRICE + 1},
+    {"warm_tokens": -1},
+    {"warm_tokens": MAX_TOKENS + 1},
+    {"weights": [PARAM_ONE, PARAM_ONE, 1]},
+    {"weights": [PARAM_ONE, -1, 0]},
+    {"weights": [PARAM_ONE]},
+    {"n": 0},
+    {"n": -1},
+    {"task": 99},
+    {"task": -1},
+    {"variant": 7},
+    {"needs": 1 << 20},
+    {"needs": -1},
     {"features": []},
     {"features": [MAX_FEATURE + 1] * 15},
     {"features": [0] * 14 + [-MAX_FEATURE - 1]},
@@ -88,5 +103,7 @@ EDGES = (
     {"previous_arm": "", "model": "", "family": ""},
     {"weights": [1, 2, 3]},
     {"ceiling_pico": (1 << 52) + 1},
+    {"budget_price": MAX_BUDGET_PRICE},
+    {"mode": "custom", "weights": [PARAM_ONE, PARAM_ONE, 0]},
 )
 """Changes at the edge of what is decided."""
