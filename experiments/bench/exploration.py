@@ -58,8 +58,9 @@ def run() -> list[Figure]:
 
 def cost_of(arms: int, mode: str, rows: int = ROWS) -> Cost:
     """Exploration's exact cost over so many rows of a mode and arms of the catalogue."""
-    snapshot, make = world(arms)
-    batch = make(rows, 0).rows(np.array([i for i in range(rows) if MODES[i % len(MODES)] == mode]))
+    made = world(arms)
+    snapshot = made.snapshot
+    batch = made.batch(rows, 0).rows(np.array([i for i in range(rows) if MODES[i % len(MODES)] == mode]))
     worked = work(snapshot, batch)
     here = np.arange(len(batch))
     chance = worked.counts / COUNT_ONE

@@ -153,9 +153,9 @@ def test_a_figure_is_held_to_its_gate(value, most, least, ok):
 
 
 def test_decisions_are_measured_over_the_arms_they_say():
-    snapshot, make = decision.world(decision.MANY_ARMS)
-    assert snapshot.n_arms >= decision.MANY_ARMS
-    assert len(make(7, 3)) == 7
+    made = decision.world(decision.MANY_ARMS)
+    assert made.snapshot.n_arms >= decision.MANY_ARMS
+    assert len(made.batch(7, 3)) == 7
     found = decision.measure(rows=2_000, block=500, tries=50)
     assert 5 < found["one_us"] < 50_000
     assert 1_000 < found["rate"] < 1e8
