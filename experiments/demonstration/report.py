@@ -3,6 +3,8 @@
 Both are made from the same cells. It computes nothing.
 """
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -119,11 +121,21 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
 
 def _places(result: Result) -> Iterator[tuple[str, str]]:
     places = result.places
-    yield "MLflow", f"mlflow ui --backend-store-uri {places['mlflow']}"
-    yield "log", f"p402 log stats --log {places['log']}"
-    yield "replay", f"p402 replay --verify --log {places['log']} --store {places['store']}"
-    yield "notebooks", f"P402_DEMO_LOG={Path(places['log']).resolve()} jupyter lab notebooks"
+    log, run = Path(places["log"]).resolve(), Path(places["markdown"]).resolve().parent
+    yield "MLflow", f"{_command('mlflow')} ui --backend-store-uri {places['mlflow']}"
+    yield "log", f"{_command('p402')} log stats --log {places['log']}"
+    yield "replay", f"{_command('p402')} replay --verify --log {places['log']} --store {places['store']}"
+    execute = f"{_command('jupyter-execute')} --output={run}/{{notebook_name}} notebooks/*.ipynb"
+    yield "notebooks", f"P402_DEMO_LOG={log} {execute}"
     yield "this table", f"{places['markdown']}, {places['json']}"
+
+
+def _command(name: str) -> str:
+    """What runs a command of this environment from here: its name, or its path where `PATH` has it not."""
+    path = Path(sys.executable).parent / name
+    if shutil.which(name) == str(path):
+        return name
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _valued(valued: Valued) -> str:

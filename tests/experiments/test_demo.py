@@ -148,6 +148,22 @@ def test_the_demo_says_where_to_look_and_leaves_nothing_running(run: tuple[Path,
 
 
 @pytest.mark.slow
+def test_what_the_demo_says_to_run_runs_as_it_stands(run: tuple[Path, str]) -> None:
+    folder, out = run
+    told = [line.strip().partition("  ")[2].strip() for line in out.splitlines()]
+    for word in ("log stats --log", "replay --verify --log", "jupyter-execute"):
+        (command,) = [line for line in told if word in line]
+        done = subprocess.run(
+            ["bash", "-c", command], check=False, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    for name in ("savings", "anomaly_thresholds"):
+        executed = json.loads((folder / "latest" / f"{name}.ipynb").read_bytes())
+        outputs = [o for cell in executed["cells"] for o in cell.get("outputs", ())]
+        assert any("image/png" in output.get("data", ()) for output in outputs)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_ends_every_process(
     table: OutcomeTable, tmp_path: Path, sent: signal.Signals
