@@ -6,7 +6,6 @@ weights by the state of one file, prices by the instant at which the next one ch
 is wrong with a new file, the last good snapshot stays and a notice says why.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from p402.assemble import START_WEIGHTS, Assembly, assemble
 from p402.catalog.benchmarks import Benchmark
 from p402.catalog.model import Catalog
 from p402.errors import P402Error, StoreError
-from p402.registry.weights import Published, WeightsRegistry
+from p402.registry.weights import Published, Stamp, WeightsRegistry, stamp_of
 from p402.routing.compiled import Snapshot, compile_snapshot, parts_of
 from p402.settings import Settings
 from p402.store.components import ComponentStore
@@ -56,7 +55,7 @@ class SnapshotKeeper:
         self._notice = notice
         self._store = ComponentStore(Path(settings.server.store))
         self._registry = WeightsRegistry(Path(settings.server.registry))
-        self._seen: tuple[int, int] | None = None
+        self._seen: Stamp | None = None
         self._noticed = ""
         self.in_force = self._assemble(self._published_at_start())
 
@@ -65,7 +64,7 @@ class SnapshotKeeper:
 
         What fails is tried again at the next call: a full disk passes, a file may be mended.
         """
-        stamp = self._stamp()
+        stamp = stamp_of(self._registry.path)
         due = self.in_force.assembly.next_change_ms
         price_moved = due is not None and self._now_ms() >= due
         if stamp == self._seen and not price_moved:
@@ -82,7 +81,7 @@ class SnapshotKeeper:
 
     def _published_at_start(self) -> Published | None:
         """Weights to begin with; a file that cannot be read starts at 50/50 and says so."""
-        self._seen = self._stamp()
+        self._seen = stamp_of(self._registry.path)
         try:
             return self._registry.current()
         except StoreError as error:
@@ -99,14 +98,6 @@ class SnapshotKeeper:
         if stored != snapshot.id:
             raise StoreError(f"snapshot {snapshot.id[:12]} was stored as {stored[:12]}: its bytes differ")
         return InForce(snapshot, assembly, published)
-
-    def _stamp(self) -> tuple[int, int] | None:
-        """Inode and time of change of the weights file; None while there is none."""
-        try:
-            found = os.stat(self._registry.path)  # noqa: PTH116 - one system call a second per worker
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns
 
     def _say(self, text: str) -> None:
         if text != self._noticed:

@@ -7,7 +7,8 @@ valued by compiling the same snapshots with balanced mode's weights replaced and
 It knows nothing of rewards, estimators or verdicts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -146,12 +147,12 @@ def read_window(
     NoRounds
         There are none.
     StoreError
-        A snapshot or delta they need is missing or corrupt, or a propensity does not replay.
+        A snapshot or delta they need is missing or corrupt, a Parquet file is damaged, or a propensity
+        does not replay.
     """
     snapshots = Snapshots(store)
     stretches: list[_Stretch] = []
-    digest, con = _at_one_digest(log)
-    with con:
+    with _at_one_digest(log) as (digest, con):
         found = int(con.execute(COUNT, [since_ms, until_ms]).fetchall()[0][0])
         share = min(1.0, max_rounds / found) if found else 1.0
         bar = "g" if share == 1.0 else f"{int(share * (1 << 64)):016x}"
@@ -183,14 +184,15 @@ def read_window(
     )
 
 
-def _at_one_digest(log: Path) -> tuple[str, Any]:
+@contextmanager
+def _at_one_digest(log: Path) -> Iterator[tuple[str, Any]]:
     """A connection to exactly what one digest names, though a compactor may be at work."""
     for _ in range(_TRIES):
         digest = dataset_digest(log)
-        con = connect(log, include_live=False)
-        if dataset_digest(log) == digest:
-            return digest, con
-        con.close()
+        with connect(log, include_live=False) as con:
+            if dataset_digest(log) == digest:
+                yield digest, con
+                return
     raise StoreError(f"{log} was compacted {_TRIES} times while it was opened; expected a pause; try again")
 
 

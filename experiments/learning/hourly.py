@@ -1,7 +1,8 @@
 """One step an hour, for as long as it is let: leases, missed hours, failures, a clean stop.
 
 At start and then every hour, the hour at hand is taken if nobody finished it; what was missed before
-needs no catching up, since windows overlap. Clock, sleep and stop are arguments.
+needs no catching up, since windows overlap. What fails, a tick that cannot be written included, is
+told and ends that hour's try, never the loop. Clock, sleep and stop are arguments.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from experiments.learning.ticks import HOUR_MS, LeaseLost, Ticks, hour_of
 from p402.errors import P402Error
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 POLL_S: Final = 60.0
 """How often an hour that another learner holds, or that failed, is looked at again."""
@@ -32,7 +34,7 @@ class Hands(Generic[T]):
     note
         One line on what a step did, kept in the tick.
     done, failed
-        Told of each step's result, of each failure.
+        Told of each step's result; of each failure, of a step's or of its tick's.
     now_ms
         Wall time, ms since 1970 UTC.
     sleep
@@ -53,18 +55,21 @@ class Hands(Generic[T]):
 def run_hourly(ticks: Ticks, hands: Hands[T]) -> int:
     """Take steps until asked to stop; how many were taken to their end."""
     taken = 0
+    ended: int | None = None  # an hour whose step came to its end here, though its tick may not say so
     while not hands.stopping():
         hour = hour_of(hands.now_ms())
-        taken += _attend(ticks, hour, hands)
+        if hour != ended and _attend(ticks, hour, hands):
+            taken += 1
+            ended = hour
         if hands.stopping():
             break
-        hands.sleep(_pause_s(ticks, hour, hands.now_ms()))
+        hands.sleep(_pause_s(ticks, hour, hands, ended=hour == ended))
     return taken
 
 
 def _attend(ticks: Ticks, hour: int, hands: Hands[T]) -> bool:
     """Take the hour if it is free; whether its step came to an end."""
-    lease = ticks.take(hour)
+    lease = _tried(hands, lambda: ticks.take(hour))
     if lease is None:
         return False
 
@@ -76,22 +81,38 @@ def _attend(ticks: Ticks, hour: int, hands: Hands[T]) -> bool:
     try:
         result = hands.step(beat)
     except Stopped:
-        lease.release()
+        _tried(hands, lease.release)
         return False
     except LeaseLost as error:
         hands.failed(error)
         return False
     except P402Error as error:
+        why = str(error)
         hands.failed(error)
-        lease.fail(str(error))
+        _tried(hands, lambda: lease.fail(why))
         return False
     hands.done(result)
-    lease.finish(hands.note(result))
+    _tried(hands, lambda: lease.finish(hands.note(result)))  # the step stands, whoever has the hour by now
     return True
 
 
-def _pause_s(ticks: Ticks, hour: int, now_ms: int) -> float:
+def _tried(hands: Hands[T], act: Callable[[], R]) -> R | None:
+    """What an act on a tick gives; None where it failed, which is told.
+
+    The disk may be full, or another learner may hold the hour. A tick that could not be closed goes
+    stale and is taken over: of a step that had ended, by another learner only, which spends a look.
+    """
+    try:
+        return act()
+    except P402Error as error:
+        hands.failed(error)
+        return None
+
+
+def _pause_s(ticks: Ticks, hour: int, hands: Hands[T], *, ended: bool) -> float:
     """Until the next hour; no longer than a poll while this one may still fall to us."""
-    left_s = max(0.0, (hour + HOUR_MS - now_ms) / 1000.0)
-    tick = ticks.read(hour)
+    left_s = max(0.0, (hour + HOUR_MS - hands.now_ms()) / 1000.0)
+    if ended:
+        return left_s
+    tick = _tried(hands, lambda: ticks.read(hour))
     return left_s if tick is not None and tick.state == "done" else min(left_s, POLL_S)

@@ -22,7 +22,7 @@ from p402.errors import StaleWeights, StoreError
 from p402.registry.published import MEND, Candidate, Published, check, decoded, sealed, text_of
 from p402.store.atomic import store_error, write_atomic
 
-__all__ = ["START", "Candidate", "Published", "Stamp", "WeightsRegistry", "changed", "stamp_of"]
+__all__ = ["START", "Candidate", "Published", "Stamp", "WeightsRegistry", "stamp_of"]
 
 START: Final = 0
 """Version of the weights before anything was published: 50/50 (`assemble.START_WEIGHTS`)."""
@@ -271,12 +271,6 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def changed(path: Path, last: Stamp | None) -> tuple[bool, Stamp | None]:
-    """Whether a file is another one than at `last`, and its stamp now."""
-    now = stamp_of(path)
-    return now != last, now
 
 
 def _locked(fd: int) -> bool:

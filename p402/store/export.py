@@ -10,6 +10,7 @@ import duckdb
 
 from p402.errors import ConfigError, StoreError
 from p402.store.atomic import publish, temporary_beside
+from p402.store.damage import damage_of
 from p402.store.reader import connect
 from p402.store.views import literal
 
@@ -29,7 +30,7 @@ def export_rounds(root: Path, out: Path, *, force: bool = False) -> int:
     ConfigError
         The suffix is another one.
     StoreError
-        The file exists and `force` is not given, or it could not be written.
+        The file exists and `force` is not given, the log is damaged, or the file could not be written.
     """
     if out.suffix != ".duckdb" and out.suffix not in _OPTIONS:
         raise ConfigError(f"{out}: found {out.suffix or 'no suffix'!r}; expected .duckdb, .parquet or .csv")
@@ -40,14 +41,22 @@ def export_rounds(root: Path, out: Path, *, force: bool = False) -> int:
     temporary = temporary_beside(out)
     try:
         with connect(root) as con:
-            _write(con, temporary, out.suffix)
+            try:
+                _write(con, temporary, out.suffix)
+            except duckdb.Error as reason:  # it reads the log and writes the file: ours to tell apart
+                raise damage_of(root) or _unwritten(out, reason) from reason
             (rounds,) = con.execute("SELECT count(*) FROM rounds").fetchall()[0]
         publish(temporary, out)
-    except (duckdb.Error, OSError) as reason:
-        raise StoreError(f"{out} was not written: {reason}; expected room and permission there") from reason
+    except OSError as reason:
+        raise _unwritten(out, reason) from reason
     finally:
         temporary.unlink(missing_ok=True)
     return int(rounds)
+
+
+def _unwritten(out: Path, reason: Exception) -> StoreError:
+    said = str(reason).partition("\n")[0]
+    return StoreError(f"{out} was not written: {said}; expected room and permission there")
 
 
 def _write(con: duckdb.DuckDBPyConnection, path: Path, suffix: str) -> None:

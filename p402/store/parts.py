@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from p402.errors import StoreError
 from p402.store.atomic import publish, sync_folder, temporary_beside
 from p402.store.manifest import PARQUET, Part
 from p402.store.schema import HOUR_MS, SCHEMAS, tables_of
@@ -80,7 +81,7 @@ def write_parts(root: Path, batch: Batch, step: Callable[[str], None]) -> list[P
             Part(
                 path=path,
                 kind=kind,
-                sha256=_hash_of(root / path),
+                sha256=hash_of(root / path),
                 rows=table.num_rows,
                 size_bytes=(root / path).stat().st_size,
                 min_ts_ms=span["min"],
@@ -105,11 +106,25 @@ def _write_part(path: Path, table: pa.Table) -> None:
 
 
 def inputs_of(path: Path) -> list[str]:
-    """Names of the segments that a file was made from."""
-    metadata = pq.read_schema(path).metadata or {}
-    return msgspec.json.decode(metadata.get(_INPUTS, b'["?"]'), type=list[str])
+    """Names of the segments that a file was made from.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read, so nothing says whether its segments are still there.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return msgspec.json.decode(metadata.get(_INPUTS, b'["?"]'), type=list[str])
+    except (OSError, pa.ArrowException, msgspec.DecodeError) as reason:
+        said = str(reason).partition("\n")[0]
+        raise StoreError(
+            f"{path} is in no manifest and cannot be read: {said}; expected what a compaction that was cut "
+            f"short had finished; move it away: segments that are still in {SEALED}/ are taken in again"
+        ) from reason
 
 
-def _hash_of(path: Path) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256, hex, of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,12 +4,14 @@
 that are not in them yet; those are parsed once, at connect, so that a connection stays as it was
 when it was made while writers append and the compactor moves things. A segment that a killed
 compactor committed but did not delete is left out, and every view shows a key once.
+What DuckDB cannot read is a `StoreError` that names the damaged file, wherever in the `with` it
+comes to light.
 Sums of floats in SQL depend on thread order: compute estimates from rows, in numpy.
 It knows nothing of what events are used for.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +22,15 @@ import pyarrow.parquet as pq
 from p402.errors import StoreError
 from p402.events import AnyEvent, Decision
 from p402.store import manifest as manifests
-from p402.store.manifest import Manifest
+from p402.store.damage import damage_of
+from p402.store.manifest import Manifest, Part
 from p402.store.schema import SCHEMAS, events_of, tables_of
 from p402.store.segments import all_names, parse, read_segment
 from p402.store.views import view_statements
 
 _TRIES: Final = 20
+_QUESTION: Final = duckdb.ProgrammingError, duckdb.DataError
+"""What DuckDB says of a query that is wrong, and of some damaged files."""
 
 
 def require_log(root: Path) -> None:
@@ -42,8 +47,9 @@ def dataset_digest(root: Path) -> str:
     return manifests.load(root).digest
 
 
-def connect(root: Path, *, include_live: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open the log for queries; see `p402.store.views` for the views.
+@contextmanager
+def connect(root: Path, *, include_live: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the log for queries, for the length of a `with`; see `p402.store.views` for the views.
 
     Parameters
     ----------
@@ -54,31 +60,41 @@ def connect(root: Path, *, include_live: bool = True) -> duckdb.DuckDBPyConnecti
     Raises
     ------
     StoreError
-        There is no such folder, or its manifest cannot be used.
+        There is no such folder, its manifest cannot be used, or, at any query within the `with`, a
+        Parquet file is damaged or DuckDB has no room. A query that is itself wrong stays DuckDB's error.
     """
     require_log(root)
-    with ExitStack() as on_error:
-        con = on_error.enter_context(duckdb.connect(":memory:"))
-        manifest = _load(con, root) if include_live else _empty(con, manifests.load(root))
-        files = {kind: [str(root / part.path) for part in manifest.of_kind(kind)] for kind in SCHEMAS}
-        for statement in view_statements(files):
-            con.execute(statement)
-        on_error.pop_all()
-    return con
+    try:
+        with duckdb.connect(":memory:") as con:
+            manifest = _load(con, root) if include_live else _empty(con, manifests.load(root))
+            files = {kind: [str(root / part.path) for part in manifest.of_kind(kind)] for kind in SCHEMAS}
+            for statement in view_statements(files):
+                con.execute(statement)
+            yield con
+    except (duckdb.Error, OSError) as reason:
+        if isinstance(reason, OSError) and reason.errno is not None:
+            raise  # the caller's own: an Arrow stream passes DuckDB's words on without a number
+        damage = damage_of(root)
+        if damage is None and isinstance(reason, _QUESTION):
+            raise
+        raise damage or _unread(root, reason) from reason
 
 
 def read_events(root: Path) -> Iterator[AnyEvent]:
     """Every event of the log as of this call, without DuckDB: Parquet by path, then segments by name.
 
     Segments that are not compacted are held in memory, as bytes. Lines that are no event are skipped.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder, its manifest cannot be used, or a Parquet file cannot be read.
     """
     require_log(root)
     tail: dict[str, bytes] = {}
     manifest = _settled(root, tail.__setitem__, tail.clear)
     for part in manifest.parts:
-        with pq.ParquetFile(root / part.path) as file:
-            for batch in file.iter_batches():
-                yield from events_of(part.kind, pa.Table.from_batches([batch]))
+        yield from _events_in(root, part)
     for data in tail.values():
         for parsed in parse(data):
             yield from parsed.events
@@ -101,6 +117,24 @@ def tail_bytes(root: Path) -> tuple[dict[str, int], int]:
 
     _settled(root, take, restart)
     return sizes, sum(rounds)
+
+
+def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:
+    try:
+        with pq.ParquetFile(root / part.path) as file:
+            for batch in file.iter_batches():
+                yield from events_of(part.kind, pa.Table.from_batches([batch]))
+    except (OSError, pa.ArrowException, ValueError) as reason:  # ValueError: columns that are no event's
+        raise damage_of(root) or _unread(root / part.path, reason) from reason
+
+
+def _unread(path: Path, reason: Exception) -> StoreError:
+    """What to say where every file is as the manifest lists it."""
+    said = str(reason).partition("\n")[0]
+    return StoreError(
+        f"{path} cannot be read: {said}; its Parquet files are as the manifest lists them, so expected is "
+        f"memory and disk for the query: free some and try again"
+    )
 
 
 def _settled(root: Path, take: Callable[[str, bytes], None], restart: Callable[[], None]) -> Manifest:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from experiments import learn
+from experiments.learning import ticks
 from experiments.learning.evidence import NoRounds, read_window
 from experiments.learning.hourly import Hands, run_hourly
 from experiments.learning.publication import weights_of
 from experiments.learning.step import Busy, Looks, Plan, take_step
 from experiments.learning.ticks import MAX_TRIES, STALE_MS, LeaseLost, Ticks, hour_of
-from p402.errors import MissingSnapshot, StaleWeights, StoreError
+from p402.errors import DiskFull, MissingSnapshot, StaleWeights, StoreError
 from p402.learner.weights import START, STEP, Weights
 from p402.registry.tracking import CHALLENGER, CHAMPION, Tracking
 from p402.registry.weights import Candidate, WeightsRegistry
@@ -437,6 +438,71 @@ def test_p21_a_learner_that_is_asked_to_stop_ends_its_step_and_leaves_the_hour(t
     assert learner.ticks.take(NOON) is not None
 
 
+def test_p21_a_lease_lost_after_the_last_beat_ends_its_hour_and_not_the_learner(tmp_path):
+    def robbed(beat):
+        beat()
+        learner.now += STALE_MS
+        assert Ticks(tmp_path, lambda: learner.now).take(hour_of(learner.now)) is not None
+
+    learner = Learner(tmp_path, NOON, NOON + HOUR + 1, robbed)
+    assert learner.run() == 2
+    assert [type(error) for error in learner.failed] == [LeaseLost, LeaseLost]
+    assert learner.stepped == [NOON, NOON + HOUR]  # the hour is its new holder's
+
+
+def no_room(_path, _data):
+    raise DiskFull("ticks: No space left on device; expected room to write; free space")
+
+
+def test_p21_a_disk_that_is_full_when_an_hour_begins_is_told_and_the_hour_taken_once_there_is_room(
+    tmp_path, monkeypatch
+):
+    learner = Learner(tmp_path, NOON, NOON + HOUR + 1)
+    written = ticks.write_atomic
+
+    def full_for_a_while(path, data):
+        (no_room if learner.now < NOON + 150_000 else written)(path, data)
+
+    monkeypatch.setattr(ticks, "write_atomic", full_for_a_while)
+    assert learner.run() == 2
+    assert [type(error) for error in learner.failed] == [DiskFull] * 3
+    assert learner.stepped == [NOON + 180_000, NOON + HOUR]
+
+
+def test_p21_a_disk_that_fills_up_during_a_step_is_told_and_the_next_hour_is_another(tmp_path, monkeypatch):
+    def filling(_beat):
+        monkeypatch.setattr(ticks, "write_atomic", no_room)
+        raise DiskFull("log: No space left on device; expected room to write; free space")
+
+    learner = Learner(tmp_path, NOON, NOON + HOUR + 1, filling)
+    assert learner.run() == 0
+    assert {type(error) for error in learner.failed} == {DiskFull}
+    assert str(learner.failed[0]).startswith("log: ")
+    assert str(learner.failed[1]).startswith("ticks: ")
+    assert learner.ticks.read(NOON).state == "running"  # as last written: taken over once it is stale
+
+
+def test_p21_a_step_whose_hour_could_not_be_closed_is_not_taken_again(tmp_path, monkeypatch):
+    def filling(_beat):
+        monkeypatch.setattr(ticks, "write_atomic", no_room)
+
+    learner = Learner(tmp_path, NOON, NOON + HOUR - 1, filling)
+    assert learner.run() == 1
+    assert learner.stepped == [NOON]
+    assert [type(error) for error in learner.failed] == [DiskFull]
+
+
+def test_p21_a_learner_that_is_asked_to_stop_stops_though_the_disk_is_full(tmp_path, monkeypatch):
+    def asked(beat):
+        monkeypatch.setattr(ticks, "write_atomic", no_room)
+        learner.end = NOON
+        beat()
+
+    learner = Learner(tmp_path, NOON, NOON + HOUR, asked)
+    assert learner.run() == 0
+    assert [type(error) for error in learner.failed] == [DiskFull]
+
+
 def test_an_hour_begins_where_utc_says():
     assert hour_of(NOON + HOUR - 1) == NOON
     assert hour_of(NOON) == NOON
@@ -459,6 +525,39 @@ def test_the_command_reports_a_log_that_is_not_there(world, capsys):
     options[1] += "-elsewhere"
     assert learn.main(["--once", *options]) == 1
     assert "expected the log" in capsys.readouterr().err
+
+
+def test_the_command_names_a_truncated_parquet_file_in_one_line(world, capsys):
+    here = world("null")
+    take_step_compaction(here)
+    (path,) = here.places.log.rglob("kind=decision/*/*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert learn.main(["--once", *here.options()]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"p402 learn: {path}: found ")
+    assert line.endswith("; restore it from a copy")
+
+
+def test_p21_the_hourly_learner_outlives_a_truncated_parquet_file(world, tmp_path):
+    here = world("null")
+    take_step_compaction(here)
+    (path,) = here.places.log.rglob("kind=decision/*/*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    learner = Learner(tmp_path / "ticks", NOON, NOON + 1, lambda beat: step_in(here, beat=beat))
+    assert learner.run() == 0
+    (error,) = learner.failed
+    assert str(path) in str(error)
+    assert learner.ticks.read(NOON).state == "failed"
+
+
+def test_the_command_says_in_one_line_that_the_disk_is_full(world, monkeypatch, capsys):
+    def full(*_given, **_named):
+        raise DiskFull("log: No space left on device; expected room to write; free space")
+
+    monkeypatch.setattr("experiments.learning.step.compact", full)
+    assert learn.main(["--once", *world("null").options()]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "p402 learn: log: No space left on device; expected room to write; free space"
 
 
 def test_the_command_reads_its_places_from_the_configuration(world, tmp_path, capsys):

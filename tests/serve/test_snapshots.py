@@ -1,5 +1,7 @@
 """The keeper of a worker's snapshot, on real files."""
 
+import os
+
 from p402.errors import DiskFull
 from p402.registry.weights import Candidate, WeightsRegistry
 from p402.routing.scale import PARAM_ONE
@@ -51,6 +53,19 @@ def test_nothing_is_assembled_again_while_nothing_changed(tmp_path):
     first = keeper.in_force
     assert not keeper.refresh()
     assert keeper.in_force is first
+
+
+def test_a_file_that_was_cut_in_place_and_given_its_old_time_is_noticed(tmp_path):
+    notices = []
+    publish(tmp_path, PARAM_ONE * 3 // 5)
+    keeper = a_keeper(tmp_path, notices)
+    path = tmp_path / "registry" / "weights.json"
+    before = path.stat()
+    os.truncate(path, before.st_size // 2)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not keeper.refresh()
+    (notice,) = notices
+    assert str(path) in notice
 
 
 def _full(self, parts):

@@ -168,6 +168,20 @@ def test_a_missing_log_is_named_with_what_to_do(tmp_path, capsys, command):
     assert re.search(r"nowhere is no folder; expected the log .*--log", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("command", ["stats", "export"])
+def test_a_truncated_parquet_file_is_one_line_that_names_it(log, tmp_path, capsys, command):
+    compact(log)
+    (path,) = log.rglob("kind=outcome/*/*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    out = tmp_path / "rounds.csv"
+    arguments = [command, str(out)] if command == "export" else [command]
+    assert main([*arguments, "--log", str(log)]) == 1
+    said = capsys.readouterr()
+    assert re.fullmatch(rf"p402 log: {re.escape(str(path))}: found .*; restore it from a copy\n", said.err)
+    assert "Traceback" not in said.out
+    assert not out.exists()
+
+
 def test_an_unknown_command_is_an_error(capsys):
     assert main(["comapct"]) == 2
     assert main(["--help"]) == 0

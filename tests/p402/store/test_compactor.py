@@ -243,8 +243,8 @@ def test_a_damaged_manifest_is_named_with_what_to_do(log, damage):
     }
     assert bad[damage] != data
     path.write_bytes(bad[damage])
-    with pytest.raises(StoreError, match=r"manifest\.json.*(restore|use)"):
-        connect(log)
+    with pytest.raises(StoreError, match=r"manifest\.json.*(restore|use)"), connect(log):
+        pass
 
 
 def test_a_missing_parquet_file_is_named(log):
@@ -254,18 +254,36 @@ def test_a_missing_parquet_file_is_named(log):
         compact(log)
 
 
+def test_a_file_of_a_killed_run_that_cannot_be_read_is_named_and_kept(log):
+    with pytest.raises(Killed):
+        compact(log, step=die_once_written)
+    (orphan,) = (log / PARQUET).rglob("*.parquet")
+    orphan.write_bytes(orphan.read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"cannot be read: .*; move it away") as error:
+        compact(log)
+    assert str(error.value).startswith(f"{orphan} ")
+    assert "\n" not in str(error.value)
+    orphan.rename(log / "aside.parquet")
+    compact(log)
+    assert counts(log) == [30] * 6
+
+
+def die_once_written(name):
+    if name == "written":
+        raise Killed
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StoreError, match="is no folder"):
         compact(tmp_path / "nowhere")
 
 
 def test_a_connection_stays_as_it_was_while_the_compactor_moves_things(log, make, write):
-    con = connect(log)
-    compact(log)
-    write(log, make.round(9_000_001))
-    compact(log)
-    assert con.execute("SELECT count(*), count(status) FROM rounds").fetchall() == [(30, 30)]
-    con.close()
+    with connect(log) as con:
+        compact(log)
+        write(log, make.round(9_000_001))
+        compact(log)
+        assert con.execute("SELECT count(*), count(status) FROM rounds").fetchall() == [(30, 30)]
     assert counts(log)[0] == 31
 
 

@@ -1,3 +1,7 @@
+import random
+import re
+
+import duckdb
 import msgspec
 import pyarrow.parquet as pq
 import pytest
@@ -277,10 +281,106 @@ def test_uncompacted_bytes_are_counted_by_kind(tmp_path, make, write):
     assert set(sizes) == {"decision", "reward"}
 
 
-@pytest.mark.parametrize("ask", [connect, dataset_digest, lambda root: list(read_events(root))])
+def all_rounds(root):
+    with connect(root) as con:
+        return con.execute("SELECT * FROM rounds").fetchall()
+
+
+def all_events(root):
+    return list(read_events(root))
+
+
+@pytest.mark.parametrize("ask", [all_rounds, dataset_digest, all_events])
 def test_a_missing_folder_is_a_clear_error(tmp_path, ask):
     with pytest.raises(StoreError, match=r"no folder; expected the log .*--log"):
         ask(tmp_path / "nowhere")
+
+
+def decisions_in(root):
+    (path,) = root.rglob("kind=decision/*/*/*.parquet")
+    return path
+
+
+DAMAGE = {
+    "cut": lambda data: data[:-20],
+    "halved": lambda data: data[: len(data) // 2],
+    "empty": lambda _data: b"",
+    "overwritten": lambda data: b"x" * len(data),
+    "zeroed": lambda data: data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :],
+}
+
+
+@pytest.mark.parametrize("ask", [all_rounds, all_events])
+@pytest.mark.parametrize("damage", [*DAMAGE, "gone"])
+def test_a_damaged_parquet_file_is_named_with_what_to_do(tmp_path, make, write, damage, ask):
+    write(tmp_path, [event for i in range(40) for event in make.round(i)])
+    compact(tmp_path)
+    path = decisions_in(tmp_path)
+    data = path.read_bytes()
+    path.unlink()
+    if damage in DAMAGE:
+        path.write_bytes(DAMAGE[damage](data))
+    with pytest.raises(StoreError, match=r"expected .* the manifest lists.*; restore it from") as error:
+        ask(tmp_path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_flipped_bits_are_read_over_or_named_and_raise_nothing_else(tmp_path, make, write):
+    write(tmp_path, [event for i in range(40) for event in make.round(i)])
+    compact(tmp_path)
+    path, chance, said = decisions_in(tmp_path), random.Random(402), []
+    data = path.read_bytes()
+    for _ in range(40):
+        bad = bytearray(data)
+        for _ in range(chance.choice((1, 3, 30))):
+            bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bad)
+        for ask in (all_rounds, all_events):
+            try:
+                ask(tmp_path)
+            except StoreError as error:
+                said.append(str(error))
+    assert len(said) > 20
+    assert all(text.startswith(f"{path}: its bytes hash to ") for text in said)
+
+
+def test_damage_that_an_arrow_stream_meets_is_named_as_well(tmp_path, make, write):
+    write(tmp_path, make.round(0))
+    compact(tmp_path)
+    path = decisions_in(tmp_path)
+    said = OSError("Invalid Input Error: ZSTD Decompression failure")  # what pyarrow makes of DuckDB's error
+
+    def stream():
+        with connect(tmp_path):
+            path.write_bytes(bytes(path.stat().st_size))
+            raise said
+
+    with pytest.raises(StoreError, match=re.escape(f"{path}: its bytes hash to ")):
+        stream()
+
+
+def test_a_query_without_room_is_told_apart_from_damage(tmp_path, make, write):
+    write(tmp_path, make.round(0))
+    compact(tmp_path)
+
+    def ask():
+        with connect(tmp_path) as con:
+            con.execute("SET memory_limit = '1MB'")
+            con.execute("SET temp_directory = ''")
+            con.execute("SELECT list(range) FROM range(10_000_000)").fetchall()
+
+    with pytest.raises(StoreError, match=r"cannot be read: Out of Memory.*manifest lists them.*free some"):
+        ask()
+
+
+def test_a_wrong_query_and_the_callers_own_failures_stay_what_they_are(tmp_path, make, write):
+    write(tmp_path, make.round(0))
+    compact(tmp_path)
+    with pytest.raises(duckdb.BinderException, match="no_such_column"), connect(tmp_path) as con:
+        con.execute("SELECT no_such_column FROM rounds")
+    with pytest.raises(BrokenPipeError), connect(tmp_path):
+        raise BrokenPipeError(32, "Broken pipe")
 
 
 def test_a_path_with_a_quote_in_it_is_read(tmp_path, make, write):

@@ -251,6 +251,23 @@ def test_a_missing_folder_is_bad_input_and_says_which(busy, tmp_path, capsys):
     assert "pass --store" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("where", ["end", "middle"])
+@pytest.mark.parametrize("question", [("--verify",), ("--policy", "cost")])
+def test_a_damaged_parquet_file_is_bad_input_and_one_line_names_it(busy, capsys, question, where):
+    compact(busy.log)
+    path = max(busy.log.rglob("kind=decision/*/*/*.parquet"))
+    data = path.read_bytes()
+    path.write_bytes(
+        data[:-50] if where == "end" else data[:4] + bytes(len(data) // 3) + data[4 + len(data) // 3 :]
+    )
+    assert main([*question, "--log", str(busy.log), "--store", str(busy.store)]) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"p402 replay: {path}: ")
+    assert line.endswith("; restore it from a copy")
+    assert said.out == ""
+
+
 def test_an_empty_log_is_bad_input(house, capsys):
     house.store.mkdir(parents=True)
     house.log.mkdir()
