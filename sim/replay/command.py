@@ -1,6 +1,7 @@
 """`p402 replay`: decide logged rounds again, value another strategy on them, or explain one.
 
-Exit status: 0 all is well, 1 a logged choice does not replay, 2 the question or its data is no good.
+Exit status: 0 all is well, 1 a logged choice does not replay or an outcome is not borne out by one, 2 the
+question or its data is no good.
 """
 
 import sys
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int:
 def replay(
     *,
     verify_all: Annotated[
-        bool, typer.Option("--verify", help="Decide every logged choice again; 1 on any difference.")
+        bool, typer.Option("--verify", help="Decide every logged choice again; 1 on any fault.")
     ] = False,
     policy: Annotated[
         str | None,
@@ -88,7 +89,7 @@ def replay(
 def _verify(log: Path, store: Path, *, as_json: bool) -> None:
     with _bar("verifying") as progress:
         result = verify(log, store, progress)
-    if result.rows == 0:
+    if result.rows == result.outcomes == 0:
         raise BadQuestion(f"the log {log} holds no decision; expected traffic: serve some, or pass --log")
     _show(report.verification(result), report.as_json(result) if as_json else None)
     if not result.ok:

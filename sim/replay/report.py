@@ -32,7 +32,10 @@ def verification(result: Verification) -> Iterator[RenderableType]:
         ("attempts", result.attempts),
         ("snapshots", result.snapshots),
         ("mismatches", result.mismatched),
-        ("could not be decided again", result.unverified),
+        ("could not be decided again", result.unverified - result.unfounded),
+        ("outcomes", result.outcomes),
+        ("outcomes that no logged choice bears out", result.unfounded),
+        ("decisions without an outcome, no fault", result.unended),
         ("torn lines, never acknowledged", result.torn),
         ("malformed lines, skipped", result.malformed),
     ):
@@ -42,12 +45,19 @@ def verification(result: Verification) -> Iterator[RenderableType]:
     yield table
     if result.mismatches:
         yield _mismatches(result)
+    if result.strays:
+        yield _strays(result)
     for fault in result.faults:
         yield f"[bold red]{fault.rows:,} rows:[/] {escape(fault.what)}"
     if result.ok:
-        yield f"[bold green]{result.rows:,} of {result.rows:,} replay bit for bit[/]"
-    else:
-        yield f"[bold red]{result.mismatched + result.unverified:,} of {result.rows:,} do not replay[/]"
+        yield (
+            f"[bold green]{result.rows:,} of {result.rows:,} replay bit for bit[/], "
+            f"and bear {result.outcomes:,} of {result.outcomes:,} outcomes out"
+        )
+    if lost := result.mismatched + result.unverified - result.unfounded:
+        yield f"[bold red]{lost:,} of {result.rows:,} do not replay[/]"
+    if result.unfounded:
+        yield f"[bold red]{result.unfounded:,} of {result.outcomes:,} outcomes are not borne out[/]"
 
 
 def _mismatches(result: Verification) -> Table:
@@ -59,6 +69,19 @@ def _mismatches(result: Verification) -> Table:
             escape(f"{row.worker}:{row.live_seq}"),
             row.snapshot[:12],
             escape("; ".join(f"{d.column}: logged {d.logged}, now {d.recomputed}" for d in row.differences)),
+        )
+    return table
+
+
+def _strays(result: Verification) -> Table:
+    title = f"outcomes that no logged choice bears out, {len(result.strays)} of {result.unfounded:,}"
+    table = Table("outcome", "attempt", "went to", "logged choice", title=title, title_justify="left")
+    for row in result.strays:
+        table.add_row(
+            escape(f"{row.id} of {row.tenant}"),
+            "" if row.attempt is None else str(row.attempt),
+            escape(row.called or "nobody"),
+            escape(row.chosen or ("no decision" if row.attempt is None else "none")),
         )
     return table
 

@@ -2,7 +2,7 @@
 
 Nothing of the process that decided is used: rows, live state and snapshots come from disk, and each
 choice is taken again (promise P20). A row that cannot be decided again counts as a failure,
-never as passed over.
+never as passed over; so does an outcome that the logged choices do not bear out (`sim.replay.outcomes`).
 """
 
 import time
@@ -18,6 +18,7 @@ from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
 from p402.store.reader import connect
+from sim.replay.outcomes import Unfounded, outcomes_of
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import UNFIT, Group, Lost, groups
 
@@ -59,7 +60,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why rows could not be decided again, and how many."""
+    """Why rows could not be decided again or are not borne out, and how many."""
 
     what: str
     rows: int
@@ -67,7 +68,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was decided again, and what came of it.
+    """What was decided again, what it was held to, and what came of it.
 
     Attributes
     ----------
@@ -76,7 +77,14 @@ class Verification:
     mismatched
         Rows that differ; `mismatches` describes the first of them.
     unverified
-        Rows that could not be decided again; `faults` says why.
+        Rows that could not be decided again, and outcomes that no logged choice bears out; `faults`
+        says why.
+    outcomes
+        Outcomes in the log.
+    unfounded
+        Those of `unverified` that are outcomes; `strays` describes the first of them.
+    unended
+        Decisions without an outcome, which a process that dies leaves: no fault.
     torn, malformed
         Lines of segments not yet compacted that were no event; none of them was a whole row.
     seconds
@@ -90,6 +98,10 @@ class Verification:
     mismatches: tuple[Mismatch, ...]
     unverified: int
     faults: tuple[Fault, ...]
+    outcomes: int
+    unfounded: int
+    strays: tuple[Unfounded, ...]
+    unended: int
     snapshots: int
     torn: int
     malformed: int
@@ -97,7 +109,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether every choice was decided again, with the same result."""
+        """Whether every choice was decided again, with the same result, and bears its outcome out."""
         return self.mismatched == 0 and self.unverified == 0
 
 
@@ -119,7 +131,7 @@ class _Tally:
 
 
 def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Verification:
-    """Decide every logged decision and attempt again.
+    """Decide every logged decision and attempt again, and hold every outcome to them.
 
     Parameters
     ----------
@@ -148,6 +160,9 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
             else:
                 _check(rows, snapshots, tally)
             progress(tally.decisions + tally.attempts, total)
+        ended = outcomes_of(con)
+    for what, number in ended.faults.items():
+        tally.fault(what, number)
     return Verification(
         rows=tally.decisions + tally.attempts,
         decisions=tally.decisions,
@@ -156,6 +171,10 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         mismatches=tuple(tally.mismatches),
         unverified=sum(tally.faults.values()),
         faults=tuple(Fault(what, rows) for what, rows in tally.faults.items()),
+        outcomes=ended.rows,
+        unfounded=sum(ended.faults.values()),
+        strays=ended.unfounded,
+        unended=ended.unended,
         snapshots=len(snapshots.used),
         torn=torn,
         malformed=malformed,

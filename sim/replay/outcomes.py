@@ -1,0 +1,129 @@
+"""Whether every outcome follows from choices that were logged before it.
+
+An outcome tells which arm each attempt went to. A choice of that arm must be in the log: the
+decision's own, or the line of that attempt (promise P20). It decides nothing again, and rewards,
+refusals and deltas are no part of it: a client may post a word on any round.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+KEPT: Final = 100
+"""Outcomes described in full; all are counted."""
+
+CHUNK_ROWS: Final = 65_536
+
+NO_DECISION: Final = (
+    "an outcome has no decision of its id and tenant; expected the one that is logged before anything is "
+    "sent; restore the segment or Parquet file that held it"
+)
+NO_CHOICE: Final = (
+    "an outcome tells of an attempt that no choice was logged for; expected a line for every failover, and "
+    "for the call of an observed round; restore the segment or Parquet file that held it"
+)
+OTHER_ARM: Final = (
+    "an outcome tells of an attempt at another arm than was logged for it; expected the arm of its decision "
+    "or of that attempt's line; one of the two was changed: restore their files from a copy"
+)
+
+_UNFOUNDED: Final = """
+WITH told AS (
+    SELECT id, tenant, unnest(range(greatest(len(attempts), 1)))::INTEGER AS attempt,
+           unnest(CASE WHEN len(attempts) = 0 THEN [NULL] ELSE attempts END).arm AS called
+    FROM outcomes
+), held AS (
+    SELECT t.id, t.tenant, t.attempt, t.called, d.id IS NOT NULL AS decided,
+           CASE WHEN t.attempt = 0 AND NOT d.observe THEN d.arm ELSE a.arm END AS chosen
+    FROM told t
+    LEFT JOIN decisions d ON d.id = t.id AND d.tenant = t.tenant
+    LEFT JOIN attempts a ON a.id = t.id AND a.attempt = t.attempt
+)
+SELECT DISTINCT ON (id) id, tenant, attempt, called, decided, chosen
+FROM held
+WHERE NOT decided OR (called IS NOT NULL AND called IS DISTINCT FROM chosen)
+ORDER BY id, attempt
+"""
+"""Outcomes that no logged choice bears out, each once, by its first attempt that none does. An outcome
+of no attempt ended before anything was sent; an observed round's decision called nobody."""
+
+_COUNTED: Final = """
+SELECT (SELECT count(*) FROM outcomes),
+       (SELECT count(*) FROM decisions ANTI JOIN outcomes USING (id, tenant))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfounded:
+    """An outcome that no logged choice bears out.
+
+    Attributes
+    ----------
+    attempt
+        The first that is not borne out; None where the whole round has no decision.
+    called
+        Arm that the outcome says it went to; None where it tells of no attempt.
+    chosen
+        Arm of the logged choice; None where none was logged.
+    """
+
+    id: str
+    tenant: str
+    attempt: int | None
+    called: str | None
+    chosen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The log's outcomes, held to its choices.
+
+    Attributes
+    ----------
+    rows
+        Outcomes in the log.
+    unended
+        Decisions without an outcome: a process that dies while it waits leaves them, so they are no fault.
+    faults
+        What is wrong, and with how many outcomes; each is counted once.
+    unfounded
+        The first of these, by id.
+    """
+
+    rows: int
+    unended: int
+    faults: dict[str, int]
+    unfounded: tuple[Unfounded, ...]
+
+
+def outcomes_of(con: duckdb.DuckDBPyConnection) -> Outcomes:
+    """Hold every outcome to the choices of its round.
+
+    The join is DuckDB's, over ids and arms only; of its result a chunk is held at once.
+
+    Parameters
+    ----------
+    con
+        From `p402.store.reader.connect`.
+    """
+    rows, unended = con.execute(_COUNTED).fetchall()[0]
+    faults: Counter[str] = Counter()
+    kept: list[Unfounded] = []
+    for batch in con.sql(_UNFOUNDED).to_arrow_reader(CHUNK_ROWS):
+        found = batch.to_pylist()
+        faults.update(map(_what, found))
+        kept += map(_unfounded, found[: KEPT - len(kept)])
+    return Outcomes(rows, unended, dict(faults), tuple(kept))
+
+
+def _what(row: dict[str, Any]) -> str:
+    if not row["decided"]:
+        return NO_DECISION
+    return NO_CHOICE if row["chosen"] is None else OTHER_ARM
+
+
+def _unfounded(row: dict[str, Any]) -> Unfounded:
+    attempt = row["attempt"] if row["decided"] else None
+    return Unfounded(row["id"], row["tenant"], attempt, row["called"], row["chosen"])
