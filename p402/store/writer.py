@@ -3,7 +3,7 @@
 `append` is one `os.write` to this writer's own segment: what it returned from survives the death
 of the process. A thread syncs what is dirty about every 100 ms, so a power cut costs at most that
 window, and seals segments by size and age. A full disk raises `DiskFull` to whoever appended;
-the half-written line is cut off again and the next append starts on a fresh one.
+the half-written line is cut off again, or ended and left, and the next append starts on a fresh one.
 It knows nothing of what events mean, nor of Parquet.
 """
 
@@ -39,6 +39,8 @@ class _Segment:
     synced: int = 0
     torn: bool = False
     """The last line is unfinished and could not be cut off: begin the next with a newline."""
+    uncut: bool = False
+    """An unfinished line lies somewhere in it, so that it is longer than `size`: cut it no more."""
 
 
 class LogWriter:
@@ -231,12 +233,19 @@ class LogWriter:
             os.close(fd)
 
     def _cut(self, segment: _Segment) -> None:
-        """Take a half-written line off the end, or remember that it is there."""
+        """Take a half-written line off the end, or remember that it is there.
+
+        Once one was left there, `size` no longer says where the last whole line ends: a later cut
+        would reach into rows that were acknowledged, so there is none.
+        """
+        if segment.uncut:
+            segment.torn = True
+            return
         try:
             os.ftruncate(segment.fd, segment.size)
             segment.torn = False
         except OSError:
-            segment.torn = True
+            segment.torn = segment.uncut = True
 
     def _failed(self, segment: _Segment, reason: OSError) -> StoreError:
         self.degraded += 1

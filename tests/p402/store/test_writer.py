@@ -159,6 +159,48 @@ def test_a_torn_line_that_cannot_be_cut_off_is_ended_by_the_next_append(tmp_path
     assert len(parsed.malformed) == 1
 
 
+def test_after_a_line_that_could_not_be_cut_off_a_failed_append_takes_no_acknowledged_row(
+    tmp_path, make, monkeypatch
+):
+    """The line that stays makes the file longer than its whole lines: a later cut would be misplaced."""
+    log = LogWriter(tmp_path, "w0", lambda: make.noon, sync_s=60)
+    real = os.write
+
+    def fails(event, *, cut):
+        parts = []
+
+        def half_then_full(fd, data):
+            parts.append(data)
+            if len(parts) > 1:
+                raise OSError(28, "No space left on device")
+            return real(fd, data[: len(data) // 2])
+
+        def stuck(fd, size):
+            raise OSError(5, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("p402.store.writer.os.write", half_then_full)
+            if not cut:
+                patch.setattr("p402.store.writer.os.ftruncate", stuck)
+            with pytest.raises(DiskFull):
+                log.append(event)
+
+    log.append(make.decision(1))
+    fails(make.decision(2), cut=False)
+    log.append(make.decision(3))
+    fails(make.decision(4), cut=True)
+    log.append(make.decision(5))
+    fails(make.decision(6), cut=False)
+    log.append(make.decision(7))
+    log.close()
+    assert (log.appended, log.degraded) == (4, 3)
+    assert list(read_events(tmp_path)) == [make.decision(i) for i in (1, 3, 5, 7)]
+    (name,) = names_in(tmp_path, SEALED)
+    (parsed,) = parse((tmp_path / SEALED / name).read_bytes())
+    assert len(parsed.malformed) == 3
+    assert parsed.torn == b""
+
+
 def test_a_device_without_room_raises_disk_full_and_the_process_lives(tmp_path, make):
     log = LogWriter(tmp_path, "w0", lambda: make.noon, sync_s=60)
     keep = os.dup(log._segment.fd)
