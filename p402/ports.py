@@ -1,8 +1,10 @@
 """What the flow asks of the world: four protocols and the values that pass through them.
 
-`serve` brings real hands, `sim` simulated ones on virtual time, tests both; each port has one
-conformance suite in `tests/conformance` that every implementation passes. Latencies are ms,
-money is nano-USD.
+`serve` brings the real clock, guard and upstream, `p402.store` the log, `sim` a guard in memory; tests
+and `experiments` play the rest. `Guard` has a conformance suite in `tests/conformance`, which both its
+hands pass. `Upstream` has one hand, and each of its transports plays the scenes of `tests/serve/upstream`.
+`Clock` and `Log` have one hand each, with tests of its own. What plays a port in tests is held to no
+suite. Latencies are ms, money is nano-USD.
 """
 
 from collections.abc import AsyncIterator, Mapping
