@@ -68,6 +68,12 @@ def is_busy(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_the_files(error: Exception) -> bool:
+    """Whether an error is of the file or its disk, and not of what was to be written."""
+    ours = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+    return isinstance(error, sqlite3.Error) and not isinstance(error, ours)
+
+
 def _enter_wal(db: sqlite3.Connection) -> None:
     # The switch to WAL takes an exclusive lock without asking the busy handler, so workers that
     # start together on a new file meet here.

@@ -105,6 +105,11 @@ class SqliteGuard:
         self._thread = threading.Thread(target=self._run, args=(db,), name="p402-guard", daemon=True)
         self._thread.start()
 
+    @property
+    def open(self) -> bool:
+        """Whether reservations are taken: it has started, and its thread lives."""
+        return self._open
+
     async def close(self) -> None:
         """Drain the queue, settlements included, and close the file; idempotent."""
         if self._thread is None:
@@ -226,7 +231,11 @@ class SqliteGuard:
         return [self._settlements.popleft() for _ in range(len(self._settlements))]
 
     def _commit(self, db: sqlite3.Connection, group: list[Operation]) -> list[Settle]:
-        """Run a group in one transaction; gives the settlements that must be tried again."""
+        """Run a group in one transaction; gives the settlements that must be tried again.
+
+        An error of ours ends one operation, not the thread: the group is done again one by one, and what
+        fails alone is given up, so that its hold expires as charged.
+        """
         try:
             guard_file.begin(db, self._busy_s)
             now = self._now_ms()
@@ -240,23 +249,32 @@ class SqliteGuard:
             db.execute("COMMIT")
             if swept:
                 self._swept_ms, self._sweep_ms = now, min(next_ms, now + SWEEP_MS)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - the ledger outlives whatever one operation does to it
             try:
                 guard_file.roll_back(db)
             except sqlite3.Error as worse:
                 _log.error("guard state %s: rollback failed: %s", self._path, worse)
-            if not self._failing:
-                self._failing = True
-                _log.error(
-                    "guard state %s: %s; refusing reservations until it can be written", self._path, error
-                )
+            if guard_file.is_the_files(error):
+                return self._wait(group, error)
+            if len(group) > 1:
+                return [again for o in group for again in self._commit(db, [o])]
+            _log.exception("guard state %s: %r could not be booked", self._path, group[0])
+            self.counters.unsettled += isinstance(group[0], Settle)
             self._refuse(group, str(error))
-            return [o for o in group if isinstance(o, Settle)]
+            return []
         self._failing = False
         self.counters.groups += 1
         self.counters.operations += len(group)
         self._deliver(verdicts)
         return []
+
+    def _wait(self, group: Sequence[Operation], error: Exception) -> list[Settle]:
+        """Refuse what the file would not take; gives the settlements that must be tried again."""
+        if not self._failing:
+            self._failing = True
+            _log.error("guard state %s: %s; refusing reservations until it can be written", self._path, error)
+        self._refuse(group, str(error))
+        return [o for o in group if isinstance(o, Settle)]
 
     def _refuse(self, group: Sequence[Operation], why: str) -> None:
         verdicts: list[Verdict] = []

@@ -79,7 +79,10 @@ class Worker:
         keys = keyring(settings, tenants, configuration.client_keys, dev_key)
         self._serving = False
         self._refreshing: asyncio.Task[None] | None = None
-        self.front = Front(flow=flow, keys=keys, clock=clock, ready=lambda: self._serving)
+        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready)
+
+    def _ready(self) -> bool:
+        return self._serving and self._guard.open
 
     async def start(self) -> None:
         """Begin to serve, and to look for new weights."""

@@ -212,6 +212,8 @@ def url() -> Kind[str]:
             raise ValueError
         if parts.query or parts.fragment or (parts.port is not None and parts.port < 1):
             raise ValueError
+        if not all(0 < len(label) < 64 for label in parts.hostname.removesuffix(".").split(".")):
+            raise ValueError  # no name server would be asked for it
         return value.rstrip("/")
 
     return Kind("a URL", convert, 'write it like "https://api.example.com/v1"')

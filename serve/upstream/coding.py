@@ -37,12 +37,19 @@ def _inflater() -> Decode:
     inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
 
     def decode(data: bytes, most: int) -> bytes:
-        try:
-            plain = inflate.decompress(data, most)
-        except zlib.error as error:
-            raise ValueError(str(error)) from error
-        if inflate.unconsumed_tail:
-            raise ValueError(f"more than {most} bytes")
-        return plain
+        nonlocal inflate
+        plain, room = [], most
+        while data:
+            if inflate.eof:  # a body may be of several members, one after the other
+                inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
+            try:
+                plain.append(inflate.decompress(data, room))
+            except zlib.error as error:
+                raise ValueError(str(error)) from error
+            room -= len(plain[-1])
+            if inflate.unconsumed_tail or (inflate.unused_data and room <= 0):
+                raise ValueError(f"more than {most} bytes")
+            data = inflate.unused_data
+        return b"".join(plain)
 
     return decode

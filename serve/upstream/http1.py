@@ -15,7 +15,8 @@ import httptools
 from serve.upstream.transport import Cause, Lost, Receiver
 
 MAX_HEAD_BYTES: Final = 64 << 10
-"""More than this, beside what one read from the socket brought, is no head of an answer."""
+"""More than this without a byte of a body, beside what one read from the socket brought, is no answer:
+neither a head, nor chunk extensions, nor trailers are longer."""
 _INTERIM: Final = range(100, 200)
 _BODILESS: Final = frozenset({204, 304})
 
@@ -41,7 +42,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_begun", "_ended", "_framed", "_head_bytes", "_headers", "_in_body", "_lost", "_parser",
+        "_begun", "_ended", "_framed", "_headers", "_in_body", "_lost", "_overhead", "_parser", "_paused",
         "_receiver", "_socket", "_used", "idle_since", "reusable",
     )  # fmt: skip
 
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._socket: asyncio.Transport | None = None
         self._ended: asyncio.Future[None] | None = None
         self._receiver: Receiver | None = None
-        self._used = self._begun = False
+        self._used = self._begun = self._paused = False
         self._forget()
 
     def start(self, request: bytes, receiver: Receiver) -> asyncio.Future[None]:
@@ -81,12 +82,14 @@ class Connection(asyncio.Protocol):
     def pause(self) -> None:
         """Read no more for now."""
         if self._socket is not None and not self._socket.is_closing():
+            self._paused = True
             self._socket.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._socket is not None and not self._socket.is_closing():
+        if self._paused and self._socket is not None and not self._socket.is_closing():
             self._socket.resume_reading()
+        self._paused = False
 
     # Of asyncio.Protocol
 
@@ -101,16 +104,15 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         self._begun = True
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:  # an error of ours in a call below
             self._over(ended, error.__context__ or error)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._over(ended, Lost(Cause.MALFORMED))
-        if not self._in_body and self._ended is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._over(ended, Lost(Cause.MALFORMED))
+        if self._overhead > MAX_HEAD_BYTES and self._ended is not None:
+            self._over(ended, Lost(Cause.MALFORMED))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended: an idle one, a body that lasts as long as it, or too early."""
@@ -131,7 +133,9 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; joined with those before it of the same name."""
+        """One header, joined with those before it of the same name; trailers are passed over."""
+        if self._in_body:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         before = self._headers.get(key)
         self._headers[key] = text if before is None else f"{before}, {text}"
@@ -147,6 +151,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        self._overhead = 0
         if self._receiver is not None:
             self._receiver.on_data(data)
 
@@ -162,6 +167,7 @@ class Connection(asyncio.Protocol):
         self._ended = self._receiver = None
         self._forget()
         self._used = True
+        self.resume()  # its reader may have been away, and the next answer is another's
         self.reusable = keep and self._socket is not None and _is_quiet(self._socket)
         if receiver is not None:
             receiver.on_end()
@@ -171,7 +177,7 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         """Be ready for a head."""
         self._headers: dict[str, str] = {}
-        self._head_bytes = 0
+        self._overhead = 0
         self._framed = self._in_body = False
 
     def _fail(self, ended: asyncio.Future[None], *, broken: bool) -> None:

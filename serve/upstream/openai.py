@@ -24,6 +24,9 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 """`service_tier` and `web_search_options` are absent: they change the price the hold was computed at."""
+MAX_COUNT = 1 << 23
+"""Most tokens of one kind that a provider is believed: four times the longest prompt that is decided. Beyond
+it usage counts as missing, and is estimated, lest one reply close a tenant's day."""
 BYTES_PER_TOKEN = 4
 """Of English text; used only where a provider reports no usage, and flagged."""
 
@@ -145,7 +148,9 @@ def usage_of_text(reply: Mapping[str, Any], call: Call) -> Usage:
 
 def _count(mapping: Mapping[str, Any], name: str) -> int | None:
     value = mapping.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None
 
 
 def _size(value: Any) -> int:

@@ -128,6 +128,7 @@ class Owner:
         elif not self.reading.ended:
             self.reading.end_of_body()
             self._close_stream()
+        self._flow = None  # the connection may be another call's from here on
 
     def _of_body(self, body: bytes) -> Completion | Failure:
         provider = self._link.provider
@@ -163,10 +164,14 @@ class Owner:
 
     def _taken(self) -> None:
         """The consumer has taken what was there: let the provider send on."""
-        if self._paused and self._flow is not None:
-            self._paused = False
+        if self._paused and self._flow is not None and not self._draining:
             self._watch.expect(_NEXT, self._link.provider.timeouts.idle_ms)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._paused and self._flow is not None:
             self._flow.resume()
+        self._paused = False
 
     def _close_stream(self) -> None:
         """The stream has said how it ended; its body may still have an end to read."""
@@ -176,6 +181,7 @@ class Owner:
         if reading.failure is None:
             self._draining = True
             self._watch.expect(_DRAIN, DRAIN_MS)
+            self._read_on()
         else:
             self._interrupt()
 

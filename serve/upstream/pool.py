@@ -133,7 +133,7 @@ class Http1:
                 )
         except TimeoutError as error:
             raise Lost(Cause.SLOW_CONNECT) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: what no name server would be asked for
             raise Lost(Cause.REFUSED) from error
         return made
 

@@ -92,6 +92,7 @@ class Provider:
             or not parts.hostname
             or parts.username
             or parts.query
+            or not all(0 < len(label) < 64 for label in parts.hostname.removesuffix(".").split("."))
         ):
             raise ConfigError(
                 f"{where}.base_url is not usable; expected http(s)://host[:port]/path without user or query"

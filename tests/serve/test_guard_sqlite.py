@@ -232,6 +232,24 @@ def test_a_settlement_that_never_reaches_the_file_is_counted_and_its_hold_expire
     asyncio.run(story())
 
 
+def test_what_cannot_be_booked_is_given_up_alone_and_the_ledger_goes_on(tmp_path: Path, caplog) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "s.db", cap=1 << 61) as guard:
+            holds = [await guard.reserve("t", name, 1) for name in "abc"]
+            assert all(isinstance(hold, Hold) for hold in holds)
+            for hold, spent in zip(holds, ((1 << 62) - 1, 3, (1 << 62) - 1), strict=True):
+                guard.settle(hold, spent)  # the first and the third are more together than a row can hold
+            other = await guard.reserve("u", "d", 7)
+            assert isinstance(other, Hold)
+            assert guard.open
+            assert await guard.spent("u") == (0, 7)
+            assert await guard.spent("t") == ((1 << 62) + 2, 1)
+            assert guard.counters.unsettled == 1
+
+    asyncio.run(story())
+    assert "could not be booked" in caplog.text
+
+
 FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path

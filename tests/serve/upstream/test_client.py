@@ -8,6 +8,7 @@ import zlib
 import orjson
 import pytest
 
+from p402.errors import ConfigError
 from p402.ports import Call, Completion, Failure, Usage
 from p402.settings import Secret
 from serve.upstream.client import HttpUpstream
@@ -364,7 +365,66 @@ def test_a_finished_stream_gives_its_connection_back() -> None:
     assert run(scene()) == 1
 
 
+def test_a_stream_that_ends_while_nobody_reads_leaves_its_connection_to_the_next_call() -> None:
+    """Its last piece may fill the channel in the very read that ends it: the pause must not outlive it."""
+
+    async def scene() -> list[Completion | Failure]:
+        async def reply(x: Exchange) -> None:
+            size = x.body.get("seed")
+            if size is None:
+                await x.json(WHOLE)
+                return
+            await x.begin()
+            x.writer.write(
+                b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (ROLE + HI, b": %s\n\n" % (b"." * size)))
+            )
+            long = chunk_of("x" * 900)
+            x.writer.write(b"".join(b"%x\r\n%s\r\n" % (len(long), long) for _ in range(270)))
+            last = STOP + DONE
+            x.writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(last), last))
+            await x.writer.drain()
+
+        async with loopback(reply) as provider:
+            client = upstream(provider.url, max_connections=1)
+            answers = []
+            for size in range(0, 40_000, 1_500):
+                body = {"messages": [], "seed": size}
+                stream = await client.open_stream(call(stream=True, body=body))
+                assert not isinstance(stream, Failure)
+                await asyncio.sleep(0.02)
+                await stream.aclose()
+                answers.append(await client.complete(call()))
+            await asyncio.sleep(0.05)
+            assert (client.under_way(), client.connections()) == (0, 0)
+            await client.aclose()
+            return answers
+
+    assert [a for a in run(scene()) if not isinstance(a, Completion)] == []
+
+
+def test_a_host_that_no_name_server_would_be_asked_for_is_a_configuration_error() -> None:
+    for url in ("http://a..b/v1", f"http://{'x' * 80}.example/v1"):
+        with pytest.raises(ConfigError, match="base_url"):
+            upstream(url)
+
+
+@pytest.mark.parametrize("tokens", [1 << 23 | 1, 10**15, (1 << 64) - 1])
+def test_usage_beyond_belief_counts_as_missing(tokens: int) -> None:
+    told = {**WHOLE, "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}
+    answer, _ = run(ask(lambda x: x.json(told)))
+    assert isinstance(answer, Completion)
+    assert (answer.usage.estimated, answer.usage.prompt) == (True, 7)
+
+
 CODED = gzip.compress(orjson.dumps(WHOLE))
+
+
+def test_a_coded_body_of_several_members_is_read_to_its_end() -> None:
+    plain = orjson.dumps(WHOLE)
+    body = gzip.compress(plain[:30]) + gzip.compress(plain[30:])
+    answer, _ = run(ask(lambda x: x.json(body, headers="content-encoding: gzip\r\n")))
+    assert isinstance(answer, Completion)
+    assert answer.body == plain
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from serve.upstream import pool
 from serve.upstream.http1 import MAX_HEAD_BYTES, Connection, Stale
 from serve.upstream.pool import Http1
-from serve.upstream.transport import Cause, Lost
+from serve.upstream.transport import Cause, Flow, Lost
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
@@ -54,6 +55,13 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.sent = b""
         self.closed = False
+        self.paused = False
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
     def write(self, data: bytes) -> None:
         self.sent += data
@@ -167,6 +175,48 @@ def test_a_connection_that_is_told_to_close_is_not_kept() -> None:
     assert error is None
     assert not kept
     assert not hear([OK.replace(b"HTTP/1.1", b"HTTP/1.0")])[2]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"x-t: a\r\n" * 500, b"x" * 4_000, b"0;x=" + b"y" * 4_000],
+    ids=["equal trailers", "one endless trailer", "an endless extension"],
+)
+def test_what_is_no_body_is_bounded_after_the_head_too(piece: bytes) -> None:
+    begin = HEAD + CHUNKED + b"5\r\nhello\r\n" + (b"" if piece.startswith(b"0") else b"0\r\n")
+    pieces, begun = [begin, *([piece] * 100)], time.monotonic()
+    heard, error, kept = hear(pieces)
+    assert isinstance(error, Lost)
+    assert (error.cause, heard.body, heard.ended, kept) == (Cause.MALFORMED, b"hello", False, False)
+    assert time.monotonic() - begun < 2  # it took minutes, with the event loop standing still
+
+
+def test_trailers_are_passed_over() -> None:
+    told = HEAD + CHUNKED + b"2\r\nhi\r\n0\r\n" + b"x-a: 3\r\n" * 3_000 + b"\r\n"
+    heard, error, kept = hear([told])
+    assert (heard.body, heard.headers["x-a"], error, kept) == (b"hi", "1, 2", None, True)
+
+
+def test_a_long_body_in_small_chunks_is_no_overhead() -> None:
+    heard, error, kept = hear([HEAD + CHUNKED, *([b"1\r\nx\r\n"] * 30_000), b"0\r\n\r\n"])
+    assert (len(heard.body), error, kept) == (30_000, None, True)
+
+
+def test_a_connection_paused_at_its_answers_end_reads_the_next() -> None:
+    async def scene() -> tuple[bool, bytes]:
+        connection, wire = Connection(lambda _: None), Wire()
+        connection.connection_made(wire)
+
+        class Paused(Heard):
+            def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:
+                flow.pause()
+
+        ended = connection.start(b"POST / HTTP/1.1\r\n\r\n", Paused())
+        connection.data_received(OK)
+        await ended
+        return wire.paused, wire.sent
+
+    assert asyncio.run(scene()) == (False, b"POST / HTTP/1.1\r\n\r\n")
 
 
 @pytest.mark.parametrize("more", [OK, OK[:20], b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhi", b"\0"])
