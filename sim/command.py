@@ -16,6 +16,7 @@ from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.server import HOST, bind, run, url_of
 from sim.providers.world import World
+from sim.written import refuse_anothers, write_ours, write_whole
 
 app = typer.Typer(
     name="sim",
@@ -50,7 +51,7 @@ def providers(
         float, typer.Option(help="Real seconds per simulated second; 0 answers at once.", min=0)
     ] = 1.0,
     config_out: Annotated[
-        Path | None, typer.Option(help="Write the provider tables of p402.toml here.")
+        Path | None, typer.Option(help="Write a configuration for `p402 serve --config` here.")
     ] = None,
     benchmarks_out: Annotated[Path | None, typer.Option(help="Write benchmarks.toml here.")] = None,
     ready_file: Annotated[
@@ -59,21 +60,28 @@ def providers(
     max_seconds: Annotated[
         float | None, typer.Option(help="Stop by itself after so many seconds.", min=0)
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that this command did not write.")
+    ] = False,
 ) -> None:
     """Serve the simulated providers on a loopback port until SIGTERM, SIGINT or --max-seconds."""
+    if not force:
+        for option, path in (("--config-out", config_out), ("--benchmarks-out", benchmarks_out)):
+            if path is not None:
+                refuse_anothers(path, option)
     world = World(seed, paretobandit.load())
     started_s = time.monotonic()
     with bind(port) as listener:
         url = url_of(listener)
         if config_out is not None:
-            _write(config_out, providers_toml(world, url))
+            write_ours(config_out, providers_toml(world, url))
         if benchmarks_out is not None:
-            _write(benchmarks_out, benchmarks_toml(world.table))
+            write_ours(benchmarks_out, benchmarks_toml(world.table))
 
         def ready() -> None:
             _announce(world, url, seed, latency_scale)
             if ready_file is not None:
-                _write(ready_file, url + "\n")
+                write_whole(ready_file, url + "\n")
 
         run(SimApp(world, latency_scale=latency_scale), listener, ready, max_seconds)
     print(f"simulated providers stopped after {time.monotonic() - started_s:.1f} s")
@@ -91,17 +99,6 @@ def config(
     world = World(0, paretobandit.load())
     text = benchmarks_toml(world.table) if benchmarks else providers_toml(world, f"http://{HOST}:{port}")
     sys.stdout.write(text)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a whole file or none: a reader that waits for it never sees half."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        part.replace(path)
-    except OSError as error:
-        raise P402Error(f"cannot write {path}: {error.strerror}") from error
 
 
 def _announce(world: World, url: str, seed: int, latency_scale: float) -> None:

@@ -16,9 +16,14 @@ from p402.errors import ConfigError
 from p402.settings import KeySettings, ProviderSettings, Secret, Settings, read_settings
 
 DEFAULT_PATH: Final = "p402.toml"
+EXAMPLE: Final = """
+    [providers.groq]
+    base_url = "https://api.groq.com/openai/v1"
+    api_key_env = "GROQ_API_KEY"
+"""
 OFFER: Final = (
-    "set a provider's key, or try the simulated ones: `p402 sim providers --config-out p402.toml` "
-    "starts them and writes a configuration"
+    "or try the simulated providers, which need no key: `p402 sim providers --config-out p402-sim.toml` "
+    "and, beside it, `p402 serve --config p402-sim.toml`"
 )
 
 
@@ -64,7 +69,7 @@ def configure(
         if (found := _with_key(provider, environ, notices)) is not None
     }
     if not providers:
-        seen = "; ".join(notices) or f"{source} has no `[providers.NAME]` table"
+        seen = "; ".join(notices) or f"{source} has no `[providers.NAME]` table; {_added('add one')}"
         raise ConfigError(f"providers: no provider can be called: {seen}; {OFFER}")
     client_keys: dict[str, Secret] = {}
     keys: list[KeySettings] = []
@@ -88,7 +93,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; write it, or {OFFER}") from None
+        raise ConfigError(f"{path}: there is no such file; {_added('write it')}; {OFFER}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: found a byte that is not UTF-8 at offset {error.start}; save it as UTF-8"
@@ -101,6 +106,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}; mend that line") from None
+
+
+def _added(how: str) -> str:
+    """What to write where there is no provider yet: a key alone is never enough."""
+    return f"{how}, as in\n{EXAMPLE}\nwith the provider's key in the variable that `api_key_env` names"
 
 
 def _with_key(

@@ -296,7 +296,8 @@ def test_without_configuration_it_says_so_and_offers_the_simulated_providers(tmp
     ended = run_here(tmp_path)
     assert ended.returncode == 1
     assert "there is no such file" in ended.stderr
-    assert "p402 sim providers --config-out p402.toml" in ended.stderr
+    assert "api_key_env" in ended.stderr
+    assert "p402 sim providers --config-out p402-sim.toml" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -67,6 +67,37 @@ def test_it_serves_writes_its_configuration_and_stops_on_a_signal(
     assert tomllib.loads(benchmarks.read_text())["benchmark"]
 
 
+@pytest.mark.parametrize("option", ["--config-out", "--benchmarks-out"])
+@pytest.mark.parametrize("found", [b"[providers.groq]\n", b"\xff\n", b"# Written by me\n"])
+def test_a_file_that_it_did_not_write_is_never_replaced_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, found: bytes
+) -> None:
+    path, other = tmp_path / "p402.toml", tmp_path / "other.toml"
+    path.write_bytes(found)
+    both = {"--config-out": str(other), "--benchmarks-out": str(other), option: str(path)}
+    arguments = [part for pair in both.items() for part in pair]
+    assert main(["providers", "--max-seconds", "0.1", *arguments]) == 1
+    assert path.read_bytes() == found
+    assert not other.exists()
+    said = capsys.readouterr().err
+    assert f"{option}: {path} exists, and this command did not write it" in said
+    assert "--force" in said
+
+
+def test_it_replaces_what_it_wrote_itself_and_an_empty_file_and_anything_by_force(tmp_path: Path) -> None:
+    config, benchmarks = tmp_path / "p402-sim.toml", tmp_path / "benchmarks.toml"
+    config.write_text("")
+    options = ["--max-seconds", "0.1", "--config-out", str(config), "--benchmarks-out", str(benchmarks)]
+    texts = []
+    for more in ([], [], ["--force"]):
+        assert main(["providers", *options, *more]) == 0
+        assert "providers" in tomllib.loads(config.read_text())
+        texts.append(config.read_text())
+        if len(texts) == 2:
+            config.write_text("[providers.groq]\n")
+    assert len(set(texts)) == 3, "each start has its own port"
+
+
 def test_it_stops_by_itself() -> None:
     process = start("--max-seconds", "0.2")
     try:

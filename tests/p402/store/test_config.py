@@ -42,13 +42,31 @@ def test_a_provider_without_its_key_is_left_out_with_a_notice(tmp_path):
 
 @pytest.mark.parametrize("text", [ONE, "", "[server]\nport = 0\n"])
 def test_without_any_provider_the_simulated_ones_are_offered(tmp_path, text):
-    with pytest.raises(ConfigError, match=r"p402 sim providers --config-out p402\.toml"):
+    with pytest.raises(ConfigError, match=r"p402 sim providers --config-out p402-sim\.toml"):
         load(config(tmp_path, text), {})
 
 
 def test_a_missing_file_is_told_with_what_to_do(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file.*p402 sim providers"):
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file(.|\n)*p402 sim providers"):
         load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_where_no_provider_is_configured_the_example_shown_is_one_that_works(tmp_path, exists):
+    path = config(tmp_path, "") if exists else tmp_path / "p402.toml"
+    with pytest.raises(ConfigError) as caught:
+        load(path, {"GROQ_API_KEY": "sk-1"})  # a key alone does nothing
+    shown = "\n".join(line for line in str(caught.value).splitlines() if line.startswith("    "))
+    assert len(shown.splitlines()) == 3
+    path.write_text(shown)
+    assert set(load(path, {"GROQ_API_KEY": "sk-1"}).settings.providers) == {"groq"}
+
+
+@pytest.mark.parametrize("text", [ONE, ""])
+def test_what_is_offered_never_writes_over_the_configuration(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        load(config(tmp_path, text), {})
+    assert "--config-out p402.toml" not in str(caught.value)
 
 
 def test_a_syntax_error_is_told_with_its_line(tmp_path):
