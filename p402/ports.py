@@ -136,6 +136,8 @@ class Failure(msgspec.Struct, frozen=True):
         Whether it counts against the provider; a client's own 4xx does not.
     usage
         What was billed all the same, if anything is known.
+    of_provider
+        Whether every arm of the provider would fail alike: it cannot be reached, or will not have our key.
     """
 
     code: str
@@ -145,6 +147,7 @@ class Failure(msgspec.Struct, frozen=True):
     counts: bool
     retry_after_ms: int | None = None
     usage: Usage | None = None
+    of_provider: bool = False
 
 
 class Completion(msgspec.Struct, frozen=True):

@@ -3,9 +3,10 @@
 Whatever happens between, `_close` runs exactly once: it settles what was used, logs the outcome
 and lets the worker learn. It knows no HTTP and chooses no arm itself: `p402.flow.plan` does.
 
-Failover stays within what the request may cost in all: a billed attempt that failed is taken off
-the ceiling of the next one, and where the day has no room for a dearer arm, the next arm is one
-that the hold already covers.
+A failure of a whole provider counts against all its arms, and failover goes to another provider where
+there is one. Failover stays within what the request may cost in all: a billed attempt that failed
+is taken off the ceiling of the next one, and where the day has no room for a dearer arm, the next
+arm is one that the hold already covers.
 """
 
 from collections.abc import Mapping
@@ -57,6 +58,7 @@ class Exchange:
         self._hold = hold
         self._now = first
         self._tried: list[str] = []
+        self._away: list[str] = []
         self._sent_ms: float | None = None
 
     @property
@@ -174,18 +176,20 @@ class Exchange:
             self._observe_failure(failure)
 
     def _observe_failure(self, failure: Failure) -> None:
-        self._state.health.observe(
-            self._now.choice.name,
-            self._ports.clock.now_ms(),
-            failed=True,
-            retry_after_ms=failure.retry_after_ms,
-        )
+        names, now_ms = [self._now.choice.name], self._ports.clock.now_ms()
+        if failure.of_provider:
+            arms, (provider, _) = self.account.plan.snapshot.spec.arms, self.arm
+            names = [arm for arm, at in zip(arms.arm, arms.provider, strict=True) if at == provider]
+        for name in names:
+            self._state.health.observe(name, now_ms, failed=True, retry_after_ms=failure.retry_after_ms)
 
     async def _next_arm(self, failure: Failure) -> bool:
         """Choose, hold and log the next attempt; False where this failure is the last word."""
         account = self.account
         options, plan = account.plan.request.options, account.plan
         self._tried.append(self._now.choice.name)
+        if failure.of_provider:
+            self._away.append(self.arm[0])
         if not (failure.fail_over and options.failover and len(self._tried) < MAX_ATTEMPTS):
             return False
         following = self._weigh(request_ceiling_nano(plan.request, plan.tenant))
@@ -208,12 +212,21 @@ class Exchange:
 
     def _weigh(self, ceiling_nano: int) -> Attempted | None:
         """The next arm and its most, where the whole request may cost `ceiling_nano` with its fee."""
+        elsewhere = self._weighed(ceiling_nano, self._away)
+        return self._weighed(ceiling_nano, []) if elsewhere is None and self._away else elsewhere
+
+    def _weighed(self, ceiling_nano: int, but: list[str]) -> Attempted | None:
+        """The same without some providers."""
         plan, spent = self.account.plan, self.account.cost_nano
         if spent is None:
             return None
         left = max(0, without_fee(ceiling_nano, plan.tenant.fee_bps) - spent)
         inputs = msgspec.structs.replace(
-            plan.inputs, tried=list(self._tried), explore=False, ceiling_pico=left * PICO_PER_NANO
+            plan.inputs,
+            tried=list(self._tried),
+            exclude_providers=[*plan.inputs.exclude_providers, *but],
+            explore=False,
+            ceiling_pico=left * PICO_PER_NANO,
         )
         live = self._state.live_for(plan.snapshot, plan.live)
         choice = choose(plan, inputs, live)

@@ -62,16 +62,29 @@ def from_error_event(provider: Provider, error: Any, usage: Usage | None = None)
     return broken(provider, "sent an error inside an answer it had begun with status 200", usage=usage)
 
 
-def broken(provider: Provider, what: str, *, usage: Usage | None = None) -> Failure:
+def broken(
+    provider: Provider, what: str, *, usage: Usage | None = None, of_provider: bool = False
+) -> Failure:
     """PROVIDER_ERROR: the provider broke the protocol or itself."""
     message = f"provider {provider.name} {what}; retry, or allow another provider"
-    return Failure("PROVIDER_ERROR", 502, message, fail_over=True, counts=True, usage=usage)
+    return Failure(
+        "PROVIDER_ERROR", 502, message, fail_over=True, counts=True, usage=usage, of_provider=of_provider
+    )
 
 
-def timed_out(provider: Provider, what: str, *, counts: bool = True, usage: Usage | None = None) -> Failure:
+def timed_out(
+    provider: Provider,
+    what: str,
+    *,
+    counts: bool = True,
+    usage: Usage | None = None,
+    of_provider: bool = False,
+) -> Failure:
     """PROVIDER_TIMEOUT: patience ended first."""
     message = f"provider {provider.name} {what}; retry, or allow another provider"
-    return Failure("PROVIDER_TIMEOUT", 504, message, fail_over=True, counts=counts, usage=usage)
+    return Failure(
+        "PROVIDER_TIMEOUT", 504, message, fail_over=True, counts=counts, usage=usage, of_provider=of_provider
+    )
 
 
 def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> int | None:
@@ -130,13 +143,22 @@ def _classified(provider: Provider, status: int, code: str, message: str, retry:
     name = provider.name
     if code == "insufficient_quota" or status == 402:
         text = f"the operator's account at provider {name} has no quota; allow another provider"
-        return Failure("insufficient_quota", 429, text, fail_over=True, counts=True, retry_after_ms=retry)
+        return Failure(
+            "insufficient_quota",
+            429,
+            text,
+            fail_over=True,
+            counts=True,
+            retry_after_ms=retry,
+            of_provider=True,
+        )
     if status == 429:
         text = f"provider {name} limits the rate of calls; wait, or allow another provider"
         return Failure("RATE_LIMIT_EXCEEDED", 429, text, fail_over=True, counts=True, retry_after_ms=retry)
     if status in (401, 403) or (status == 400 and (code == "invalid_api_key" or _BAD_KEY.search(message))):
         text = f"provider {name} did not accept the operator's key (status {status}); check its api_key"
-        return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True)
+        refused = status != 403  # which may be of one model alone
+        return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True, of_provider=refused)
     if status in _TIMED_OUT:
         text = f"provider {name} gave up on the call (status {status}); retry, or allow another provider"
         return Failure("PROVIDER_TIMEOUT", 504, text, fail_over=True, counts=True, retry_after_ms=retry)

@@ -266,9 +266,9 @@ class Owner:
                 text = "had no free connection in time (max_connections)"
                 return failures.timed_out(provider, text, counts=False)
             case Cause.SLOW_CONNECT:
-                return failures.timed_out(provider, "could not be connected to in time")
+                return failures.timed_out(provider, "could not be connected to in time", of_provider=True)
             case Cause.REFUSED:
-                return failures.broken(provider, "could not be connected to")
+                return failures.broken(provider, "could not be connected to", of_provider=True)
             case Cause.LOST:
                 return failures.broken(provider, "lost the connection", usage=self.reading.reported)
             case Cause.MALFORMED:

@@ -49,6 +49,41 @@ def test_p8_failover_is_never_left_to_chance():
     assert row.inputs.tried == [world.decision.arm]
 
 
+GONE = Play(failure=broke(of_provider=True))
+
+
+@pytest.mark.parametrize("mode", ["cost", "quality", "speed", "balanced"])
+def test_p8_a_provider_that_cannot_be_reached_is_left_for_another(mode):
+    world = World(GONE, GONE, Play())
+    answer = world.ask(a_request(mode=mode))
+    assert isinstance(answer, Completed)
+    called = [c.provider for c in world.upstream.calls]
+    assert len(set(called)) == len(called) == 3
+    for row, gone in zip(world.log.of(Attempt), (called[:1], called[:2]), strict=True):
+        assert row.inputs.exclude_providers == gone
+
+
+def test_where_nobody_else_is_left_the_other_arms_of_the_provider_are_tried():
+    world = World(GONE, Play())
+    answer = world.ask(a_request(exclude_providers=("beta", "gamma")))
+    assert isinstance(answer, Completed)
+    assert {c.provider for c in world.upstream.calls} == {"alpha"}
+    assert len(set(arms(world))) == 2
+    assert world.one(Attempt).inputs.exclude_providers == ["beta", "gamma"]
+
+
+def test_a_provider_that_cannot_be_reached_counts_against_all_its_arms_and_no_other():
+    world = World(GONE, Play())
+    answer = world.ask(a_request(exclude_providers=("gamma",)))
+    world.clock.ms += 1_000
+    world.ask(a_request())
+    gone = answer.metadata.attempts[0].arm.partition("/")[0]
+    live = world.one(Live).arms
+    failed = {arm for arm, column in live.items() if column.error_rate > 0}
+    assert failed == {arm for arm in world.snapshot.spec.arms.arm if arm.startswith(f"{gone}/")}
+    assert len(failed) > 1
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_three_attempts_are_made_at_most(stream):
     world = World(FAILS)
