@@ -14,36 +14,28 @@ class Command(NamedTuple):
 
     target: str
     summary: str
+    extra: str | None = None
+    """Brings every package that the command needs beyond those of a plain installation."""
 
 
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("serve.command:main", "Run the gateway"),
     "keys": Command("serve.keys_command:main", "Make API keys and their digests"),
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
-    "log": Command("p402.commands.log:main", "Compact, count, measure and export the log"),
+    "log": Command("p402.commands.log:main", "Compact, count, measure and export the log", "replay"),
     "sim": Command("sim.command:main", "Run simulated providers"),
-    "replay": Command("sim.replay.command:main", "Verify logged decisions, or value another policy"),
-    "learn": Command("experiments.learn:main", "Re-weight balanced mode from the log"),
-    "promote": Command("experiments.promote:promote", "Publish a version of the weights"),
-    "rollback": Command("experiments.promote:rollback", "Publish the previous weights again"),
-    "demo": Command("experiments.demo:main", "Run the whole loop on simulated providers"),
-    "bench": Command("experiments.bench:main", "Measure decisions and the gateway"),
+    "replay": Command(
+        "sim.replay.command:main", "Verify logged decisions, or value another policy", "replay"
+    ),
+    "learn": Command("experiments.learn:main", "Re-weight balanced mode from the log", "learn"),
+    "promote": Command("experiments.promote:promote", "Publish a version of the weights", "learn"),
+    "rollback": Command("experiments.promote:rollback", "Publish the previous weights again", "learn"),
+    "demo": Command("experiments.demo:main", "Run the whole loop on simulated providers", "demo"),
+    "bench": Command("experiments.bench:main", "Measure decisions and the gateway", "replay"),
 }
 
-EXTRAS: Final = {
-    "duckdb": "replay",
-    "polars": "replay",
-    "pyarrow": "replay",
-    "matplotlib": "learn",
-    "mlflow": "learn",
-    "scipy": "learn",
-    "sklearn": "learn",
-    "ipykernel": "notebooks",
-    "nbclient": "notebooks",
-    "openai": "demo",
-    "genai_prices": "catalog",
-}
-"""Optional package to the extra that brings it."""
+OURS: Final = frozenset({"p402", "serve", "sim", "experiments", "p402_datasets"})
+"""Packages that no installation lacks: a module missing of these is a fault of the code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,17 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *rest = arguments
     command = COMMANDS.get(name)
     if command is None:
-        _complain(
-            f"unknown command `{name}`{nearest(name, tuple(COMMANDS))} `p402 --help` lists all commands"
-        )
+        hint = nearest(name, tuple(COMMANDS))
+        _complain(f"unknown command `{name}`{f'{hint} ' if hint else '; '}`p402 --help` lists all commands")
         return 2
     try:
         return resolve(command.target)(rest)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        package = (error.name or "").partition(".")[0]
+        if command.extra is None or not package or package in OURS:
             raise
-        _complain(f"`p402 {name}` needs {error.name}; install it with: pip install 'p402[{extra}]'")
+        _complain(
+            f"`p402 {name}` needs {package}, which is not installed; in a checkout of P402: "
+            f"pip install -e '.[{command.extra}]'; elsewhere: pip install 'p402[{command.extra}]'"
+        )
         return 1
     except P402Error as error:
         _complain(f"p402 {name}: {error}")

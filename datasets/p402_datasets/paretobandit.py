@@ -25,7 +25,8 @@ SOURCE = "paretobandit 0.1.1"
 LICENCE = "Apache-2.0"
 READ_ON = "2026-11-22"
 VERSION = "0.1.1"
-INSTALL = "uv pip install --no-deps --require-hashes -r datasets/wheels.txt"
+INSTALL = "python -m pip install --no-deps --require-hashes -r datasets/wheels.txt"
+REINSTALL = f"reinstall it in the checkout: {INSTALL} --force-reinstall"
 
 VAL = "val"
 TEST = "test_holdout"
@@ -132,10 +133,12 @@ def files() -> dict[str, Path]:
     try:
         wheel = distribution("paretobandit")
     except PackageNotFoundError as error:
-        raise MissingData(f"the wheel {SOURCE} is not installed; install it with: {INSTALL}") from error
+        raise MissingData(
+            f"the wheel {SOURCE} is not installed; install it in the checkout: {INSTALL}"
+        ) from error
     if wheel.version != VERSION:
         raise MissingData(
-            f"found paretobandit {wheel.version}; expected {VERSION}; install it with: {INSTALL}"
+            f"found paretobandit {wheel.version}; expected {VERSION}; install it in the checkout: {INSTALL}"
         )
     return {
         split: Path(str(wheel.locate_file(f"pareto_bandit/data/examples/{split}.jsonl"))) for split in FILES
@@ -165,12 +168,10 @@ def _rows(split: str, path: Path) -> list[dict[str, Any]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MissingData(
-            f"cannot read {split}.jsonl of {SOURCE}: {error.strerror}; reinstall: {INSTALL}"
-        ) from error
+        raise MissingData(f"cannot read {split}.jsonl of {SOURCE}: {error.strerror}; {REINSTALL}") from error
     found = sha256(data).hexdigest()
     if found != digest:
-        raise CorruptData(f"{split}.jsonl has SHA-256 {found}; expected {digest}; reinstall: {INSTALL}")
+        raise CorruptData(f"{split}.jsonl has SHA-256 {found}; expected {digest}; {REINSTALL}")
     decoder = msgspec.json.Decoder(float_hook=Decimal)  # bills are exact decimals
     # Split at line feeds only: prompts hold U+2028, at which str.splitlines() would cut.
     rows: list[dict[str, Any]] = [decoder.decode(line) for line in data.split(b"\n") if line]

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -38,7 +39,14 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["catalgo"]) == 2
-    assert "unknown command `catalgo`; did you mean `catalog`?" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "unknown command `catalgo`; did you mean `catalog`? `p402 --help` lists all commands\n"
+    )
+
+
+def test_an_unknown_command_that_is_near_none_says_where_all_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["foo"]) == 2
+    assert capsys.readouterr().err == "unknown command `foo`; `p402 --help` lists all commands\n"
 
 
 def test_the_console_script_passes_arguments_and_status_on() -> None:
@@ -67,31 +75,94 @@ def _exists(module: str) -> bool:
         return False
 
 
-def use(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
+def use(monkeypatch: pytest.MonkeyPatch, run: object, extra: str | None = None) -> None:
     module = ModuleType("p402_test_command")
     module.main = run
     monkeypatch.setitem(sys.modules, "p402_test_command", module)
-    monkeypatch.setitem(cli.COMMANDS, "tried", cli.Command("p402_test_command:main", "a test's own"))
+    monkeypatch.setitem(cli.COMMANDS, "tried", cli.Command("p402_test_command:main", "a test's own", extra))
 
 
+@pytest.mark.parametrize("missing", ["duckdb.x", "no_dependency_of_ours"])
 def test_a_missing_optional_package_names_the_extra_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     def run(argv: list[str]) -> int:
-        raise ModuleNotFoundError("No module named 'duckdb.x'", name="duckdb.x")
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
-    use(monkeypatch, run)
+    use(monkeypatch, run, "replay")
     assert cli.main(["tried"]) == 1
-    assert "pip install 'p402[replay]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"needs {missing.partition('.')[0]}" in said
+    assert "in a checkout of P402: pip install -e '.[replay]'" in said
+    assert "pip install 'p402[replay]'" in said
 
 
+PLAIN = """
+import sys
+from importlib.metadata import packages_distributions, requires
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+plain, todo = set(), ["p402"]
+while todo:
+    name = todo.pop()
+    if name not in plain:
+        plain.add(name)
+        for needed in map(Requirement, requires(name) or ()):
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                todo.append(canonicalize_name(needed.name))
+absent = {
+    package
+    for package, owners in packages_distributions().items()
+    if not plain & {canonicalize_name(owner) for owner in owners}
+}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from p402.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command where only what a plain installation brings can be imported."""
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["log", "stats"], "replay"),
+        (["replay", "--verify"], "replay"),
+        (["learn", "--once"], "learn"),
+        (["promote"], "learn"),
+        (["promote", "--force", "--weights", "quality=1", "--reason", "r"], "learn"),
+        (["demo"], "demo"),
+    ],
+)
+def test_on_a_plain_installation_every_command_says_in_one_line_what_it_needs(
+    tmp_path: Path, command: list[str], extra: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PLAIN, *command],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (1, "")
+    (line,) = run.stderr.splitlines()
+    assert f"pip install -e '.[{extra}]'" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra"), [("p402.nope", "replay"), ("serve", "demo"), ("numpy", None), (None, "learn")]
+)
 def test_a_missing_module_that_no_extra_brings_is_a_fault_and_stays_visible(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, missing: str | None, extra: str | None
 ) -> None:
     def run(argv: list[str]) -> int:
-        raise ModuleNotFoundError("No module named 'p402.nope'", name="p402.nope")
+        raise ModuleNotFoundError("No such module", name=missing)
 
-    use(monkeypatch, run)
+    use(monkeypatch, run, extra)
     with pytest.raises(ModuleNotFoundError):
         cli.main(["tried"])
 
@@ -122,4 +193,5 @@ def test_a_command_gets_its_arguments_and_gives_the_status(monkeypatch: pytest.M
 def test_every_extra_named_exists() -> None:
     from importlib.metadata import metadata
 
-    assert set(cli.EXTRAS.values()) <= set(metadata("p402").get_all("Provides-Extra"))
+    named = {command.extra for command in cli.COMMANDS.values() if command.extra is not None}
+    assert named <= set(metadata("p402").get_all("Provides-Extra"))

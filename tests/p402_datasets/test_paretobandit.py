@@ -96,7 +96,8 @@ def test_without_the_wheel_the_error_gives_the_command(monkeypatch: pytest.Monke
         raise PackageNotFoundError
 
     monkeypatch.setattr(paretobandit, "distribution", absent)
-    with pytest.raises(MissingData, match=re.escape(paretobandit.INSTALL)):
+    expected = "in the checkout: python -m pip install --no-deps --require-hashes -r datasets/wheels.txt"
+    with pytest.raises(MissingData, match=re.escape(expected)):
         paretobandit.load()
 
 
