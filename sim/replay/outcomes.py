@@ -1,8 +1,9 @@
 """Whether every outcome follows from choices that were logged before it.
 
 An outcome tells which arm each attempt went to. A choice of that arm must be in the log: the
-decision's own, or the line of that attempt (promise P20). It decides nothing again, and rewards,
-refusals and deltas are no part of it: a client may post a word on any round.
+decision's own, or the line of that attempt (promise P20). And its money must follow from itself: every
+attempt's cost from its tokens and prices, the whole from the attempts. It decides nothing again, and
+rewards, refusals and deltas are no part of it: a client may post a word on any round.
 """
 
 from collections import Counter
@@ -29,13 +30,32 @@ OTHER_ARM: Final = (
     "or of that attempt's line; one of the two was changed: restore their files from a copy"
 )
 
+MISBILLED: Final = (
+    "an outcome's money or arm does not follow from its own attempts; expected each attempt at what its "
+    "tokens cost at the prices it names, their sum, and the last attempt's arm; it was changed: restore its "
+    "file from a copy"
+)
+
 _UNFOUNDED: Final = """
-WITH told AS (
+WITH split AS (
     SELECT id, tenant, unnest(range(greatest(len(attempts), 1)))::INTEGER AS attempt,
-           unnest(CASE WHEN len(attempts) = 0 THEN [NULL] ELSE attempts END).arm AS called
+           unnest(CASE WHEN len(attempts) = 0 THEN [NULL] ELSE attempts END) AS a,
+           cost_nano IS NOT DISTINCT FROM (
+               CASE WHEN len([1 FOR a IN attempts IF a.cost_nano IS NULL]) = 0
+               THEN coalesce(list_sum([a.cost_nano FOR a IN attempts]), 0) END
+           ) AND (arm IS NULL OR arm IS NOT DISTINCT FROM attempts[-1].arm) AS summed
     FROM outcomes
+), told AS (
+    SELECT id, tenant, attempt, a.arm AS called, summed AND (
+        a.price_pico IS NULL OR a.prompt_tokens IS NULL OR a.cost_nano IS NOT DISTINCT FROM (
+            (a.prompt_tokens - coalesce(a.cached_tokens, 0))::HUGEINT * a.price_pico[1]
+            + coalesce(a.cached_tokens, 0)::HUGEINT * a.price_pico[2]
+            + a.output_tokens::HUGEINT * a.price_pico[3] + 999
+        ) // 1000
+    ) AS billed
+    FROM split
 ), held AS (
-    SELECT t.id, t.tenant, t.attempt, t.called, d.id IS NOT NULL AS decided,
+    SELECT t.id, t.tenant, t.attempt, t.called, t.billed, d.id IS NOT NULL AS decided,
            CASE WHEN t.attempt = 0 AND NOT d.observe THEN d.arm ELSE a.arm END AS chosen
     FROM told t
     LEFT JOIN decisions d ON d.id = t.id AND d.tenant = t.tenant
@@ -43,8 +63,8 @@ WITH told AS (
 )
 SELECT DISTINCT ON (id) id, tenant, attempt, called, decided, chosen
 FROM held
-WHERE NOT decided OR (called IS NOT NULL AND called IS DISTINCT FROM chosen)
-ORDER BY id, attempt
+WHERE NOT decided OR NOT billed OR (called IS NOT NULL AND called IS DISTINCT FROM chosen)
+ORDER BY id, called IS NOT DISTINCT FROM chosen, attempt
 """
 """Outcomes that no logged choice bears out, each once, by its first attempt that none does. An outcome
 of no attempt ended before anything was sent; an observed round's decision called nobody."""
@@ -121,6 +141,8 @@ def outcomes_of(con: duckdb.DuckDBPyConnection) -> Outcomes:
 def _what(row: dict[str, Any]) -> str:
     if not row["decided"]:
         return NO_DECISION
+    if row["called"] is None or row["called"] == row["chosen"]:
+        return MISBILLED
     return NO_CHOICE if row["chosen"] is None else OTHER_ARM
 
 

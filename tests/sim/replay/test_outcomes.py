@@ -8,7 +8,7 @@ import pytest
 from p402.store.compactor import compact
 from p402.store.reader import connect
 from sim.replay.command import main
-from sim.replay.outcomes import NO_CHOICE, NO_DECISION, OTHER_ARM, outcomes_of
+from sim.replay.outcomes import MISBILLED, NO_CHOICE, NO_DECISION, OTHER_ARM, outcomes_of
 from sim.replay.verify import verify
 
 
@@ -99,6 +99,35 @@ def test_p20_an_attempt_at_another_arm_than_was_chosen_fails(busy, edit, capsys,
     assert all(str(part) in text for part in changed[0])
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda o: o.update(cost_nano=o["cost_nano"] + 1),
+        lambda o: o.update(cost_nano=None),
+        lambda o: o.update(arm="fir/none"),
+        lambda o: o["attempts"][0].update(output_tokens=o["attempts"][0]["output_tokens"] + 1_000),
+        lambda o: o["attempts"][0].update(price_pico=[1, 1, 1]),
+        lambda o: o["attempts"].pop(),
+    ],
+    ids=["the sum", "no sum", "the arm that served", "tokens", "prices", "an attempt less"],
+)
+def test_p20_an_outcome_whose_money_or_arm_contradicts_its_attempts_fails(busy, edit, capsys, lie):
+    changed = []
+
+    def change(event):
+        attempts = event.get("attempts", [])
+        if event["kind"] == "outcome" and not changed and attempts and attempts[0].get("output_tokens"):
+            changed.append(event["id"])
+            lie(event)
+        return event
+
+    assert edit(busy.log, change) == 1
+    result = verified(busy)
+    assert faults(result) == {MISBILLED: 1}
+    assert [stray.id for stray in result.strays] == changed
+    assert changed[0] in said(busy, capsys, 1)
+
+
 def test_p20_an_observed_round_answers_to_the_call_and_not_to_what_was_watched(busy, edit):
     """Its decision is only what P402 would have taken."""
     changed = []
@@ -160,7 +189,7 @@ def test_a_round_that_ended_before_anything_was_sent_is_no_fault(busy, edit):
     def change(event):
         if event["kind"] == "outcome" and len(event["attempts"]) == 1 and not ended:
             ended.append(event["id"])
-            event |= {"attempts": [], "arm": None, "status": "refused"}
+            event |= {"attempts": [], "arm": None, "status": "refused", "cost_nano": 0}
         return event
 
     assert edit(busy.log, change) == 1
