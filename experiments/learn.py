@@ -96,14 +96,15 @@ def _hourly(
         stop.set()
 
     def failed(error: P402Error) -> None:
-        console.print(f"p402 learn: {error}", style="red", soft_wrap=True)
+        console.print(f"p402 learn: {error}", style="red", soft_wrap=True, markup=False)
 
     def sleep(seconds: float) -> None:
         stop.wait(seconds)
 
     former = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        console.print(f"p402 learn: one step every UTC hour; weights in {places.registry}", soft_wrap=True)
+        told = f"p402 learn: one step every UTC hour; weights in {places.registry}"
+        console.print(told, soft_wrap=True, markup=False)
         hands = Hands(
             step=one,
             note=lambda step: f"{step.proposal.verdict.action}: {', '.join(step.proposal.verdict.reasons)}",

@@ -28,6 +28,9 @@ Record = Annotated[Path | None, typer.Option("--tracking", help="Folder of MLflo
 
 _NAMES = ("quality", "cost", "speed")
 
+_ROUNDING = 0.001 + 1e-9
+"""How far from 1 the sum of weights may be: three thirds as a person writes them."""
+
 
 class NotPassed(P402Error):
     """What was to be published has no verdict to rest on."""
@@ -35,7 +38,9 @@ class NotPassed(P402Error):
 
 def publish_version(
     version: Annotated[int | None, typer.Option(min=1, help="Registered version; the challenger.")] = None,
-    weights: Annotated[str | None, typer.Option(help="quality=0.6,cost=0.4,speed=0; needs --force.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="quality=0.6,cost=0.4,speed=0, summing to 1; needs --force.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why; needed with --force.")] = "",
     config: Config = None,
     registry: Registry = None,
@@ -52,6 +57,11 @@ def publish_version(
     if weights is not None and version is not None:
         raise typer.BadParameter("give --weights or --version, not both", param_hint="--weights")
     asked = None if weights is None else parse_weights(weights)
+    if asked is None and not has_record(places.tracking):  # looked at first: opening a record makes one
+        seen = "there is no challenger" if version is None else f"there is no version {version}"
+        raise NotPassed(
+            f"{seen}: nothing is recorded in {places.tracking}; run p402 learn --once first, or force weights"
+        )
     published = WeightsRegistry(places.registry, now_ms)
     before = published.current()
     record = Tracking(places.tracking)
@@ -109,10 +119,12 @@ def now_ms() -> int:
 def parse_weights(text: str) -> Weights:
     """Weights of `quality=0.6,cost=0.4,speed=0`; what is left out is 0.
 
+    They go live at once, so a sum other than 1 (to 0.001) is taken for a slip and never scaled in silence.
+
     Raises
     ------
     typer.BadParameter
-        A name is unknown or twice, a value is no number of 0 or more, or all are 0.
+        A name is unknown or twice, a value is no number of 0 or more, or their sum is not 1.
     """
     given: dict[str, float] = {}
     for part in text.split(","):
@@ -128,9 +140,14 @@ def parse_weights(text: str) -> Weights:
         except ValueError:
             raise typer.BadParameter(f"{name}: found {value!r}; expected a number, as in 0.6") from None
     try:
-        return Weights.of(given.get("cost", 0.0), given.get("quality", 0.0), given.get("speed", 0.0))
+        scaled = Weights.of(given.get("cost", 0.0), given.get("quality", 0.0), given.get("speed", 0.0))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    total = sum(given.values())
+    if abs(total - 1.0) > _ROUNDING:
+        same = ",".join(f"{name}={given[name] / total:.4g}" for name in given)
+        raise typer.BadParameter(f"found a sum of {total:.6g}; expected 1: {same} has the same proportions")
+    return scaled
 
 
 def _forced(record: Tracking, asked: Weights, before: Published | None, reason: str) -> Candidate:

@@ -26,7 +26,7 @@ def new(
     name: Annotated[str, typer.Option(help="What the key is called in the configuration.")] = "client",
     tenant: Annotated[str, typer.Option(help="The tenant it speaks for.")] = "default",
 ) -> None:
-    """Make a key: it goes to standard output once, its `[[keys]]` table to standard error."""
+    """Make a key: it goes to standard output once, the table that keeps it to standard error."""
     for option, value in (("--name", name), ("--tenant", tenant)):
         if _NAME.fullmatch(value) is None:
             raise typer.BadParameter(

@@ -6,6 +6,7 @@ Light on purpose: rolling back must work where nothing but the gateway is instal
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from p402.assemble import START_WEIGHTS
 from p402.learner.weights import ONE, Weights
@@ -42,5 +43,5 @@ def moved(before: Published | None, after: Published) -> Table:
     for when, published in (("before", before), ("after", after)):
         cost, quality, speed = weights_of(published).shares
         table.add_row(when, name_of(published), *(f"{share:.4f}" for share in (quality, cost, speed)))
-    table.caption = f"reason: {after.reason}"
+    table.caption = Text(f"reason: {after.reason}")  # as it was written: brackets are no markup
     return table

@@ -28,7 +28,7 @@ from p402.registry.tracking import Recorded, Tracking
 from p402.registry.weights import Candidate, Published, WeightsRegistry
 from p402.store.atomic import store_error, write_atomic
 from p402.store.compactor import Compaction, compact
-from p402.store.reader import dataset_digest
+from p402.store.reader import dataset_digest, require_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def take_step(
         Log, snapshots, weights or MLflow cannot be used.
     """
     started_ms = now_ms()
+    require_log(places.log)  # before anything is made: a wrong path leaves no folders behind
     with _one_step(places.registry):
         compaction = compact(places.log, include_live=plan.seal_wait_s > 0, live_wait_s=plan.seal_wait_s)
         beat()

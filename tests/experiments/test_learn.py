@@ -14,6 +14,7 @@ from experiments import learn
 from experiments.learning import ticks
 from experiments.learning.evidence import NoRounds, read_window
 from experiments.learning.hourly import Hands, run_hourly
+from experiments.learning.places import Places
 from experiments.learning.publication import weights_of
 from experiments.learning.step import Busy, Looks, Plan, take_step
 from experiments.learning.ticks import MAX_TRIES, STALE_MS, LeaseLost, Ticks, hour_of
@@ -53,6 +54,14 @@ def take_step_compaction(world):
 
 
 # --- the step ---
+
+
+def test_a_step_without_a_log_leaves_no_folders_behind(tmp_path):
+    new = tmp_path / "new"
+    places = Places(new / "log", new / "store", new / "registry", new / "mlflow")
+    with pytest.raises(StoreError, match="log is no folder"):
+        take_step(places, PLAN, later)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_p21_a_strong_signal_is_promoted_published_and_champion(world):

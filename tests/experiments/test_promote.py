@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -83,6 +84,20 @@ def test_without_a_challenger_there_is_nothing_to_promote(world, capsys):
     assert "no challenger" in capsys.readouterr().err
     assert promote(["--version", "4", *here.hand_options()]) == 1
     assert "no version 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("more", "seen"), [([], "no challenger"), (["--version", "4"], "no version 4")])
+def test_a_refusal_where_nothing_was_recorded_leaves_no_folders_behind(tmp_path, capsys, more, seen):
+    registry, tracking = tmp_path / "new" / "registry", tmp_path / "new" / "mlflow"
+    assert promote([*more, "--registry", str(registry), "--tracking", str(tracking)]) == 1
+    assert f"{seen}: nothing is recorded in {tracking}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reason_is_shown_as_it_was_written(world, capsys):
+    here = world()
+    assert forced(here, reason="see [ops] and [/x]") == 0
+    assert "see [ops] and [/x]" in capsys.readouterr().out
 
 
 def test_p21_forced_weights_are_labelled_in_the_file_in_mlflow_and_in_the_output(world, capsys):
@@ -193,9 +208,27 @@ def test_a_rollback_needs_a_reason(world):
     assert rollback(["--repair", "--reason", "r", *here.hand_options()]) == 2
 
 
-def test_weights_are_scaled_to_sum_to_one():
-    assert parse_weights("quality=1, cost=1") == START
-    assert parse_weights("speed=3") == Weights(0, 0, PARAM_ONE)
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("quality=0.5, cost=0.5", START),
+        ("speed=1", Weights(0, 0, PARAM_ONE)),
+        ("quality=0.333,cost=0.333,speed=0.333", Weights.of(1.0, 1.0, 1.0)),
+        ("quality=0.667,cost=0.334", Weights.of(0.334, 0.667)),
+    ],
+)
+def test_weights_are_those_given_up_to_rounding(text, weights):
+    assert parse_weights(text) == weights
+
+
+@pytest.mark.parametrize("text", ["quality=0.6,cost=0.6", "quality=0.6", "quality=3,cost=3"])
+def test_weights_that_do_not_sum_to_one_are_refused_with_those_of_the_same_proportions(world, capsys, text):
+    here = world()
+    assert forced(here, text) == 2
+    assert in_force(here) is None
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    (same,) = re.findall(r"found a sum of \S+; expected 1: (\S+) has the same proportions", said)
+    assert parse_weights(same) == (START if "cost" in text else Weights(0, PARAM_ONE, 0))
 
 
 def test_p21_rolling_back_needs_none_of_the_heavy_packages():

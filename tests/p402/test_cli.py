@@ -1,10 +1,15 @@
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
+import typer.main
+from rich.text import Text
 
 from p402 import cli
 from p402.errors import ConfigError
@@ -135,7 +140,6 @@ sys.exit(main(sys.argv[1:]))
         (["log", "stats"], "replay"),
         (["replay", "--verify"], "replay"),
         (["learn", "--once"], "learn"),
-        (["promote"], "learn"),
         (["promote", "--force", "--weights", "quality=1", "--reason", "r"], "learn"),
         (["demo"], "demo"),
     ],
@@ -188,6 +192,37 @@ def test_a_command_gets_its_arguments_and_gives_the_status(monkeypatch: pytest.M
     use(monkeypatch, run)
     assert cli.main(["tried", "--a", "b"]) == 7
     assert seen == [["--a", "b"]]
+
+
+def helps(command: object, path: str) -> Iterator[tuple[str, str]]:
+    """Each help text of a command, its options and its subcommands."""
+    yield path, getattr(command, "help", None) or ""
+    for parameter in getattr(command, "params", ()):
+        yield f"{path} {parameter.name}", getattr(parameter, "help", None) or ""
+    for name, one in getattr(command, "commands", {}).items():
+        yield from helps(one, f"{path} {name}")
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("serve.keys_command", None),
+        ("p402.commands.catalog", None),
+        ("p402.commands.log", None),
+        ("sim.command", None),
+        ("sim.replay.command", None),
+        ("experiments.learn", None),
+        ("experiments.promote", "publish_version"),
+        ("experiments.promote", "roll_back"),
+    ],
+)
+def test_no_help_text_loses_a_word_as_markup(module: str, function: str | None) -> None:
+    found = import_module(module)
+    app = typer.Typer() if function else found.app
+    if function:
+        app.command()(getattr(found, function))
+    for where, text in helps(typer.main.get_command(app), module):
+        assert Text.from_markup(text).plain == text, where
 
 
 def test_every_extra_named_exists() -> None:
