@@ -7,8 +7,10 @@ from pathlib import Path
 
 from p402.assemble import START_WEIGHTS, assemble
 from p402.cli import COMMANDS
+from p402.ids import request_id
 from p402.store.catalog import load_catalog
 from p402.store.config import configure
+from serve.wire.outcome import parse_outcome
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,6 +26,13 @@ def test_the_configuration_shown_is_one_that_serves() -> None:
     providers = {arm.partition("/")[0] for arm in assembly.upstream_model}
     assert providers == {"groq", "deepseek"}
     assert assembly.tenants["default"].baseline_model is not None
+
+
+def test_the_word_on_an_answer_that_is_shown_is_one_that_is_taken() -> None:
+    (body,) = re.findall(r"/outcomes .*-d '(\{.*?\})'", README)
+    made = request_id(NOON_MS, 1)
+    reward = parse_outcome(body.replace("req_...", made).encode(), tenant="default", now_ms=NOON_MS)
+    assert (reward.id, reward.status, reward.quality) == (made, "accepted", 0.9)
 
 
 def test_every_command_shown_exists() -> None:
