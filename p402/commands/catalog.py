@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from p402.catalog.defaults import SUCCESSORS
 from p402.catalog.model import Capabilities, Catalog, Deployment, counts
@@ -17,6 +18,11 @@ from p402.commands.catalog_text import CAPABILITY_NAMES, describe, lines
 from p402.errors import nearest
 from p402.store.catalog import load_catalog
 from p402.units import PICO_PER_USD_PER_MTOK
+
+WIDE: Final = 100
+"""Columns of a terminal that take the whole list; a narrower one leaves the output limit out."""
+
+_WORDS: Final = {name: name.split("_")[0] for name in CAPABILITY_NAMES}
 
 app = typer.Typer(add_completion=False, no_args_is_help=False, help=__doc__)
 
@@ -84,11 +90,15 @@ def listing(
     if as_json:
         _print_json([describe(d, loaded, when_ms) for d in shown])
         return
-    Console().print(_table(shown, when_ms))
+    console = Console()
+    wide = console.width >= WIDE
+    console.print(_table(shown, when_ms, wide=wide))
     typer.echo(
         f"{len(shown)} of {len(rows)} deployments, ? is unknown; "
         f"catalogue {loaded.version} of {loaded.built_on}"
     )
+    if not wide:
+        typer.echo(f"output limits: in a terminal of {WIDE} columns, or with --json")
 
 
 @app.command()
@@ -128,19 +138,22 @@ def _input_at_most(deployment: Deployment, when_ms: int, usd_per_mtok: float) ->
     return price is not None and price <= usd_per_mtok * PICO_PER_USD_PER_MTOK
 
 
-def _table(rows: list[Deployment], when_ms: int) -> Table:
+def _table(rows: list[Deployment], when_ms: int, *, wide: bool) -> Table:
+    """Deployments by row; a narrow one leaves out what an answer may hold at most."""
     table = Table()
-    table.add_column("deployment", overflow="fold", min_width=28)
-    for heading in ("in $/Mtok", "out $/Mtok", "context", "output"):
-        table.add_column(heading, justify="right")
-    table.add_column("can", overflow="fold")
-    table.add_column("status")
+    word = max(map(len, _WORDS.values()))
+    table.add_column("deployment", overflow="fold", min_width=16)
+    for heading in ("in\n$/Mtok", "out\n$/Mtok", "context", *(("output",) if wide else ())):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("can", overflow="fold", min_width=word, max_width=None if wide else word)
+    table.add_column("status", no_wrap=True)
     for d in rows:
         prices = [_price(d, when_ms, token_class) for token_class in ("input", "output")]
+        limits = (d.context_window, d.output_limit) if wide else (d.context_window,)
         table.add_row(
-            d.id,
+            Text(d.id),
             *("?" if p is None else f"{p / PICO_PER_USD_PER_MTOK:g}" for p in prices),
-            *("?" if n is None else f"{n:,}" for n in (d.context_window, d.output_limit)),
+            *("?" if n is None else f"{n:,}" for n in limits),
             "?" if d.capabilities == Capabilities() else _can(d.capabilities),
             d.status,
         )
@@ -148,8 +161,7 @@ def _table(rows: list[Deployment], when_ms: int) -> Table:
 
 
 def _can(capabilities: Capabilities) -> str:
-    known = [name for name in CAPABILITY_NAMES if getattr(capabilities, name)]
-    return " ".join(name.split("_")[0] for name in known) or "-"
+    return " ".join(word for name, word in _WORDS.items() if getattr(capabilities, name)) or "-"
 
 
 def _print_counts(catalog: Catalog, *, as_json: bool) -> None:

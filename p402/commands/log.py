@@ -11,6 +11,7 @@ import duckdb
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from p402.errors import P402Error, StoreError
 from p402.store import manifest as manifests
@@ -93,9 +94,10 @@ def main(argv: list[str]) -> int:
 
 
 def _table(first: str, *numbers: str, title: str) -> Table:
-    table = Table(first, title=title)
+    table = Table(title=Text(title))
+    table.add_column(first, overflow="fold")
     for name in numbers:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -131,7 +133,7 @@ def _groups(con: duckdb.DuckDBPyConnection, by: str) -> Table:
     ).fetchall()
     for name, rounds, outcomes, failures, rewarded, cost in rows:
         usd = "" if cost is None else f"{cost / 1e9:.6f}"
-        table.add_row(name or "(none)", str(rounds), str(outcomes), str(failures), str(rewarded), usd)
+        table.add_row(Text(name or "(none)"), str(rounds), str(outcomes), str(failures), str(rewarded), usd)
     return table
 
 

@@ -50,6 +50,30 @@ def test_the_table_shows_ids_and_what_is_unknown(
     assert "?" in out
 
 
+def columns(table: str) -> list[list[str]]:
+    """Each column's words below the headings, folded cells joined again where they were cut."""
+    rows = [line.strip("│").split("│") for line in table.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize(("width", "n_columns"), [(80, 6), (100, 7), (160, 7)])
+def test_every_column_is_whole_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, n_columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    wanted = run_json(capsys, *AT)
+    assert main(AT) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    shown = columns(out)
+    assert len(shown) == n_columns
+    assert "".join(shown[0]) == "".join(row["id"] for row in wanted)
+    assert [status for status in shown[-1] if status] == [row["status"] for row in wanted]
+    known = {"function", "vision", "json", "reasoning", "-", "?"}
+    assert {word for cell in shown[-2] for word in cell.split()} <= known
+
+
 @pytest.mark.parametrize(("at", "price"), [("2026-11-22T02:00:00", 0.3), ("2026-11-22T12:00:00", 0.15)])
 def test_prices_follow_the_hour(capsys: pytest.CaptureFixture[str], at: str, price: float) -> None:
     (row,) = run_json(capsys, "show", "deepseek/deepseek-flash", "--at", at)

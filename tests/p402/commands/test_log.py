@@ -1,6 +1,7 @@
 import re
 
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -93,6 +94,20 @@ def test_stats_counts_rounds_by_mode_and_arm(log, capsys, compacted):
     assert cells(said, "p1/m") == ["5", "4", "0", "0", "4.000000"]
     where = "quarantined" if compacted else "not compacted"
     assert cells(said, f"torn lines, {where}") == cells(said, f"malformed lines, {where}") == ["1"]
+
+
+def test_stats_shows_whole_names_of_arms_on_a_narrow_terminal(tmp_path, capsys, monkeypatch):
+    arm = "openrouter/meta-llama/[free]/llama-4-maverick-17b-128e-instruct-of-a-long-name"
+    with LogWriter(tmp_path / "log", "w0", lambda: NOON) as writer:
+        writer.append(msgspec.structs.replace(decision(0, "cost"), arm=arm))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["stats", "--log", str(tmp_path / "log")]) == 0
+    said = capsys.readouterr().out
+    lines = said[said.index("by arm") :].splitlines()
+    first = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert "".join(first) == arm
+    assert "…" not in said
+    assert max(map(len, lines[:-1])) <= 80
 
 
 def test_compact_says_what_it_did_and_where_bad_lines_lie(log, capsys):
