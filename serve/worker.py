@@ -28,6 +28,8 @@ from serve.clock import SystemClock
 from serve.errors import report
 from serve.guard_sqlite import SqliteGuard
 from serve.handlers.front import Front
+from serve.idempotency.keeper import Keeper
+from serve.idempotency.once import Once
 from serve.keys import keyring
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
@@ -79,13 +81,15 @@ class Worker:
         keys = keyring(settings, tenants, configuration.client_keys, dev_key)
         self._serving = False
         self._refreshing: asyncio.Task[None] | None = None
-        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready)
+        self._once = Once(Keeper(answers_path(settings), clock.now_ms))
+        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready, once=self._once)
 
     def _ready(self) -> bool:
         return self._serving and self._guard.open
 
     async def start(self) -> None:
         """Begin to serve, and to look for new weights."""
+        self._once.start()
         self._refreshing = asyncio.create_task(self._refresh(), name="snapshots")
         gc.collect()
         gc.freeze()  # what was built lives as long as the worker: no collection need look at it again
@@ -98,6 +102,7 @@ class Worker:
             self._refreshing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._refreshing
+        await self._once.close()
         await self._upstream.aclose()
         await self._guard.close()
         self._log.close()
@@ -112,6 +117,14 @@ class Worker:
                 continue
             if changed:
                 self._state.swap(self._keeper.in_force.snapshot)
+
+
+def answers_path(settings: Settings) -> Path:
+    """File of the answers kept under an `Idempotency-Key`: beside the state, else beside the log."""
+    state = settings.server.state
+    if state.startswith(_SQLITE):
+        return Path(state.removeprefix(_SQLITE)).with_suffix(".answers.db")
+    return Path(settings.server.log).with_name("answers.db")
 
 
 def _benchmarks(settings: Settings) -> tuple[Benchmark, ...]:

@@ -1,26 +1,71 @@
 """`POST /v1/chat/completions` and `POST /v1/route`: a parsed request through the flow to bytes."""
 
-from typing import Any, Self, assert_never
+from typing import Any, Final, Self, assert_never
 
 import msgspec
 import orjson
 
-from p402.answer import Completed, Metadata, Rejected, StreamEnd, Streaming
-from p402.request import ChatRequest
-from serve.errors import INTERNAL, error_object, rejected_reply, report
+from p402.answer import Answer, Completed, Metadata, Rejected, StreamEnd, Streaming
+from p402.errors import Refusal, RequestError
+from p402.request import ChatRequest, Tenant
+from serve.errors import INTERNAL, error_object, exception_reply, refusal_reply, rejected_reply, report
 from serve.handlers.front import Front
 from serve.http import EVENTS, NO_STORE, HttpReply, HttpRequest, json_reply
+from serve.idempotency.key import HEADER, key_of
+from serve.idempotency.once import Ended
 from serve.metadata import answer_headers, committed_headers, metadata_bytes, metadata_fields, splice
 from serve.sse import last_events
 from serve.wire import parse_chat
+
+NO_RETRY: Final = ((b"x-should-retry", b"false"),)
+"""OpenAI's clients ask again after any 409, unless they are told not to."""
 
 
 async def chat(front: Front, request: HttpRequest) -> HttpReply:
     """Complete, stream or refuse one chat request."""
     arrived_ms = front.clock.monotonic_ms()
     tenant = front.tenant(request)
+    if HEADER in request.headers:
+        return await _once(front, request, tenant, arrived_ms)
     parsed = parse_chat(request.body)
-    answer = await front.flow.chat(parsed, tenant, arrived_ms)
+    return _reply(front, parsed, await front.flow.chat(parsed, tenant, arrived_ms))
+
+
+async def _once(front: Front, request: HttpRequest, tenant: Tenant, arrived_ms: float) -> HttpReply:
+    """The same under an `Idempotency-Key`: the first answer, however often it is asked for."""
+
+    async def first() -> Ended:
+        try:
+            parsed = parse_chat(request.body)
+            answer = await front.flow.chat(parsed, tenant, arrived_ms)
+            return Ended(_reply(front, parsed, answer), _spent(answer))
+        except RequestError as error:  # decided before anything was sent
+            return Ended(exception_reply(error, front.new_id()), spent=False)
+        except Exception as error:  # noqa: BLE001 - as at the last door; nobody knows how far it had come
+            return Ended(exception_reply(error, front.new_id()), spent=True)
+
+    key = key_of(request.headers[HEADER], tenant.name, request.path, request.body)
+    found = await front.once.answer(key, first)
+    if not isinstance(found, Refusal):
+        return found
+    last_word = found.retry_after_ms is None
+    return refusal_reply(found, front.new_id(), headers=NO_RETRY if last_word else ())
+
+
+def _spent(answer: Answer) -> bool:
+    """Whether an attempt was billed; one at an unknown price counts."""
+    match answer:
+        case Completed():
+            return any(attempt.cost_nano != 0 for attempt in answer.metadata.attempts)
+        case Streaming():
+            return True
+        case Rejected():
+            return any(attempt.cost_nano != 0 for attempt in answer.attempts)
+        case _:
+            assert_never(answer)
+
+
+def _reply(front: Front, parsed: ChatRequest, answer: Answer) -> HttpReply:
     match answer:
         case Completed():
             return _completed(answer)

@@ -13,6 +13,7 @@ from p402.ports import Clock
 from p402.request import Tenant
 from serve.errors import exception_reply
 from serve.http import HttpReply, HttpRequest
+from serve.idempotency.once import Once
 from serve.keys import Keyring
 
 
@@ -24,12 +25,15 @@ class Front:
     ----------
     ready
         Whether this worker can serve: started, with a snapshot, and not stopping.
+    once
+        Runs what comes with an `Idempotency-Key`.
     """
 
     flow: Flow
     keys: Keyring
     clock: Clock
     ready: Callable[[], bool]
+    once: Once
 
     def new_id(self) -> str:
         """Id for an answer to a request that never became a round."""

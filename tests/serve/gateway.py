@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import orjson
 import uvicorn
@@ -23,6 +24,8 @@ from p402.settings import Settings, read_settings
 from p402.store.catalog import load_catalog
 from serve.app import create_app
 from serve.handlers.front import Front
+from serve.idempotency.keeper import Keeper
+from serve.idempotency.once import Once
 from serve.keys import keyring
 from serve.server import server_config
 from sim.memory import MemoryGuard
@@ -217,13 +220,14 @@ class CountingGuard(MemoryGuard):
 
 @dataclass
 class Gateway:
-    """A front and the hands behind it."""
+    """A front and the hands behind it; what is kept under an `Idempotency-Key` is in the file `answers`."""
 
     clock: StillClock = field(default_factory=StillClock)
     log: ListLog = field(default_factory=ListLog)
     upstream: PlayedUpstream = field(default_factory=PlayedUpstream)
     keyless: bool = False
     ready: bool = True
+    answers: Path = Path("/dev/null/no-folder/answers.db")
 
     def __post_init__(self) -> None:
         found = settings()
@@ -238,7 +242,8 @@ class Gateway:
         keys = keyring(found, made.tenants, secrets)
         if self.keyless:
             keys = type(keys)(plain={}, peppered={}, pepper=None, anyone=made.tenants["default"])
-        self.front = Front(flow=flow, keys=keys, clock=self.clock, ready=lambda: self.ready)
+        once = Once(Keeper(self.answers, self.clock.now_ms))
+        self.front = Front(flow=flow, keys=keys, clock=self.clock, ready=lambda: self.ready, once=once)
 
     @contextmanager
     def served(self, *, seam: bool = True) -> Iterator[int]:
@@ -247,7 +252,7 @@ class Gateway:
         async def nothing() -> None:
             pass
 
-        app = create_app(self.front, nothing, nothing, seam=seam)
+        app = create_app(self.front, nothing, self.front.once.close, seam=seam)
         with listening() as listener:
             server = uvicorn.Server(server_config(app))
             server.capture_signals = _no_signals  # a thread has none

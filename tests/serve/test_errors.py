@@ -55,7 +55,7 @@ def test_every_status_has_the_type_that_openai_clients_raise_by(status, code, ki
 @pytest.mark.parametrize(
     ("ms", "seconds"), [(1, b"1"), (1000, b"1"), (1001, b"2"), (0, b"1"), (59_000, b"59")]
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [409, 429, 503])
 def test_p19_retry_after_is_whole_seconds_rounded_up(status, ms, seconds):
     reply = refusal_reply(Refusal("X", status, "m", ms), "req_1")
     assert dict(reply.headers)[b"retry-after"] == seconds

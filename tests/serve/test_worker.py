@@ -14,7 +14,7 @@ from p402.store.config import Configuration, configure
 from serve.handlers.chat import chat
 from serve.handlers.front import answer
 from serve.http import HttpRequest
-from serve.worker import Worker
+from serve.worker import Worker, answers_path
 from tests.serve.test_command import HELLO
 from tests.serve.test_command import answer as provider_answer
 from tests.serve.upstream.loopback import loopback
@@ -176,3 +176,11 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "log").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="log"):
         Worker(configuration(tmp_path))
+
+
+def test_kept_answers_lie_beside_the_state_and_two_states_do_not_share_them(tmp_path):
+    one, other = (
+        answers_path(configuration(tmp_path, state=f"sqlite:///{tmp_path}/{name}.db").settings)
+        for name in "ab"
+    )
+    assert (one, other) == (tmp_path / "a.answers.db", tmp_path / "b.answers.db")
