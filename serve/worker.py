@@ -1,8 +1,9 @@
 """One worker: real hands for the flow's ports, made, started and stopped in order.
 
 Wiring only. What is built here touches the disk (log, snapshot store, state), so a worker is
-built in the process that serves. Stopping lets go in the order that loses nothing: upstream calls
-first, so that every exchange settles and logs; then the books; then the log is sealed.
+built in the process that serves. Stopping lets go in the order that loses nothing: exchanges that
+outlive their clients and upstream calls first, so that each settles and logs; then the books; then the log is
+sealed.
 """
 
 import asyncio

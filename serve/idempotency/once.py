@@ -2,7 +2,8 @@
 
 The exchange runs in a task of its own and its client follows it. A client that leaves does not end it, as
 it would without a key: it has said that it may come back for the answer, so the call goes on, is billed
-once, and its answer is kept. A client that reads slowly holds its stream back; one that has left does not.
+once, and its answer is kept. Nor does a client that stopped reading hold it back, so that a connection that
+died unnoticed does not keep its retry waiting; only what is too much to keep is sent as fast as it is read.
 
 A whole answer is kept before it is given, so that who has it can rely on its replay; a stream before it
 ends. Failure contract: where the file cannot be used, nothing is sent and the answer is 503. Where it fails
@@ -33,8 +34,6 @@ PRUNE_EVERY: Final = 4
 """Renewals between two looks for what is too old."""
 STOP_S: Final = 5.0
 """How long a stop waits for exchanges whose clients have left; then they are broken off, and settled."""
-AHEAD_BYTES: Final = 64 << 10
-"""How far a stream runs ahead of a client that is there."""
 
 AWAY: Final = Refusal(
     "INTERNAL_ERROR",
@@ -165,7 +164,7 @@ async def _tried(work: Awaitable[None]) -> None:
 
 
 class _Exchange:
-    """What passes from an exchange to the client that follows it.
+    """What passes from an exchange to the client that follows it; at most `max_bytes` of it wait to be read.
 
     Attributes
     ----------
@@ -240,7 +239,7 @@ class _Exchange:
         self._unread.append(piece)
         self._unread_bytes += len(piece)
         self._changed.set()
-        while self._unread_bytes > AHEAD_BYTES and not self._left:
+        while self._unread_bytes > self._max_bytes and not self._left:
             await self._change()
 
     async def _change(self) -> None:
