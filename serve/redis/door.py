@@ -1,0 +1,101 @@
+"""Asking Redis only while it is there: the link behind the breaker.
+
+While the breaker is open every call is refused in the same turn, and whether Redis is back is found out by
+a PING in the background: no request waits for it. It knows nothing of what is asked.
+"""
+
+import asyncio
+from typing import assert_never
+
+from p402.guard.breaker import (
+    HEALTHY,
+    Breaker,
+    Closed,
+    Leave,
+    call_failed,
+    call_succeeded,
+    knock,
+    probe_failed,
+    probe_succeeded,
+    retry_after_ms,
+)
+from serve.redis.calls import OURS, Cause, Part, RedisAway, RedisRefused, Reply
+from serve.redis.link import Link
+
+
+class Door:
+    """Calls to Redis, none of which waits long.
+
+    Attributes
+    ----------
+    breaker
+        As the last call left it.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.breaker: Breaker = HEALTHY
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._probe: asyncio.Task[None] | None = None
+
+    @property
+    def retry_after_ms(self) -> int:
+        """In how many ms Redis may be asked again; 0 when it may now."""
+        return retry_after_ms(self.breaker, self._now_ms())
+
+    async def call(self, *parts: Part) -> Reply:
+        """Ask as `Link.call` does, if Redis is there.
+
+        Raises
+        ------
+        RedisAway
+            It is not, or has just been found not to be.
+        RedisRefused
+            It answered with an error.
+        """
+        if not isinstance(self.breaker, Closed):
+            self._knock()
+        try:
+            reply = await self._link.call(*parts)
+        except RedisAway as away:
+            if away.cause not in OURS:
+                self.breaker = call_failed(self.breaker, self._now_ms())
+            raise
+        except RedisRefused:
+            self.breaker = call_succeeded(self.breaker)
+            raise
+        if self.breaker is not HEALTHY:
+            self.breaker = call_succeeded(self.breaker)
+        return reply
+
+    async def aclose(self) -> None:
+        """Stop probing; the link is its owner's to close."""
+        if self._probe is not None:
+            await asyncio.wait([self._probe])
+
+    def _knock(self) -> None:
+        """Refuse this call; begin a probe if it is time for one."""
+        self.breaker, leave = knock(self.breaker, self._now_ms())
+        match leave:
+            case Leave.ASK:
+                return
+            case Leave.PROBE:
+                self._probe = self._loop.create_task(self._find_out())
+            case Leave.REFUSE:
+                pass
+            case _:
+                assert_never(leave)
+        raise RedisAway(Cause.OPEN, "Redis was away just now and is not asked until a probe finds it back")
+
+    async def _find_out(self) -> None:
+        try:
+            await self._link.call("PING")
+        except RedisAway:
+            self.breaker = probe_failed(self.breaker, self._now_ms())
+        except RedisRefused:  # it answers
+            self.breaker = probe_succeeded(self.breaker)
+        else:
+            self.breaker = probe_succeeded(self.breaker)
+
+    def _now_ms(self) -> float:
+        return self._loop.time() * 1_000
