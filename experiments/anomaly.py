@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from p402.guard.anomaly import LEAST_SD, SHORTEST, THRESHOLD, CostHistory, observe, z_score
+from p402.guard.anomaly import LEAST_SD, CostHistory, observe, z_score
+from p402.limits import ANOMALY_CALLS, ANOMALY_Z
 
 THRESHOLDS: Final = (2.0, 2.5, 3.0, 3.5, 4.0)
 HISTORIES: Final = (5, 10, 20, 30, 50, 100)
@@ -180,7 +181,7 @@ def advise(replayed: pl.DataFrame, after: pl.DataFrame, budget_per_1000: float) 
     within = (pl.col("upper_per_1000") <= budget_per_1000) & (pl.col("per_1000_after") <= budget_per_1000)
     fitting = both.filter(within).sort("threshold", "shortest")
     if fitting.is_empty():
-        return Advice(THRESHOLD, SHORTEST, proven=False)
+        return Advice(ANOMALY_Z, ANOMALY_CALLS, proven=False)
     first = fitting.row(0, named=True)
     return Advice(first["threshold"], first["shortest"], proven=True)
 

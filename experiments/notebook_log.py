@@ -159,7 +159,7 @@ async def _write(root: Path, rounds: int, seed: int) -> tuple[Metadata, ...]:
     world, clock = World(seed, table), VirtualClock(START_MS)
     made = assembly_of(world, table)
     upstream = WorldUpstream(world, clock)
-    guard = MemoryGuard(lambda tenant: made.tenants[tenant].daily_cap_nano, clock.now_ms)
+    guard = MemoryGuard(lambda tenant: made.tenants[tenant].limits, clock.now_ms)
     chance = np.random.Generator(np.random.Philox(seed))
     answers: list[Metadata] = []
     with LogWriter(root, "w0", clock.now_ms) as log:

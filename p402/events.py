@@ -125,6 +125,8 @@ class Outcome(Event, frozen=True, kw_only=True, tag="outcome"):
     ttfb_ms: float | None = None
     overhead_ms: float
     stream: bool = False
+    anomaly_z: float | None = None
+    """How far above its tenant's past the charge was, where layer 4 flags it (promise P15)."""
 
 
 class Reward(Event, frozen=True, kw_only=True, tag="reward"):

@@ -15,6 +15,7 @@ import msgspec
 
 from p402.errors import Refusal
 from p402.events import AnyEvent
+from p402.guard.anomaly import NO_PAST, CostHistory
 
 
 class Clock(Protocol):
@@ -55,24 +56,32 @@ class Hold(msgspec.Struct, frozen=True):
     amount_nano: int
     day: int
     """UTC day (days since 1970) whose cap it counts against."""
+    history: CostHistory = NO_PAST
+    """The tenant's past before this call, for layer 4."""
 
 
 class Guard(Protocol):
     """Spending protection that needs state."""
 
-    async def reserve(self, tenant: str, request_id: str, amount_nano: int) -> Hold | Refusal:
-        """Set aside the most a call may cost, or say which layer refuses.
+    async def reserve(
+        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+    ) -> Hold | Refusal:
+        """Take a slot and set aside the most a call may cost, or say which layer refuses.
 
-        Repeating a request id gives the same hold. Nothing is consumed by a refusal.
+        Repeating a request id gives the same hold. Nothing is consumed by a refusal. `expected_nano` is
+        what layer 4 judges where a tenant has it refuse; 0 where nobody knows.
         """
         ...
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
-        """Raise a hold to `amount_nano` for a dearer attempt; a refusal leaves the hold as it was."""
+        """Raise a hold to `amount_nano` for a dearer attempt; a refusal leaves the hold as it was.
+
+        Hold and slot get a new lease; a hand renews those of its own calls by itself while it lives.
+        """
         ...
 
     def settle(self, hold: Hold, actual_nano: int) -> None:
-        """Replace the hold by what was spent; queued, idempotent, never awaited by a client."""
+        """Replace the hold by what was spent, give its slot back; queued, idempotent, never awaited."""
         ...
 
     async def spent(self, tenant: str) -> tuple[int, int]:

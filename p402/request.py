@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from p402.limits import Limits
+
 
 class Weights(msgspec.Struct, frozen=True):
     """Custom weights of a request, multiples of 2**-20 that sum to 2**20."""
@@ -106,12 +108,13 @@ class ChatRequest(msgspec.Struct, frozen=True):
 class Tenant:
     """Who calls, as the key alone says, and what it may do.
 
-    Money is nano-USD. `route_named_models` is observe, on or off.
+    Money is nano-USD. `route_named_models` is observe, on or off. `limits` are those of the guard's layers
+    that need state.
     """
 
     name: str
     max_request_nano: int
-    daily_cap_nano: int
+    limits: Limits
     baseline_model: str | None
     route_named_models: str
     exploration: bool

@@ -8,21 +8,30 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
 import orjson
 
 from p402.errors import Refusal
-from p402.guard import daily
+from p402.guard import daily, ledger
+from p402.guard.anomaly import CostHistory
 from p402.guard.daily import Booked, Day, Entry, State
+from p402.guard.ledger import Account, Posted, has_slot
+from p402.limits import Limits
 from p402.ports import Hold
 
 _READ: Final = """
 SELECT
-  (SELECT json_group_array(json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano))
+  (SELECT json_group_array(
+     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms))
    FROM json_each(?) AS wanted CROSS JOIN hold
    WHERE tenant = json_extract(wanted.value, '$[0]') AND hold.id = json_extract(wanted.value, '$[1]')),
   (SELECT json_group_array(json_array(tenant, day, spent_nano, held_nano))
    FROM json_each(?) AS wanted CROSS JOIN day
-   WHERE tenant = json_extract(wanted.value, '$[0]') AND day = json_extract(wanted.value, '$[1]'))
+   WHERE tenant = json_extract(wanted.value, '$[0]') AND day = json_extract(wanted.value, '$[1]')),
+  (SELECT json_group_array(json_array(
+     wanted.value, tat_us, calls, mean, m2,
+     (SELECT count(*) FROM hold WHERE tenant = wanted.value AND state = 0 AND slot_ms > ?)))
+   FROM json_each(?) AS wanted LEFT JOIN account ON tenant = wanted.value)
 """
 _WRITE_DAYS: Final = """
 INSERT INTO day
@@ -31,13 +40,20 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant, day) DO UPDATE SET spent_nano = excluded.spent_nano, held_nano = excluded.held_nano
 """
 _WRITE_HOLDS: Final = """
-INSERT INTO hold
+INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-  json_extract(value, '$[6]') FROM json_each(?) WHERE true
+  json_extract(value, '$[6]'), json_extract(value, '$[7]') FROM json_each(?) WHERE true
 ON CONFLICT (tenant, id) DO UPDATE SET
   amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms,
-  state = excluded.state, charged_nano = excluded.charged_nano
+  state = excluded.state, charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms
+"""
+_WRITE_ACCOUNTS: Final = """
+INSERT INTO account
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?) WHERE true
+ON CONFLICT (tenant) DO UPDATE SET
+  tat_us = excluded.tat_us, calls = excluded.calls, mean = excluded.mean, m2 = excluded.m2
 """
 
 CallKey = tuple[str, str]
@@ -54,17 +70,30 @@ class Sheet:
 
     Parameters
     ----------
-    calls, days
+    calls, days, tenants
         What the transaction will ask for; any other day is read when it is asked for.
+    now_ms
+        When it runs: slots leased beyond it count as taken.
     """
 
-    def __init__(self, db: sqlite3.Connection, calls: Iterable[CallKey], days: Iterable[DayKey]) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        calls: Iterable[CallKey],
+        days: Iterable[DayKey],
+        tenants: Iterable[str],
+        now_ms: int,
+    ) -> None:
         self._db = db
+        self._now_ms = now_ms
         self._entries: dict[CallKey, Entry | None] = dict.fromkeys(calls)
         self._days: dict[DayKey, Day] = {}
+        self._accounts: dict[str, Account] = {}
+        self._in_flight: dict[str, int] = {}
         self._written: dict[CallKey, Entry] = {}
         self._moved: dict[DayKey, Day] = {}
-        self._read(self._entries, days)
+        self._posted: dict[str, Account] = {}
+        self._read(self._entries, days, set(tenants))
 
     def entry(self, tenant: str, request_id: str) -> Entry | None:
         """What is known of a call."""
@@ -74,14 +103,30 @@ class Sheet:
         """Totals of a tenant's day."""
         key = (tenant, day)
         if key not in self._days:
-            self._read((), (key,))
+            self._read((), (key,), ())
         return self._days[key]
 
+    def account(self, tenant: str) -> Account:
+        """Bucket and past of a tenant."""
+        return self._accounts[tenant]
+
+    def in_flight(self, tenant: str) -> int:
+        """Slots that are leased to a tenant's calls."""
+        return self._in_flight[tenant]
+
     def book(self, tenant: str, request_id: str, booked: Booked) -> None:
-        """Take a verdict that changes the books."""
+        """Take a verdict that changes day and call."""
         call, day = (tenant, request_id), (tenant, booked.day.day)
+        if tenant in self._in_flight:
+            had, has = (has_slot(e, self._now_ms) for e in (self._entries[call], booked.entry))
+            self._in_flight[tenant] += has - had
         self._entries[call] = self._written[call] = booked.entry
         self._days[day] = self._moved[day] = booked.day
+
+    def post(self, tenant: str, request_id: str, posted: Posted) -> None:
+        """Take a verdict that changes the account too."""
+        self.book(tenant, request_id, posted.booked)
+        self._accounts[tenant] = self._posted[tenant] = posted.account
 
     def write(self) -> None:
         """Write what has changed."""
@@ -90,33 +135,57 @@ class Sheet:
             self._db.execute(_WRITE_DAYS, (_json(moved),))
         if self._written:
             written = [
-                (tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano)
+                (tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano, e.slot_ms)
                 for (tenant, name), e in self._written.items()
             ]
             self._db.execute(_WRITE_HOLDS, (_json(written),))
+        if self._posted:
+            posted = [
+                (tenant, a.tat_us, a.history.count, repr(a.history.mean), repr(a.history.m2))
+                for tenant, a in self._posted.items()
+            ]
+            self._db.execute(_WRITE_ACCOUNTS, (_json(posted),))
 
-    def _read(self, calls: Iterable[CallKey], days: Iterable[DayKey]) -> None:
+    def _read(self, calls: Iterable[CallKey], days: Iterable[DayKey], tenants: Iterable[str]) -> None:
         wanted = set(days)
-        holds, totals = self._db.execute(_READ, (_json(list(calls)), _json(list(wanted)))).fetchone()
-        for tenant, name, day, amount_nano, expires_ms, state, charged_nano in orjson.loads(holds):
-            self._entries[tenant, name] = Entry(day, amount_nano, expires_ms, State(state), charged_nano)
+        asked = (_json(list(calls)), _json(list(wanted)), self._now_ms, orjson.dumps(list(tenants)).decode())
+        holds, totals, accounts = self._db.execute(_READ, asked).fetchone()
+        for tenant, name, day, amount_nano, expires_ms, state, charged_nano, slot_ms in orjson.loads(holds):
+            self._entries[tenant, name] = Entry(
+                day, amount_nano, expires_ms, State(state), charged_nano, slot_ms
+            )
         self._days.update({key: Day(key[1]) for key in wanted})
         for tenant, day, spent_nano, held_nano in orjson.loads(totals):
             self._days[tenant, day] = Day(day, spent_nano, held_nano)
+        for tenant, tat_us, calls_, mean, m2, in_flight in orjson.loads(accounts):
+            known = tat_us is not None
+            self._accounts[tenant] = (
+                Account(tat_us, CostHistory(calls_, float(mean), float(m2))) if known else Account()
+            )
+            self._in_flight[tenant] = in_flight
 
 
 def reserve(
-    sheet: Sheet, tenant: str, request_id: str, amount_nano: int, cap_nano: int, now_ms: int
+    sheet: Sheet,
+    tenant: str,
+    request_id: str,
+    amount_nano: int,
+    expected_nano: int,
+    limits: Limits,
+    now_ms: int,
 ) -> tuple[Hold | Refusal, bool]:
     """Verdict, and whether it is a hold that was not there before."""
-    entry = sheet.entry(tenant, request_id)
+    entry, account = sheet.entry(tenant, request_id), sheet.account(tenant)
     day = sheet.day(tenant, daily.day_of(now_ms) if entry is None else entry.day)
-    verdict = daily.reserve(day, entry, amount_nano, cap_nano, now_ms)
+    verdict = ledger.reserve(
+        day, entry, account, sheet.in_flight(tenant), amount_nano, expected_nano, limits, now_ms
+    )
     if isinstance(verdict, Refusal):
         return verdict, False
     if entry is None:
-        sheet.book(tenant, request_id, verdict)
-    return _hold(tenant, request_id, verdict), entry is None
+        sheet.post(tenant, request_id, verdict)
+    booked = verdict.booked.entry
+    return Hold(request_id, tenant, booked.amount_nano, booked.day, account.history), entry is None
 
 
 def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: int) -> Hold | Refusal:
@@ -126,15 +195,15 @@ def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: in
     if isinstance(verdict, Refusal):
         return verdict
     sheet.book(hold.tenant, hold.id, verdict)
-    return _hold(hold.tenant, hold.id, verdict)
+    return msgspec.structs.replace(hold, amount_nano=verdict.entry.amount_nano)
 
 
 def settle(sheet: Sheet, hold: Hold, actual_nano: int, now_ms: int) -> None:
     """Replace a hold by what was spent."""
-    entry = sheet.entry(hold.tenant, hold.id)
-    booked = daily.settle(sheet.day(hold.tenant, hold.day), entry, actual_nano, now_ms)
-    if booked is not None:
-        sheet.book(hold.tenant, hold.id, booked)
+    entry, account = sheet.entry(hold.tenant, hold.id), sheet.account(hold.tenant)
+    posted = ledger.settle(sheet.day(hold.tenant, hold.day), entry, account, actual_nano, now_ms)
+    if posted is not None:
+        sheet.post(hold.tenant, hold.id, posted)
 
 
 def spent(sheet: Sheet, tenant: str, now_ms: int) -> tuple[int, int]:
@@ -149,7 +218,7 @@ def sweep(db: sqlite3.Connection, now_ms: int) -> int:
         "SELECT tenant, id, day FROM hold WHERE state = 0 AND expires_ms <= ?", (now_ms,)
     ).fetchall()
     if due:
-        sheet = Sheet(db, [(t, name) for t, name, _ in due], [(t, day) for t, _, day in due])
+        sheet = Sheet(db, [(t, name) for t, name, _ in due], [(t, day) for t, _, day in due], (), now_ms)
         for tenant, request_id, day in due:
             entry = sheet.entry(tenant, request_id)
             booked = None if entry is None else daily.expire(sheet.day(tenant, day), entry, now_ms)
@@ -168,7 +237,3 @@ def prune(db: sqlite3.Connection, now_ms: int) -> None:
 
 def _json(rows: Sequence[tuple[str | int, ...]]) -> str:
     return orjson.dumps(rows).decode()
-
-
-def _hold(tenant: str, request_id: str, booked: Booked) -> Hold:
-    return Hold(request_id, tenant, booked.entry.amount_nano, booked.entry.day)

@@ -1,6 +1,7 @@
 """The guard's SQLite file: opened, checked, its write lock taken.
 
-`day` holds one row per tenant and UTC day, `hold` one per call. It knows nothing of the law, of
+`day` holds one row per tenant and UTC day, `hold` one per call, `account` a tenant's bucket and past, whose
+moments are text: a float comes back as it was written. It knows nothing of the law, of
 threads or of event loops.
 """
 
@@ -12,7 +13,7 @@ from p402.errors import ConfigError, StoreError
 
 OPEN_TIMEOUT_S = 5.0
 APPLICATION_ID = 0x70343032  # "p402"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE day (
   tenant TEXT NOT NULL, day INTEGER NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
@@ -21,10 +22,19 @@ CREATE TABLE day (
 CREATE TABLE hold (
   tenant TEXT NOT NULL, id TEXT NOT NULL, day INTEGER NOT NULL, amount_nano INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL, state INTEGER NOT NULL, charged_nano INTEGER NOT NULL,
+  slot_ms INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hold_live ON hold (expires_ms) WHERE state = 0;
 """
+_ACCOUNTS = """
+CREATE INDEX hold_slot ON hold (tenant, slot_ms) WHERE state = 0;
+CREATE TABLE account (
+  tenant TEXT NOT NULL PRIMARY KEY, tat_us INTEGER NOT NULL,
+  calls INTEGER NOT NULL, mean TEXT NOT NULL, m2 TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+_FROM_1 = "ALTER TABLE hold ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -99,8 +109,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         tables = int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
         if tables:
             _refuse_strangers(path, owner, version)
-        else:
-            for statement in _SCHEMA.split(";"):
+        if version < SCHEMA_VERSION:
+            for statement in ((_FROM_1 if tables else _SCHEMA) + _ACCOUNTS).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

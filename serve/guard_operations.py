@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
+from p402.limits import Limits
 from p402.ports import Hold
 from serve import guard_books as books
 
@@ -27,7 +28,8 @@ class Reserve:
     tenant: str
     request_id: str
     amount_nano: int
-    cap_nano: int
+    expected_nano: int
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,13 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Beat:
+    """A worker's calls live: holds and slots are to be renewed; nobody waits."""
+
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Settle:
     """A hold is to be replaced by what was spent; nobody waits."""
 
@@ -60,7 +69,7 @@ class Stop:
     """The thread is to drain its queue and end."""
 
 
-Asked = Reserve | TopUp | Spent
+Asked = Reserve | TopUp | Spent | Beat
 Operation = Asked | Settle
 
 
@@ -68,7 +77,7 @@ Operation = Asked | Settle
 class Verdict:
     """The answer to what was asked; `fresh` where it is a hold that was not there before."""
 
-    asked: Asked
+    asked: Reserve | TopUp | Spent
     value: Hold | Refusal | tuple[int, int] | StoreError
     fresh: bool = False
 
@@ -107,17 +116,24 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
     today = daily.day_of(now_ms)
     calls: list[books.CallKey] = []
     days: list[books.DayKey] = []
+    tenants: list[str] = []
     for operation in wanted:
         match operation:
             case Reserve():
                 calls.append((operation.tenant, operation.request_id))
                 days.append((operation.tenant, today))
+                tenants.append(operation.tenant)
             case TopUp(hold=hold) | Settle(hold=hold):
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
+                tenants.append(hold.tenant)
+            case Beat():
+                calls += [(hold.tenant, hold.id) for hold in operation.holds]
+                days += [(hold.tenant, hold.day) for hold in operation.holds]
+                tenants += [hold.tenant for hold in operation.holds]
             case Spent():
                 days.append((operation.tenant, today))
-    sheet = books.Sheet(db, calls, days)
+    sheet = books.Sheet(db, calls, days, tenants, now_ms)
     verdicts = [v for o in wanted if (v := _apply(sheet, o, now_ms)) is not None]
     sheet.write()
     return verdicts
@@ -129,8 +145,14 @@ def _apply(sheet: books.Sheet, operation: Operation, now_ms: int) -> Verdict | N
         case Settle(hold, actual_nano):
             books.settle(sheet, hold, actual_nano, now_ms)
             return None
-        case Reserve(_, tenant, request_id, amount_nano, cap_nano):
-            value, fresh = books.reserve(sheet, tenant, request_id, amount_nano, cap_nano, now_ms)
+        case Beat(holds):
+            for hold in holds:
+                books.top_up(sheet, hold, 0, 0, now_ms)
+            return None
+        case Reserve(_, tenant, request_id, amount_nano, expected_nano, limits):
+            value, fresh = books.reserve(
+                sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms
+            )
             return Verdict(operation, value, fresh)
         case TopUp(_, hold, amount_nano, cap_nano):
             return Verdict(operation, books.top_up(sheet, hold, amount_nano, cap_nano, now_ms))

@@ -4,7 +4,7 @@ One thread per worker owns the connection. Whatever is queued at the moment runs
 `BEGIN IMMEDIATE` transaction (group commit), and one wake-up hands all its verdicts to the event
 loop, which never waits for the disk. A settlement, for which nobody waits, goes along with the next
 reservation, and always before one that was asked after it. The verdicts are the law's
-(`p402.guard.daily`), exact across processes because every one is taken under the file's write lock.
+(`p402.guard.ledger`), exact across processes because every one is taken under the file's write lock.
 
 It fails closed: if the file is locked, full, read-only or damaged, reservations are refused with
 `BUDGET_RESERVATION_FAILED` 503, and settlements wait and are tried again. What never reaches the
@@ -25,11 +25,14 @@ from queue import SimpleQueue
 
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
+from p402.guard.slots import BEAT_MS
+from p402.limits import Limits
 from p402.ports import Hold
 from serve import guard_books as books
 from serve import guard_file
 from serve.guard_operations import (
     Asked,
+    Beat,
     GuardCounters,
     Operation,
     Reserve,
@@ -55,14 +58,16 @@ _log = logging.getLogger("p402.guard")
 
 
 class SqliteGuard:
-    """The daily cap and the hold in one SQLite file.
+    """Layers 1, 2, 3, 4 and 6 in one SQLite file.
+
+    Holds and slots of calls that this hand has granted and not yet settled are renewed every `beat_s`.
 
     Parameters
     ----------
     path
         The file; folder and file are created by `start`.
-    caps
-        Daily cap in nano-USD of a tenant; called on the event loop.
+    limits
+        Of a tenant; called on the event loop.
     now_ms
         Wall time in ms; called on the guard's thread.
     busy_s
@@ -70,10 +75,15 @@ class SqliteGuard:
     """
 
     def __init__(
-        self, path: Path, caps: Callable[[str], int], now_ms: Callable[[], int], *, busy_s: float = 1.0
+        self,
+        path: Path,
+        limits: Callable[[str], Limits],
+        now_ms: Callable[[], int],
+        *,
+        busy_s: float = 1.0,
     ) -> None:
         self._path = path
-        self._caps = caps
+        self._limits = limits
         self._now_ms = now_ms
         self._busy_s = busy_s
         self._queue: SimpleQueue[list[Asked] | Stop] = SimpleQueue()
@@ -81,6 +91,9 @@ class SqliteGuard:
         self._asking: asyncio.AbstractEventLoop | None = None
         self._settlements: deque[Settle] = deque()
         self._waker: asyncio.TimerHandle | None = None
+        self._alive: dict[tuple[str, str], Hold] = {}
+        self._beater: asyncio.TimerHandle | None = None
+        self.beat_s = BEAT_MS / 1_000
         self._thread: threading.Thread | None = None
         self._open = False
         self._ended = False
@@ -116,14 +129,17 @@ class SqliteGuard:
             return
         thread, self._thread = self._thread, None
         self._open = False
-        if self._waker is not None:
-            self._waker.cancel()
+        for timer in (self._waker, self._beater):
+            if timer is not None:
+                timer.cancel()
         self._hand_over()
         self._queue.put(Stop())
         await asyncio.to_thread(thread.join)
 
-    async def reserve(self, tenant: str, request_id: str, amount_nano: int) -> Hold | Refusal:
-        """Set aside the most a call may cost, or say which layer refuses.
+    async def reserve(
+        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+    ) -> Hold | Refusal:
+        """Take a slot and set aside the most a call may cost, or say which layer refuses.
 
         If the caller is cancelled while it waits, what was granted meanwhile is released.
         """
@@ -131,7 +147,8 @@ class SqliteGuard:
         if not self._open:
             return away("the guard is closed")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._ask(Reserve(future, tenant, request_id, amount_nano, self._caps(tenant)))
+        limits = self._limits(tenant)
+        self._ask(Reserve(future, tenant, request_id, amount_nano, expected_nano, limits))
         try:
             verdict = await future
         except asyncio.CancelledError:
@@ -139,6 +156,9 @@ class SqliteGuard:
                 self._release(future.result())
             raise
         assert not isinstance(verdict.value, tuple | StoreError), "a reservation has a hold or a refusal"
+        if isinstance(verdict.value, Hold):
+            self._alive[tenant, request_id] = verdict.value
+            self._beat_later()
         return verdict.value
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
@@ -147,12 +167,13 @@ class SqliteGuard:
         if not self._open:
             return away("the guard is closed")
         future: asyncio.Future[Hold | Refusal] = asyncio.get_running_loop().create_future()
-        self._ask(TopUp(future, hold, amount_nano, self._caps(hold.tenant)))
+        self._ask(TopUp(future, hold, amount_nano, self._limits(hold.tenant).daily_cap_nano))
         return await future
 
     def settle(self, hold: Hold, actual_nano: int) -> None:
         """Queue the replacement of the hold by what was spent; idempotent."""
         check(actual_nano)
+        self._alive.pop((hold.tenant, hold.id), None)
         if not self._open:
             self.counters.unsettled += 1
             return
@@ -168,6 +189,17 @@ class SqliteGuard:
         self._waker = None
         if self._settlements:
             self._queue.put([])
+
+    def _beat_later(self) -> None:
+        if self._beater is None:
+            self._beater = asyncio.get_running_loop().call_later(self.beat_s, self._beat)
+
+    def _beat(self) -> None:
+        """Renew the leases of this worker's calls, for as long as there are any."""
+        self._beater = None
+        if self._alive and self._open:
+            self._ask(Beat(tuple(self._alive.values())))
+            self._beat_later()
 
     async def spent(self, tenant: str) -> tuple[int, int]:
         """Nano-USD spent and held on the tenant's current UTC day.
@@ -285,7 +317,7 @@ class SqliteGuard:
                     verdicts.append(Verdict(operation, away(why)))
                 case Spent():
                     verdicts.append(Verdict(operation, StoreError(f"guard state {self._path}: {why}")))
-                case Settle():
+                case Settle() | Beat():
                     pass
         self._deliver(verdicts)
 

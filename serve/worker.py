@@ -68,7 +68,7 @@ class Worker:
         self._state = WorkerState(self.name, in_force.snapshot)
         self._guard = SqliteGuard(
             Path(settings.server.state.removeprefix(_SQLITE)),
-            lambda tenant: tenants[tenant].daily_cap_nano,
+            lambda tenant: tenants[tenant].limits,
             clock.now_ms,
         )
         self._guard.start()

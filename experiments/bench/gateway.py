@@ -257,6 +257,8 @@ def configuration(folder: Path, upstream: str, key: str, arms: int = ARMS) -> st
         *(f'{name} = "{folder / name}"' for name in ("log", "store", "registry")),
         "[tenants.default]",
         "daily_cap_usd = 1000000",
+        "requests_per_hour = 1_000_000_000",
+        "max_in_flight = 10_000",
         "[[keys]]",
         'name = "bench"',
         f'key_sha256 = "{hashlib.sha256(key.encode()).hexdigest()}"',

@@ -118,6 +118,8 @@ benchmarks = "{benchmarks.resolve()}"
 [tenants.default]
 baseline_model = "{BASELINE}"
 daily_cap_usd = {DAILY_CAP_USD}
+requests_per_hour = 1_000_000
+max_in_flight = 1_000
 
 [[keys]]
 name = "demo"

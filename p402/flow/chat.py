@@ -22,17 +22,18 @@ from p402.flow.plan import Attempted, Choice, Plan, choose, hold_of, make_plan, 
 from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
+from p402.guard.daily import OVER_CAP, OVER_HELD
 from p402.guard.single import refuse_single
 from p402.ids import request_id
 from p402.ports import Hold, Ports, Usage
 from p402.request import ChatRequest, Tenant
-from p402.routing.pricing import with_fee, without_fee
+from p402.routing.pricing import bill, with_fee, without_fee
 from p402.units import PICO_PER_NANO
 
 __all__ = ["Flow", "Ports"]
 
-_PAYMENT_REQUIRED: Final = 402
-"""Status of a reservation that money refuses; 503 is the ledger being away."""
+_OF_THE_DAY: Final = frozenset((OVER_CAP, OVER_HELD))
+"""Refusals by the day's money: a cheaper arm may pass them."""
 
 
 class Flow:
@@ -188,23 +189,31 @@ class Flow:
         return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
 
     def _hold(self, plan: Plan, first: Attempted) -> Awaitable[Hold | Refusal]:
-        return self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano)
+        expected = expected_nano(plan, first) if plan.tenant.limits.block_anomalies else 0
+        return self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano, expected)
 
     async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Attempted] | None:
         """The same request under what the day has left; None where that changes or serves nothing."""
-        if refusal.status != _PAYMENT_REQUIRED:
+        if refusal.code not in _OF_THE_DAY:
             return None
         try:
             spent, held = await self.ports.guard.spent(plan.tenant.name)
         except StoreError:
             return None
-        left = max(0, plan.tenant.daily_cap_nano - spent - held)
+        left = max(0, plan.tenant.limits.daily_cap_nano - spent - held)
         ceiling = without_fee(left, plan.tenant.fee_bps) * PICO_PER_NANO
         if ceiling >= plan.inputs.ceiling_pico:
             return None
         smaller = replace(plan, inputs=replace(plan.inputs, ceiling_pico=ceiling))
         choice = choose(smaller, smaller.inputs, smaller.live)
         return None if choice is None else (smaller, _first(smaller, choice))
+
+
+def expected_nano(plan: Plan, first: Attempted) -> int:
+    """What the first attempt is expected to cost with its fee; 0 where a price is unknown."""
+    inputs, prices = plan.inputs, plan.snapshot.spec.prices
+    cost = bill(prices, first.choice.arm, inputs.prompt_tokens, 0, inputs.expected_output * inputs.n)
+    return 0 if cost is None else with_fee(cost, plan.tenant.fee_bps)
 
 
 def _first(plan: Plan, choice: Choice) -> Attempted:

@@ -22,6 +22,8 @@ from p402.flow.plan import Attempted, choose, hold_of, request_ceiling_nano
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
 from p402.flow.views import explain
+from p402.guard.anomaly import z_score
+from p402.guard.ledger import is_out_of_line
 from p402.ports import Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.routing.pricing import with_fee, without_fee
 from p402.units import PICO_PER_NANO
@@ -274,13 +276,28 @@ class Exchange:
         self.closed = True
         now_ms = clock.now_ms()
         outcome = account.outcome(now_ms, clock.monotonic_ms(), status, code)
+        charged = charged_nano(outcome, self._hold.amount_nano)
+        outcome = self._flagged(outcome, charged)
         try:
-            self._ports.guard.settle(self._hold, charged_nano(outcome, self._hold.amount_nano))
+            self._ports.guard.settle(self._hold, charged)
         finally:
             if status == "ok":
                 self._learn(now_ms, ttft_ms)
             self._log_outcome(outcome)
         return outcome
+
+    def _flagged(self, outcome: Outcome, charged_nano: int) -> Outcome:
+        """Layer 4: a charge out of line with the tenant's past is told, in the log and in the answer."""
+        past, limits = self._hold.history, self.account.plan.tenant.limits
+        if not is_out_of_line(past, charged_nano, limits):
+            return outcome
+        score = z_score(past, charged_nano, limits.anomaly_calls)
+        assert score is not None, "what has no score is not out of line"
+        self.account.warnings.append(
+            f"ANOMALY_DETECTED: this call cost {score:.1f} standard deviations more than this tenant's past "
+            f"calls, of which {past.count} are known; expected less than {limits.anomaly_z:g}"
+        )
+        return msgspec.structs.replace(outcome, anomaly_z=score)
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name

@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from math import log, sqrt
 from typing import Final
 
-THRESHOLD: Final = 3.0
-"""Standard deviations from which a call is out of line (promise P15)."""
-
-SHORTEST: Final = 30
-"""Calls a history must have before it can raise an alarm; notebooks/anomaly_thresholds shows why."""
+from p402.limits import ANOMALY_CALLS, ANOMALY_Z
 
 LEAST_SD: Final = 1e-6
 """Below this spread of ln(cost) the past is constant, and rounding would decide: no score."""
@@ -44,6 +40,9 @@ class CostHistory:
         return sqrt(self.m2 / (self.count - 1)) if self.count > 1 else 0.0
 
 
+NO_PAST: Final = CostHistory()
+
+
 def observe(history: CostHistory, cost_nano: int) -> CostHistory:
     """History after one more settled call; a call that cost nothing (a cache hit) leaves it as it was.
 
@@ -60,7 +59,7 @@ def observe(history: CostHistory, cost_nano: int) -> CostHistory:
     return CostHistory(count, mean, history.m2 + distance * (value - mean))
 
 
-def z_score(history: CostHistory, cost_nano: int, shortest: int = SHORTEST) -> float | None:
+def z_score(history: CostHistory, cost_nano: int, shortest: int = ANOMALY_CALLS) -> float | None:
     """How many standard deviations ln(cost) lies above the mean of the history, which excludes this call.
 
     None where the past says nothing: it is shorter than `shortest` (2 at least), was constant, or
@@ -77,7 +76,7 @@ def z_score(history: CostHistory, cost_nano: int, shortest: int = SHORTEST) -> f
 
 
 def out_of_line(
-    history: CostHistory, cost_nano: int, threshold: float = THRESHOLD, shortest: int = SHORTEST
+    history: CostHistory, cost_nano: int, threshold: float = ANOMALY_Z, shortest: int = ANOMALY_CALLS
 ) -> bool:
     """Whether the call is to be flagged: it stands at `threshold` standard deviations or more."""
     score = z_score(history, cost_nano, shortest)

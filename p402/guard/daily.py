@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from p402.errors import Refusal
+from p402.guard.slots import SLOT_LEASE_MS
 from p402.units import nano_to_usd
 
 DAY_MS = 86_400_000
@@ -22,6 +23,10 @@ HOLD_TTL_MS = 300_000
 """A hold lives 5 minutes unless it is topped up (promise P17)."""
 SETTLING_RETRY_MS = 1_000
 """Retry hint where only holds stand in the way: calls end within seconds, and then free their rest."""
+OVER_CAP = "DAILY_SPEND_LIMIT_EXCEEDED"
+"""Code of a refusal by what was spent."""
+OVER_HELD = "BUDGET_RESERVATION_FAILED"
+"""Code of a refusal by what is held."""
 KEEP_DAYS = 2
 """Entries of this many past days are kept; until then a late settlement still corrects the books."""
 
@@ -50,7 +55,8 @@ class Day:
 class Entry:
     """One call in the books of the day it began.
 
-    `charged_nano` is the part of the day's `spent_nano` that this entry accounts for.
+    `charged_nano` is the part of the day's `spent_nano` that this entry accounts for. `slot_ms` is
+    until when the call counts as in flight, while it is held (`p402.guard.slots`).
     """
 
     day: int
@@ -58,6 +64,7 @@ class Entry:
     expires_ms: int
     state: State = State.HELD
     charged_nano: int = 0
+    slot_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +101,14 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
     refusal = _room(day, amount_nano, cap_nano, now_ms)
     if refusal is not None:
         return refusal
-    fresh = Entry(day.day, amount_nano, now_ms + HOLD_TTL_MS)
+    fresh = Entry(day.day, amount_nano, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS)
     return Booked(Day(day.day, day.spent_nano, day.held_nano + amount_nano), fresh)
 
 
 def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_ms: int) -> Booked | Refusal:
     """Raise a hold to `amount_nano` and give it a new lease of life.
 
-    A smaller amount keeps the old one, so topping up to the same amount renews a long call's hold.
+    A smaller amount keeps the old one, so topping up to the same amount renews a long call's hold and slot.
     An expired hold becomes live again: what it was charged is inside the cap already.
 
     Raises
@@ -121,7 +128,7 @@ def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_m
             return refusal
     return Booked(
         Day(others.day, others.spent_nano, others.held_nano + target),
-        Entry(entry.day, target, now_ms + HOLD_TTL_MS),
+        Entry(entry.day, target, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS),
     )
 
 
@@ -173,7 +180,7 @@ def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal 
     )
     if others.spent_nano + amount_nano <= cap_nano:
         return Refusal(
-            "BUDGET_RESERVATION_FAILED",
+            OVER_HELD,
             402,
             f"what is left of the daily cap is held by calls under way: {seen}; retry when they have ended",
             min(SETTLING_RETRY_MS, to_midnight_ms),
@@ -181,7 +188,7 @@ def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal 
     fits_an_empty_day = amount_nano <= cap_nano and others.day == day_of(now_ms)
     advice = "it resets at 00:00 UTC" if fits_an_empty_day else "lower max_tokens or ask for a higher cap"
     return Refusal(
-        "DAILY_SPEND_LIMIT_EXCEEDED",
+        OVER_CAP,
         402,
         f"daily spend limit: {seen}; {advice}",
         to_midnight_ms if fits_an_empty_day else None,
@@ -190,7 +197,7 @@ def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal 
 
 def _over() -> Refusal:
     return Refusal(
-        "BUDGET_RESERVATION_FAILED",
+        OVER_HELD,
         402,
         "this request's hold is settled or unknown, so no call may be made under it; send a new request",
     )

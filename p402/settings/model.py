@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from p402.limits import MAX_PER_HOUR, Limits, Rate
 from p402.request import Tenant
 from p402.settings.kinds import (
     NAME,
@@ -182,6 +183,18 @@ class TenantSettings:
         "layer 2: most a UTC day may cost",
         Decimal(1000),
     )
+    requests_per_hour: int = setting(
+        whole(1, MAX_PER_HOUR, "requests"), "layer 1: requests gained an hour, and most at once", 1_000
+    )
+    max_in_flight: int = setting(whole(1, 100_000, "requests"), "layer 3: requests in flight", 10)
+    anomaly_z: Decimal = setting(
+        exact(Decimal("0.1"), Decimal(100), "standard deviations"),
+        "layer 4: distance from the tenant's past, in ln(cost), from which a call is flagged",
+        Decimal(3),
+    )
+    block_anomalies: bool = setting(
+        flag(), "layer 4: refuse a call that is expected to be so far out of line", default=False
+    )
     baseline_model: str | None = setting(
         text("a model", r"[\x21-\x7e]{1,200}", "print the catalogue's with `p402 catalog`"),
         "model that savings are measured against",
@@ -203,7 +216,13 @@ class TenantSettings:
         return Tenant(
             name=self.name,
             max_request_nano=usd_to_nano(self.max_request_usd),
-            daily_cap_nano=usd_to_nano(self.daily_cap_usd),
+            limits=Limits(
+                daily_cap_nano=usd_to_nano(self.daily_cap_usd),
+                rate=Rate(self.requests_per_hour, self.requests_per_hour),
+                max_in_flight=self.max_in_flight,
+                anomaly_z=float(self.anomaly_z),
+                block_anomalies=self.block_anomalies,
+            ),
             baseline_model=self.baseline_model,
             route_named_models=self.route_named_models,
             exploration=self.exploration,

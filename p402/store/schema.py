@@ -122,6 +122,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("ttfb_ms", _real),
             ("overhead_ms", _real),
             ("stream", _claim),
+            ("anomaly_z", _real),
         ]
     ),
     "reward": pa.schema(

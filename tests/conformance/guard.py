@@ -1,6 +1,6 @@
 """What every hand of the guard does alike: one suite, run against each.
 
-A hand is opened by `open_guard(caps, clock)`, an asynchronous context manager; the clock is a list of
+A hand is opened by `open_guard(limits, clock)`, an asynchronous context manager; the clock is a list of
 one integer, wall time in ms. Settlements are queued, so a test reads the books before it looks.
 """
 
@@ -11,21 +11,25 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from p402.errors import Refusal
+from p402.guard.anomaly import NO_PAST, observe
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS
+from p402.guard.slots import SLOT_LEASE_MS
+from p402.limits import Limits, Rate
 from p402.ports import Guard, Hold
+from tests.limits import capped
 
-Open = Callable[[Callable[[str], int], list[int]], AbstractAsyncContextManager[Guard]]
+Open = Callable[[Callable[[str], Limits], list[int]], AbstractAsyncContextManager[Guard]]
 NOON = 20_000 * DAY_MS + DAY_MS // 2
 
 
 class GuardConformance:
     """Subclass with a fixture `open_guard`."""
 
-    def run(self, open_guard: Open, story, cap: int = 100) -> None:
-        clock = [NOON]
+    def run(self, open_guard: Open, story, **limited) -> None:
+        clock, limits = [NOON], capped(100, **limited)
 
         async def tell() -> None:
-            async with open_guard(lambda _: cap, clock) as guard:
+            async with open_guard(lambda _: limits, clock) as guard:
                 await story(guard, clock)
 
         asyncio.run(tell())
@@ -169,6 +173,108 @@ class GuardConformance:
             assert await guard.spent("t") == (0, 0)
 
         self.run(open_guard, story)
+
+    def test_p12_a_thousand_requests_an_hour_then_exactly_when_the_next_is_free(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            for i in range(1_000):
+                hold = await guard.reserve("t", f"r{i}", 0)
+                assert isinstance(hold, Hold), (i, hold)
+                guard.settle(hold, 0)
+            for _ in range(3):
+                refusal = await guard.reserve("t", "more", 0)
+                assert isinstance(refusal, Refusal)
+                assert (refusal.code, refusal.status) == ("RATE_LIMIT_EXCEEDED", 429)
+                assert refusal.retry_after_ms == 3_600
+            assert isinstance(await guard.reserve("other", "more", 0), Hold)
+            clock[0] += 3_599
+            assert isinstance(await guard.reserve("t", "more", 0), Refusal)
+            clock[0] += 1
+            assert isinstance(await guard.reserve("t", "more", 0), Hold)
+            assert isinstance(await guard.reserve("t", "again", 0), Refusal)
+
+        self.run(open_guard, story, rate=Rate(1_000, 1_000))
+
+    def test_what_another_layer_refuses_or_a_repeat_takes_no_request_from_the_rate(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            for i in range(5):
+                assert isinstance(await guard.reserve("t", f"dear{i}", 101), Refusal)
+            for _ in range(3):
+                assert isinstance(await guard.reserve("t", "a", 1), Hold)
+            assert isinstance(await guard.reserve("t", "b", 1), Hold)
+            refusal = await guard.reserve("t", "c", 1)
+            assert isinstance(refusal, Refusal)
+            assert refusal.code == "RATE_LIMIT_EXCEEDED"
+
+        self.run(open_guard, story, rate=Rate(1, 2))
+
+    def test_p14_ten_in_flight_and_a_slot_is_free_when_its_call_is_settled(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            holds = [await guard.reserve("t", f"r{i}", 1) for i in range(10)]
+            assert all(isinstance(hold, Hold) for hold in holds)
+            refusal = await guard.reserve("t", "more", 1)
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status) == ("CONCURRENCY_LIMIT_EXCEEDED", 429)
+            assert refusal.retry_after_ms is not None
+            assert isinstance(await guard.reserve("t", "r0", 1), Hold)
+            assert isinstance(await guard.reserve("other", "more", 1), Hold)
+            assert isinstance(holds[3], Hold)
+            guard.settle(holds[3], 1)
+            assert isinstance(await guard.reserve("t", "more", 1), Hold)
+            assert isinstance(await guard.reserve("t", "again", 1), Refusal)
+
+        self.run(open_guard, story, max_in_flight=10)
+
+    def test_p14_a_slot_that_nobody_renews_is_free_after_a_minute_and_its_money_is_still_held(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            hold = await guard.reserve("t", "a", 1)
+            assert isinstance(hold, Hold)
+            for _ in range(3):
+                clock[0] += SLOT_LEASE_MS - 1
+                assert isinstance(await guard.reserve("t", "b", 1), Refusal)
+                assert isinstance(await guard.top_up(hold, 1), Hold)
+            clock[0] += SLOT_LEASE_MS
+            assert isinstance(await guard.reserve("t", "b", 1), Hold)
+            assert await guard.spent("t") == (0, 2)
+
+        self.run(open_guard, story, max_in_flight=1)
+
+    def test_p15_a_hold_knows_the_past_and_each_settlement_adds_to_it_once(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            past = NO_PAST
+            for i, cost in enumerate((3, 0, 5, 8)):
+                hold = await guard.reserve("t", f"r{i}", 10)
+                assert isinstance(hold, Hold)
+                assert hold.history == past
+                guard.settle(hold, cost)
+                guard.settle(hold, cost + 1)
+                past = observe(past, cost)
+            assert past.count == 3
+            hold = await guard.reserve("other", "r", 10)
+            assert isinstance(hold, Hold)
+            assert hold.history == NO_PAST
+
+        self.run(open_guard, story)
+
+    def test_p15_a_call_expected_out_of_line_is_refused_where_a_tenant_asks_for_it(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            for i in range(30):
+                hold = await guard.reserve("t", f"r{i}", 10, 1_000_000)
+                assert isinstance(hold, Hold), (i, hold)
+                guard.settle(hold, 2 + i % 2)
+            refusal = await guard.reserve("t", "dear", 10, 1_000_000)
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status) == ("ANOMALY_DETECTED", 402)
+            assert isinstance(await guard.reserve("t", "usual", 10, 3), Hold)
+
+        self.run(open_guard, story, block_anomalies=True)
 
     def test_a_negative_amount_is_an_error(self, open_guard: Open) -> None:
         async def story(guard: Guard, clock: list[int]) -> None:

@@ -232,7 +232,7 @@ class Gateway:
     def __post_init__(self) -> None:
         found = settings()
         made = assemble(load_catalog(), found, (), START_WEIGHTS, NOW_MS)
-        self.guard = CountingGuard(lambda tenant: made.tenants[tenant].daily_cap_nano, self.clock.now_ms)
+        self.guard = CountingGuard(lambda tenant: made.tenants[tenant].limits, self.clock.now_ms)
         flow = Flow(
             Ports(self.clock, self.log, self.guard, self.upstream),
             WorkerState("w0", compile_snapshot(made.spec)),

@@ -61,6 +61,7 @@ def write_config(folder: Path, url: str, more: str = "") -> Path:
     path.write_text(
         f'[server]\nport = 0\nstate = "sqlite:///{folder}/state.db"\nlog = "{folder}/log"\n'
         f'store = "{folder}/store"\nregistry = "{folder}/registry"\n'
+        "[tenants.default]\nrequests_per_hour = 1_000_000\nmax_in_flight = 1_000\n"
         f'[providers.acme]\nbase_url = "{url}"\napi_key = "sk-1"\n{MODEL}{more}'
     )
     return path
@@ -310,8 +311,8 @@ def clean_environment(monkeypatch):
 
 @pytest.mark.usefixtures("clean_environment")
 def test_a_broken_configuration_ends_with_its_path_and_the_nearest_name(tmp_path):
-    path = write_config(tmp_path, "http://127.0.0.1:1/v1", "[tenants.default]\ndaily_cap = 3\n")
-    with pytest.raises(ConfigError, match=r"tenants\.default\.daily_cap: unknown setting.*`daily_cap_usd`"):
+    path = write_config(tmp_path, "http://127.0.0.1:1/v1", "[tenants.other]\ndaily_cap = 3\n")
+    with pytest.raises(ConfigError, match=r"tenants\.other\.daily_cap: unknown setting.*`daily_cap_usd`"):
         main(["--config", str(path)])
 
 

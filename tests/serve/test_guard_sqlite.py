@@ -17,17 +17,20 @@ from hypothesis import settings
 
 from p402.errors import ConfigError, Refusal, StoreError
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS
+from p402.guard.slots import SLOT_LEASE_MS
+from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard_sqlite import SqliteGuard
 from tests.conformance.guard import NOON, GuardConformance
-from tests.conformance.guard_history import CAP, GuardHistory
+from tests.conformance.guard_history import LIMITS, GuardHistory
+from tests.limits import capped
 
 
 @asynccontextmanager
 async def opened(
     path: Path, cap: int = 100, clock: list[int] | None = None, **more
 ) -> AsyncIterator[SqliteGuard]:
-    guard = SqliteGuard(path, lambda _: cap, lambda: (clock or [NOON])[0], **more)
+    guard = SqliteGuard(path, lambda _: capped(cap), lambda: (clock or [NOON])[0], **more)
     guard.start()
     try:
         yield guard
@@ -39,8 +42,8 @@ class TestSqliteGuard(GuardConformance):
     @pytest.fixture
     def open_guard(self, tmp_path: Path):
         @asynccontextmanager
-        async def open_it(caps: Callable[[str], int], clock: list[int]) -> AsyncIterator[SqliteGuard]:
-            guard = SqliteGuard(tmp_path / "deep" / "state.db", caps, lambda: clock[0])
+        async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SqliteGuard]:
+            guard = SqliteGuard(tmp_path / "deep" / "state.db", limits, lambda: clock[0])
             guard.start()
             yield guard
             await guard.close()
@@ -52,7 +55,7 @@ class SqliteHistory(GuardHistory):
     def open(self) -> None:
         self.folder = TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
-        self.guard = SqliteGuard(Path(self.folder.name) / "s.db", lambda _: CAP, lambda: self.clock[0])
+        self.guard = SqliteGuard(Path(self.folder.name) / "s.db", lambda _: LIMITS, lambda: self.clock[0])
         self.guard.start()
 
     def close(self) -> None:
@@ -211,7 +214,7 @@ def test_a_settlement_that_never_reaches_the_file_is_counted_and_its_hold_expire
     clock = [NOON]
 
     async def story() -> None:
-        guard = SqliteGuard(tmp_path / "s.db", lambda _: 100, lambda: clock[0], busy_s=0.05)
+        guard = SqliteGuard(tmp_path / "s.db", lambda _: capped(100), lambda: clock[0], busy_s=0.05)
         guard.start()
         hold = await guard.reserve("t", "a", 60)
         assert isinstance(hold, Hold)
@@ -228,6 +231,69 @@ def test_a_settlement_that_never_reaches_the_file_is_counted_and_its_hold_expire
         clock[0] += HOLD_TTL_MS
         async with opened(tmp_path / "s.db", clock=clock) as again:
             assert await again.spent("t") == (60, 0)
+
+    asyncio.run(story())
+
+
+def test_a_worker_renews_the_slots_and_holds_of_its_own_calls_for_as_long_as_it_lives(
+    tmp_path: Path,
+) -> None:
+    clock = [NOON]
+
+    async def story() -> None:
+        one = SqliteGuard(tmp_path / "s.db", lambda _: capped(100, max_in_flight=1), lambda: clock[0])
+        one.beat_s = 0.01
+        one.start()
+        hold = await one.reserve("t", "a", 60)
+        assert isinstance(hold, Hold)
+        for _ in range(8):
+            clock[0] += SLOT_LEASE_MS - 1
+            await asyncio.sleep(0.05)
+            assert isinstance(await one.reserve("t", "b", 1), Refusal)
+        assert await one.spent("t") == (0, 60)
+        await one.close()  # a worker that ends without settling renews nothing any more
+        clock[0] += SLOT_LEASE_MS
+        async with opened(tmp_path / "s.db", clock=clock) as other:
+            assert isinstance(await other.reserve("t", "b", 1), Hold)
+            assert await other.spent("t") == (0, 61)
+            clock[0] += HOLD_TTL_MS
+            assert await other.spent("t") == (61, 0)
+
+    asyncio.run(story())
+
+
+FIRST_SCHEMA = """
+CREATE TABLE day (
+  tenant TEXT NOT NULL, day INTEGER NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
+  PRIMARY KEY (tenant, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hold (
+  tenant TEXT NOT NULL, id TEXT NOT NULL, day INTEGER NOT NULL, amount_nano INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, state INTEGER NOT NULL, charged_nano INTEGER NOT NULL,
+  PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hold_live ON hold (expires_ms) WHERE state = 0;
+PRAGMA application_id = 0x70343032;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_the_first_schema_is_taken_over_with_its_books(tmp_path: Path) -> None:
+    path, day = tmp_path / "s.db", NOON // DAY_MS
+    db = sqlite3.connect(path)
+    db.executescript(FIRST_SCHEMA)
+    db.execute("INSERT INTO day VALUES ('t', ?, 20, 30)", (day,))
+    db.execute("INSERT INTO hold VALUES ('t', 'a', ?, 30, ?, 0, 0)", (day, NOON + 1_000))
+    db.commit()
+    db.close()
+
+    async def story() -> None:
+        async with opened(path) as guard:
+            assert await guard.spent("t") == (20, 30)
+            assert isinstance(await guard.reserve("t", "b", 51), Refusal)
+            guard.settle(Hold("a", "t", 30, day), 5)
+            assert isinstance(await guard.reserve("t", "b", 51), Hold)
+            assert await guard.spent("t") == (25, 51)
 
     asyncio.run(story())
 
@@ -254,11 +320,13 @@ FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
 from p402.errors import Refusal
+from p402.limits import Limits, Rate
 from p402.ports import Hold
 from serve.guard_sqlite import SqliteGuard
 
 async def main():
-    guard = SqliteGuard(Path(sys.argv[1]), lambda _: 10**12, lambda: 1_728_043_200_000)
+    limits = Limits(10**12, Rate(10**9, 10**6), 10**6)
+    guard = SqliteGuard(Path(sys.argv[1]), lambda _: limits, lambda: 1_728_043_200_000)
     guard.start()
     first = await guard.reserve("t", "first", 50)
     assert isinstance(first, Hold)
@@ -316,7 +384,7 @@ def test_a_file_that_cannot_be_used_is_a_clear_error_at_start(tmp_path: Path) ->
         db.execute("CREATE TABLE mine (x)")
     db.close()
     later = tmp_path / "later.db"
-    SqliteGuard(later, lambda _: 1, lambda: NOON)
+    SqliteGuard(later, lambda _: capped(1), lambda: NOON)
     with sqlite3.connect(later) as db:
         db.execute("CREATE TABLE t (x)")
         db.execute("PRAGMA application_id = 0x70343032")
@@ -332,7 +400,7 @@ def test_a_file_that_cannot_be_used_is_a_clear_error_at_start(tmp_path: Path) ->
         (garbage / "below.db", ConfigError, "cannot be opened"),
     ):
         with pytest.raises(error, match=words):
-            SqliteGuard(path, lambda _: 1, lambda: NOON).start()
+            SqliteGuard(path, lambda _: capped(1), lambda: NOON).start()
 
 
 def test_old_entries_are_pruned_and_totals_kept(tmp_path: Path) -> None:
@@ -361,11 +429,12 @@ def test_old_entries_are_pruned_and_totals_kept(tmp_path: Path) -> None:
 WORKER = """
 import asyncio, random, sys, time
 from pathlib import Path
+from p402.limits import Limits, Rate
 from p402.ports import Hold
 from serve.guard_sqlite import SqliteGuard
 
 path, name, mode = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-cap = 37_000_000_000
+limits = Limits(37_000_000_000, Rate(10**9, 10**6), 10**6)
 
 async def one(guard, rng, i):
     hold = await guard.reserve("t", f"{name}.{i}", rng.randrange(1, 2_000_000_001))
@@ -378,7 +447,7 @@ async def one(guard, rng, i):
     return actual
 
 async def main():
-    guard = SqliteGuard(path, lambda _: cap, lambda: 1_728_043_200_000, busy_s=10)
+    guard = SqliteGuard(path, lambda _: limits, lambda: 1_728_043_200_000, busy_s=10)
     guard.start()
     rng = random.Random(name)
     if mode == "die":

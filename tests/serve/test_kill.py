@@ -35,6 +35,9 @@ state = "sqlite:///{folder}/state.db"
 log = "{folder}/log"
 store = "{folder}/store"
 registry = "{folder}/registry"
+[tenants.default]
+requests_per_hour = 1_000_000
+max_in_flight = 1_000
 [providers.acme]
 base_url = "{url}"
 api_key = "sk-1"

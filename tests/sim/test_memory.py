@@ -8,25 +8,27 @@ import pytest
 from hypothesis import settings
 
 from p402.guard.daily import DAY_MS
+from p402.limits import Limits
 from p402.ports import Hold
 from sim.memory import MemoryGuard
 from tests.conformance.guard import NOON, GuardConformance
-from tests.conformance.guard_history import CAP, GuardHistory
+from tests.conformance.guard_history import LIMITS, GuardHistory
+from tests.limits import capped
 
 
 class TestMemoryGuard(GuardConformance):
     @pytest.fixture
     def open_guard(self):
         @asynccontextmanager
-        async def opened(caps: Callable[[str], int], clock: list[int]) -> AsyncIterator[MemoryGuard]:
-            yield MemoryGuard(caps, lambda: clock[0])
+        async def opened(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[MemoryGuard]:
+            yield MemoryGuard(limits, lambda: clock[0])
 
         return opened
 
 
 class MemoryHistory(GuardHistory):
     def open(self) -> None:
-        self.guard = MemoryGuard(lambda _: CAP, lambda: self.clock[0])
+        self.guard = MemoryGuard(lambda _: LIMITS, lambda: self.clock[0])
 
     def close(self) -> None:
         pass
@@ -42,7 +44,7 @@ TestMemoryHistory.settings = settings(max_examples=40, stateful_step_count=25, d
 
 def test_entries_of_closed_days_are_forgotten_and_their_totals_are_not() -> None:
     clock = [NOON]
-    guard = MemoryGuard(lambda _: 10**9, lambda: clock[0])
+    guard = MemoryGuard(lambda _: capped(10**9), lambda: clock[0])
 
     async def story() -> None:
         for day in range(10):

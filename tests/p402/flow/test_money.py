@@ -11,6 +11,7 @@ from p402.flow.plan import hold_of, make_plan
 from p402.ports import Usage
 from p402.routing.features import read
 from p402.routing.pricing import bill
+from tests.limits import capped
 from tests.p402.flow.world import (
     ARMS,
     DOLLAR,
@@ -307,7 +308,7 @@ class TestP13TheDailyCap:
     def test_p13_what_is_left_of_the_day_goes_to_an_arm_that_it_can_pay(self):
         cap = DOLLAR // 200
         world = World(cap=cap)
-        tenant = a_tenant(daily_cap_nano=cap)
+        tenant = a_tenant(limits=capped(cap))
         request = a_request(mode="quality", max_output=200)
         answers = [world.ask(request, tenant) for _ in range(400)]
         served = [a.metadata.model for a in answers if isinstance(a, Completed)]

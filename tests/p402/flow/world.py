@@ -29,6 +29,7 @@ from p402.routing.spec import (
     capability_mask,
 )
 from sim.memory import MemoryGuard
+from tests.limits import capped
 
 DOLLAR = 1_000_000_000
 NOON = 20_700 * 86_400_000 + 43_200_000
@@ -200,12 +201,12 @@ class Guard(MemoryGuard):
     """The memory hand with suspensions, which checks its books at every step."""
 
     def __init__(self, cap, now_ms, journal):
-        super().__init__(lambda tenant: cap[0], now_ms)
+        super().__init__(lambda tenant: capped(cap[0]), now_ms)
         self.cap, self.journal, self.holds = cap, journal, {}
 
-    async def reserve(self, tenant, request_id, amount_nano):
+    async def reserve(self, tenant, request_id, amount_nano, expected_nano=0):
         await Pause()
-        verdict = await super().reserve(tenant, request_id, amount_nano)
+        verdict = await super().reserve(tenant, request_id, amount_nano, expected_nano)
         self._keep(verdict)
         return verdict
 
@@ -345,7 +346,7 @@ def a_tenant(**changes) -> Tenant:
     given = {
         "name": "default",
         "max_request_nano": 50 * DOLLAR,
-        "daily_cap_nano": 1_000 * DOLLAR,
+        "limits": capped(1_000 * DOLLAR),
         "baseline_model": "flagship",
         "route_named_models": "observe",
         "exploration": False,

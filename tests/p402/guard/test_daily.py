@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Booked, Day, Entry, State, expire, reserve, settle, top_up
+from p402.guard.slots import SLOT_LEASE_MS
 
 NOW = 20_000 * DAY_MS + 1_000
 amounts = st.integers(0, 10**12)
@@ -19,7 +20,7 @@ def test_a_grant_never_passes_the_cap_and_a_refusal_is_needed(
     assert isinstance(verdict, Refusal) == (spent + held + amount > cap)
     if isinstance(verdict, Booked):
         assert verdict.day == Day(20_000, spent, held + amount)
-        assert verdict.entry == Entry(20_000, amount, NOW + HOLD_TTL_MS)
+        assert verdict.entry == Entry(20_000, amount, NOW + HOLD_TTL_MS, slot_ms=NOW + SLOT_LEASE_MS)
     else:
         only_holds = spent + amount <= cap
         assert verdict.code == ("BUDGET_RESERVATION_FAILED" if only_holds else "DAILY_SPEND_LIMIT_EXCEEDED")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from p402.errors import ConfigError
+from p402.limits import Limits
 from p402.routing import spec
 from p402.settings import ModelSettings, Secret, Settings, read_settings
 from p402.settings.model import CAPABILITIES, MODES
@@ -32,7 +33,7 @@ def test_defaults_are_those_of_the_product():
     assert found.server.state == "sqlite:///var/p402/state.db"
     tenant = found.tenants["default"].tenant()
     assert tenant.max_request_nano == 50 * 10**9
-    assert tenant.daily_cap_nano == 1000 * 10**9
+    assert tenant.limits == Limits(daily_cap_nano=1000 * 10**9)
     assert (tenant.route_named_models, tenant.exploration, tenant.default_mode) == (
         "observe",
         True,
@@ -49,7 +50,7 @@ def test_defaults_are_those_of_the_product():
 
 def test_money_is_exact():
     found = read("[tenants.default]\ndaily_cap_usd = 0.1\nmax_request_usd = 9007.199254740991\n" + PROVIDER)
-    assert found.tenants["default"].tenant().daily_cap_nano == 100_000_000
+    assert found.tenants["default"].tenant().limits.daily_cap_nano == 100_000_000
     assert found.tenants["default"].max_request_usd * 10**12 == 2**53 - 1
 
 

@@ -35,6 +35,7 @@ from p402.routing.spec import (
 from p402.store.components import ComponentStore
 from p402.store.writer import LogWriter
 from sim.memory import MemoryGuard
+from tests.limits import capped
 
 START_MS = 1_795_000_000_000
 DOLLAR = 1_000_000_000
@@ -179,7 +180,7 @@ class House:
         self.rng = random.Random(self.seed)
         self.clock = Clock(random.Random(self.seed + 1))
         self.upstream = Providers(random.Random(self.seed + 2), self.clock)
-        self.guard = MemoryGuard(lambda _tenant: 10**6 * DOLLAR, self.clock.now_ms)
+        self.guard = MemoryGuard(lambda _tenant: capped(10**6 * DOLLAR), self.clock.now_ms)
         self.components = ComponentStore(self.store)
         self.writers = []
 
@@ -281,7 +282,7 @@ def a_tenant(**changes):
     given = {
         "name": "acme",
         "max_request_nano": 50 * DOLLAR,
-        "daily_cap_nano": 10**6 * DOLLAR,
+        "limits": capped(10**6 * DOLLAR),
         "baseline_model": "large",
         "route_named_models": "observe",
         "exploration": True,

@@ -1,0 +1,71 @@
+"""What a tenant may use: limits of the guard's layers that need state, as values.
+
+The laws that read them are in `p402.guard`. Money is whole nano-USD.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from p402.units import NANO_PER_USD
+
+HOUR_US: Final = 3_600_000_000
+MAX_PER_HOUR: Final = 1_000_000_000
+"""Above it the microseconds between two requests would be rounded by a quarter or more."""
+
+ANOMALY_Z: Final = 3.0
+"""Standard deviations from which a call is out of line (promise P15)."""
+
+ANOMALY_CALLS: Final = 30
+"""Calls a history must have before it can raise an alarm; notebooks/anomaly_thresholds shows why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate of requests.
+
+    Attributes
+    ----------
+    per_hour
+        Requests gained an hour, 1 to `MAX_PER_HOUR`.
+    burst
+        Requests that an unused bucket holds, 1 or more.
+    """
+
+    per_hour: int
+    burst: int
+
+    @property
+    def spacing_us(self) -> int:
+        """Microseconds that one request costs, rounded up: never more than `per_hour` in an hour."""
+        return -(-HOUR_US // self.per_hour)
+
+
+DEFAULT_RATE: Final = Rate(1_000, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one tenant; the defaults are those of promises P12 to P15.
+
+    Attributes
+    ----------
+    daily_cap_nano
+        Layers 2 and 6: most a UTC day may cost.
+    rate
+        Layer 1.
+    max_in_flight
+        Layer 3.
+    anomaly_z
+        Layer 4: standard deviations of ln(cost) from which a call is out of line.
+    anomaly_calls
+        Settled calls before which it is silent.
+    block_anomalies
+        Whether a call that is expected to be out of line is refused, and not only flagged.
+    """
+
+    daily_cap_nano: int = 1_000 * NANO_PER_USD
+    rate: Rate = DEFAULT_RATE
+    max_in_flight: int = 10
+    anomaly_z: float = ANOMALY_Z
+    anomaly_calls: int = ANOMALY_CALLS
+    block_anomalies: bool = False
