@@ -21,6 +21,7 @@ class Command(NamedTuple):
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("serve.command:main", "Run the gateway"),
     "keys": Command("serve.keys_command:main", "Make API keys and their digests"),
+    "limits": Command("serve.limits_command:main", "Show what a tenant has left, and why it is refused"),
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
     "log": Command("p402.commands.log:main", "Compact, count, measure and export the log", "replay"),
     "sim": Command("sim.command:main", "Run simulated providers"),

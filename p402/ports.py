@@ -16,6 +16,7 @@ import msgspec
 from p402.errors import Refusal
 from p402.events import AnyEvent
 from p402.guard.anomaly import NO_PAST, CostHistory
+from p402.guard.explain import Standing
 
 
 class Clock(Protocol):
@@ -86,6 +87,16 @@ class Guard(Protocol):
 
     async def spent(self, tenant: str) -> tuple[int, int]:
         """Nano-USD spent and held on the tenant's current UTC day."""
+        ...
+
+    async def standing(self, tenant: str) -> Standing:
+        """Where a tenant stands, with the calls that hold its money.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            The ledger cannot be read.
+        """
         ...
 
 

@@ -15,6 +15,7 @@ from p402.errors import Refusal
 from p402.guard import daily, ledger
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import Booked, Day, Entry, State
+from p402.guard.explain import Standing
 from p402.guard.ledger import Account, Posted, has_slot
 from p402.limits import Limits
 from p402.ports import Hold
@@ -47,6 +48,12 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant, id) DO UPDATE SET
   amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms,
   state = excluded.state, charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms
+"""
+MOST_SHOWN: Final = 100
+"""Held calls that are named when a tenant asks where it stands."""
+_HELD: Final = """
+SELECT id, day, amount_nano, expires_ms, charged_nano, slot_ms FROM hold
+WHERE tenant = ? AND state = 0 ORDER BY expires_ms, id LIMIT ?
 """
 _WRITE_ACCOUNTS: Final = """
 INSERT INTO account
@@ -210,6 +217,19 @@ def spent(sheet: Sheet, tenant: str, now_ms: int) -> tuple[int, int]:
     """Nano-USD spent and held today."""
     day = sheet.day(tenant, daily.day_of(now_ms))
     return day.spent_nano, day.held_nano
+
+
+def standing(db: sqlite3.Connection, tenant: str, now_ms: int) -> Standing:
+    """Where a tenant stands, with its calls that expire first."""
+    today = daily.day_of(now_ms)
+    sheet = Sheet(db, (), ((tenant, today),), (tenant,), now_ms)
+    rows = db.execute(_HELD, (tenant, MOST_SHOWN)).fetchall()
+    calls = tuple(
+        (name, Entry(day, amount, expires_ms, State.HELD, charged, slot_ms))
+        for name, day, amount, expires_ms, charged, slot_ms in rows
+    )
+    account, in_flight = sheet.account(tenant), sheet.in_flight(tenant)
+    return Standing(now_ms, sheet.day(tenant, today), account, in_flight, calls)
 
 
 def sweep(db: sqlite3.Connection, now_ms: int) -> int:

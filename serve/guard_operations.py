@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
+from p402.guard.explain import Standing
 from p402.limits import Limits
 from p402.ports import Hold
 from serve import guard_books as books
@@ -51,6 +52,14 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stand:
+    """Where a tenant stands is asked for."""
+
+    future: asyncio.Future[Standing]
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Beat:
     """A worker's calls live: holds and slots are to be renewed; nobody waits."""
 
@@ -69,7 +78,7 @@ class Stop:
     """The thread is to drain its queue and end."""
 
 
-Asked = Reserve | TopUp | Spent | Beat
+Asked = Reserve | TopUp | Spent | Stand | Beat
 Operation = Asked | Settle
 
 
@@ -77,8 +86,8 @@ Operation = Asked | Settle
 class Verdict:
     """The answer to what was asked; `fresh` where it is a hold that was not there before."""
 
-    asked: Reserve | TopUp | Spent
-    value: Hold | Refusal | tuple[int, int] | StoreError
+    asked: Reserve | TopUp | Spent | Stand
+    value: Hold | Refusal | tuple[int, int] | Standing | StoreError
     fresh: bool = False
 
 
@@ -127,6 +136,8 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
                 tenants.append(hold.tenant)
+            case Stand():
+                pass
             case Beat():
                 calls += [(hold.tenant, hold.id) for hold in operation.holds]
                 days += [(hold.tenant, hold.day) for hold in operation.holds]
@@ -136,7 +147,8 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
     sheet = books.Sheet(db, calls, days, tenants, now_ms)
     verdicts = [v for o in wanted if (v := _apply(sheet, o, now_ms)) is not None]
     sheet.write()
-    return verdicts
+    looks = [o for o in wanted if isinstance(o, Stand)]
+    return verdicts + [Verdict(o, books.standing(db, o.tenant, now_ms)) for o in looks]
 
 
 def _apply(sheet: books.Sheet, operation: Operation, now_ms: int) -> Verdict | None:
@@ -145,6 +157,8 @@ def _apply(sheet: books.Sheet, operation: Operation, now_ms: int) -> Verdict | N
         case Settle(hold, actual_nano):
             books.settle(sheet, hold, actual_nano, now_ms)
             return None
+        case Stand():
+            return None  # answered from what has been written
         case Beat(holds):
             for hold in holds:
                 books.top_up(sheet, hold, 0, 0, now_ms)

@@ -25,6 +25,7 @@ from queue import SimpleQueue
 
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
+from p402.guard.explain import Standing
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
@@ -38,6 +39,7 @@ from serve.guard_operations import (
     Reserve,
     Settle,
     Spent,
+    Stand,
     Stop,
     TopUp,
     Verdict,
@@ -155,7 +157,7 @@ class SqliteGuard:
             if future.done() and not future.cancelled():  # granted, but the caller was not woken any more
                 self._release(future.result())
             raise
-        assert not isinstance(verdict.value, tuple | StoreError), "a reservation has a hold or a refusal"
+        assert isinstance(verdict.value, Hold | Refusal), "a reservation has a hold or a refusal"
         if isinstance(verdict.value, Hold):
             self._alive[tenant, request_id] = verdict.value
             self._beat_later()
@@ -213,6 +215,20 @@ class SqliteGuard:
             raise StoreError(f"guard state {self._path} is closed")
         future: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         self._ask(Spent(future, tenant))
+        return await future
+
+    async def standing(self, tenant: str) -> Standing:
+        """Where a tenant stands, with the calls that hold its money.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            The file could not be read.
+        """
+        if not self._open:
+            raise StoreError(f"guard state {self._path} is closed")
+        future: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        self._ask(Stand(future, tenant))
         return await future
 
     def _ask(self, operation: Asked) -> None:
@@ -315,7 +331,7 @@ class SqliteGuard:
                 case Reserve() | TopUp():
                     self.counters.refused_by_state += 1
                     verdicts.append(Verdict(operation, away(why)))
-                case Spent():
+                case Spent() | Stand():
                     verdicts.append(Verdict(operation, StoreError(f"guard state {self._path}: {why}")))
                 case Settle() | Beat():
                     pass

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from serve.handlers.budgets import explain
 from serve.handlers.chat import chat, route
 from serve.handlers.front import Handler
 from serve.handlers.health import healthz, readyz
@@ -27,6 +28,7 @@ _UNDER_BASE: Final = (
     Route("POST", "/route", route),
     Route("POST", "/outcomes", outcomes),
     Route("GET", "/models", models),
+    Route("GET", "/budgets/explain", explain),
     Route("GET", "/models/<path:name>", model),
 )
 ROUTES: Final = (

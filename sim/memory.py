@@ -13,6 +13,7 @@ import msgspec
 from p402.errors import Refusal
 from p402.guard import daily, ledger
 from p402.guard.daily import Booked, Day, Entry
+from p402.guard.explain import Standing
 from p402.guard.ledger import Account
 from p402.limits import Limits
 from p402.ports import Hold
@@ -50,7 +51,7 @@ class MemoryGuard:
             self._day(tenant, daily.day_of(now) if entry is None else entry.day),
             entry,
             account,
-            sum(lease > now for lease in self._slots.get(tenant, {}).values()),
+            self._leased(tenant, now),
             amount_nano,
             expected_nano,
             self._limits(tenant),
@@ -87,6 +88,25 @@ class MemoryGuard:
         """Nano-USD spent and held on the tenant's current UTC day."""
         day = self._day(tenant, daily.day_of(self._sweep()))
         return day.spent_nano, day.held_nano
+
+    async def standing(self, tenant: str) -> Standing:
+        """Where a tenant stands."""
+        now = self._sweep()
+        held = [
+            (name, entry)
+            for (owner, name), entry in self._entries.items()
+            if owner == tenant and entry.state is daily.State.HELD
+        ]
+        return Standing(
+            now,
+            self._day(tenant, daily.day_of(now)),
+            self._account(tenant),
+            self._leased(tenant, now),
+            tuple(sorted(held, key=lambda call: (call[1].expires_ms, call[0]))),
+        )
+
+    def _leased(self, tenant: str, now: int) -> int:
+        return sum(lease > now for lease in self._slots.get(tenant, {}).values())
 
     def _day(self, tenant: str, day: int) -> Day:
         return self._days.get((tenant, day)) or Day(day)

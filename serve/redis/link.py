@@ -226,7 +226,6 @@ class Link:
             self._fail_queue(away)
             return away
         self._connection = connection
-        self._load = None
         self.opened += 1
         self._flush()
         return None

@@ -12,13 +12,15 @@ import pytest
 
 from p402.errors import Refusal
 from p402.guard.anomaly import NO_PAST, observe
-from p402.guard.daily import DAY_MS, HOLD_TTL_MS
+from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Day
+from p402.guard.explain import layers
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits, Rate
 from p402.ports import Guard, Hold
 from tests.limits import capped
 
 Open = Callable[[Callable[[str], Limits], list[int]], AbstractAsyncContextManager[Guard]]
+SLOW = capped(100, rate=Rate(1, 50))
 NOON = 20_000 * DAY_MS + DAY_MS // 2
 
 
@@ -275,6 +277,34 @@ class GuardConformance:
             assert isinstance(await guard.reserve("t", "usual", 10, 3), Hold)
 
         self.run(open_guard, story, block_anomalies=True)
+
+    def test_where_a_tenant_stands_is_told_call_by_call(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            assert (await guard.standing("t")).calls == ()
+            first = await guard.reserve("t", "a", 40)
+            assert isinstance(first, Hold)
+            clock[0] += SLOT_LEASE_MS
+            second = await guard.reserve("t", "b", 30)
+            done = await guard.reserve("t", "c", 20)
+            assert isinstance(second, Hold)
+            assert isinstance(done, Hold)
+            guard.settle(done, 10)
+            await guard.spent("t")
+            standing = await guard.standing("t")
+            assert (standing.now_ms, standing.day) == (clock[0], Day(NOON // DAY_MS, 10, 70))
+            assert [name for name, _ in standing.calls] == ["a", "b"]
+            assert (standing.slots, standing.in_flight) == (("b",), 1)
+            assert standing.account.history.count == 1
+            told = [(layer.code, layer.used, layer.left) for layer in layers(standing, SLOW)]
+            assert told == [
+                ("RATE_LIMIT_EXCEEDED", 3, SLOW.rate.burst - 3),
+                ("DAILY_SPEND_LIMIT_EXCEEDED", 10, 90),
+                ("CONCURRENCY_LIMIT_EXCEEDED", 1, SLOW.max_in_flight - 1),
+                ("BUDGET_RESERVATION_FAILED", 70, 20),
+            ]
+            assert (await guard.standing("other")).day == Day(NOON // DAY_MS)
+
+        self.run(open_guard, story, rate=SLOW.rate)
 
     def test_a_negative_amount_is_an_error(self, open_guard: Open) -> None:
         async def story(guard: Guard, clock: list[int]) -> None:

@@ -45,9 +45,11 @@ class Server:
         return self.folder / "s"
 
     def start(self) -> None:
-        """Start it and return once it takes connections."""
+        """Start it and return once it takes connections; at the latest it ends with its starter's thread."""
         assert self.process is None
+        leash = shutil.which("setpriv")  # for a test run that is killed itself
         command = [
+            *([leash, "--pdeathsig", "KILL"] if leash else []),
             binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket),
             "--dir", str(self.folder), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
             "--daemonize", "no", *self.options,

@@ -257,17 +257,93 @@ def test_a_greeting_that_is_refused_is_told_without_the_password(run: Any, tmp_p
         run(scene(server))
 
 
-def test_a_server_that_repeats_what_it_was_told_does_not_make_us_show_the_password() -> None:
-    async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@contextlib.asynccontextmanager
+async def impostor(reply: bytes, *, closes: bool = False) -> AsyncIterator[str]:
+    """Something that answers whatever it is first told with these bytes."""
+    open_ones: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.append(writer)
         await reader.read(1 << 16)
-        writer.write(f"-ERR unknown command 'AUTH', with args beginning with: '{SECRET}'\r\n+OK\r\n".encode())
-        await reader.read()
+        writer.write(reply)
+        if not closes:
+            await reader.read()
         writer.close()
 
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+        for writer in open_ones:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("reply", "closes", "cause"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False, Cause.MALFORMED),
+        (b"+OK\r\n+OK\r\n", False, Cause.MALFORMED),
+        (b"+O", True, Cause.LOST),
+        (b"", True, Cause.LOST),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", False, Cause.DENIED),
+    ],
+)
+def test_what_does_not_greet_as_redis_does_is_not_asked(
+    run: Any, reply: bytes, closes: bool, cause: Cause
+) -> None:
+    async def scene() -> None:
+        async with impostor(reply, closes=closes) as url:
+            async with link(url) as at:
+                opened, called = await away(at.open()), await away(at.call("PING"))
+                assert opened.cause is called.cause is cause
+                assert (called.may_be_done, at.opened) == (False, 0)
+
+    run(scene())
+
+
+def test_what_had_not_left_when_the_connection_was_lost_fails_with_it_and_is_known_not_to_be_done(
+    redis: Server,
+) -> None:
+    async def scene() -> None:
+        async with link(redis.url) as at:
+            await at.open()
+            connection = at._connection
+            assert connection is not None
+            left = at.call("ECHO", 1)
+            await asyncio.sleep(0)
+            unsent = at.call("ECHO", 2)
+            connection.connection_lost(None)
+            first, second = await outcomes(left, unsent)
+            assert isinstance(first, RedisAway)
+            assert isinstance(second, RedisAway)
+            assert (first.may_be_done, second.may_be_done) == (True, False)
+            assert await at.call("ECHO", 3) == b"3"
+
+    asyncio.run(scene())
+
+
+def test_closing_while_a_connection_is_made_leaves_none(run: Any, redis: Server) -> None:
+    async def scene() -> None:
+        async with proxy(redis.port) as between:
+            at = Link(read_address(between.url))
+            opening = asyncio.create_task(at.open())
+            await asyncio.sleep(0)
+            await at.aclose()
+            await opening
+            await asyncio.sleep(0.05)
+            assert (between.connections, between.open, at._connection) == (1, 0, None)
+
+    run(scene())
+
+
+def test_a_server_that_repeats_what_it_was_told_does_not_make_us_show_the_password() -> None:
+    told = f"-ERR unknown command 'AUTH', with args beginning with: '{SECRET}'\r\n+OK\r\n".encode()
+
     async def scene() -> str:
-        async with await asyncio.start_server(parrot, "127.0.0.1", 0) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            async with link(f"redis://:{SECRET}@127.0.0.1:{port}") as at:
+        async with impostor(told) as url:
+            async with link(url.replace("//", f"//:{SECRET}@")) as at:
                 return repr(await away(at.open()))
 
     said = asyncio.run(scene())
@@ -429,7 +505,8 @@ def test_a_loop_that_stood_still_fails_no_call(run: Any, redis: Server) -> None:
             await at.open()
             for _ in range(5):
                 calls = [at.call("ECHO", number) for number in range(10)]
-                await asyncio.sleep(0.001)
+                for _ in range(2):  # they leave
+                    await asyncio.sleep(0)
                 time.sleep(0.2)  # noqa: ASYNC251 - the replies lie in the socket meanwhile
                 assert await asyncio.gather(*calls) == [b"%d" % number for number in range(10)]
             return at.opened
