@@ -43,9 +43,11 @@ class Connection(asyncio.Protocol):
         Calls without a reply, in the order in which they were sent.
     over
         Nothing more will come.
+    cause
+        Why it ended by itself; None while it has not.
     """
 
-    __slots__ = ("_ended", "_reader", "_socket", "_unknown_script", "over", "sent")
+    __slots__ = ("_ended", "_reader", "_socket", "_unknown_script", "cause", "over", "sent")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.sent: deque[Call] = deque()
         self.over = False
+        self.cause: Cause | None = None
         self._reader = reader
         self._ended = ended
         self._unknown_script = unknown_script
@@ -109,5 +112,6 @@ class Connection(asyncio.Protocol):
             self._end(Cause.LOST)
 
     def _end(self, cause: Cause) -> None:
+        self.cause = cause
         self.abort()
         self._ended(self, cause)

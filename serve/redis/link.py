@@ -219,8 +219,8 @@ class Link:
             away = self._away(Cause.REFUSED, why=getattr(error, "strerror", None) or type(error).__name__)
         finally:
             self._opening = None
-        if away is None and connection.over:
-            away = self._away(Cause.LOST)
+        if away is None and connection.cause is not None:  # behind its greeting
+            away = self._away(connection.cause)
         if away is not None:
             connection.abort()
             self._fail_queue(away)

@@ -294,11 +294,10 @@ def test_what_does_not_greet_as_redis_does_is_not_asked(
     run: Any, reply: bytes, closes: bool, cause: Cause
 ) -> None:
     async def scene() -> None:
-        async with impostor(reply, closes=closes) as url:
-            async with link(url) as at:
-                opened, called = await away(at.open()), await away(at.call("PING"))
-                assert opened.cause is called.cause is cause
-                assert (called.may_be_done, at.opened) == (False, 0)
+        async with impostor(reply, closes=closes) as url, link(url) as at:
+            opened, called = await away(at.open()), await away(at.call("PING"))
+            assert opened.cause is called.cause is cause
+            assert (called.may_be_done, at.opened) == (False, 0)
 
     run(scene())
 
@@ -342,9 +341,8 @@ def test_a_server_that_repeats_what_it_was_told_does_not_make_us_show_the_passwo
     told = f"-ERR unknown command 'AUTH', with args beginning with: '{SECRET}'\r\n+OK\r\n".encode()
 
     async def scene() -> str:
-        async with impostor(told) as url:
-            async with link(url.replace("//", f"//:{SECRET}@")) as at:
-                return repr(await away(at.open()))
+        async with impostor(told) as url, link(url.replace("//", f"//:{SECRET}@")) as at:
+            return repr(await away(at.open()))
 
     said = asyncio.run(scene())
     assert "refused AUTH: ERR;" in said
