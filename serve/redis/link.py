@@ -238,7 +238,7 @@ class Link:
             await self._loop.create_connection(lambda: connection, address.host, address.port, ssl=self._tls)
 
     async def _greet(self, connection: Connection) -> None:
-        """Say who we are, choose the database, load the scripts: one round trip."""
+        """Say who we are, choose the database, load the scripts: one round trip, if the connection lasts."""
         address = self._address
         greeting: list[tuple[str, tuple[Part, ...]]] = []
         if address.password:
@@ -258,8 +258,6 @@ class Link:
                 # One that does not know AUTH repeats what it was told: its words are not shown.
                 said = reply.code if step == "AUTH" else str(reply)
                 raise self._away(Cause.DENIED, why=f"{step}: {said}")
-            if isinstance(reply, BaseException):
-                raise reply
 
     # Failing
 

@@ -5,6 +5,7 @@ import builtins
 import contextlib
 import datetime as dt
 import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -498,18 +499,32 @@ def test_half_a_reply_is_never_taken_for_the_next_calls(run: Any, redis: Server,
 
 
 def test_a_loop_that_stood_still_fails_no_call(run: Any, redis: Server) -> None:
+    class Sleeper(asyncio.Protocol):
+        """Another connection, whose reader takes its time while ours is answered."""
+
+        def data_received(self, data: bytes) -> None:
+            redis.thaw()
+            time.sleep(0.2)
+
     async def scene() -> int:
+        near, far = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(Sleeper, sock=near)
         async with link(redis.url) as at:
             await at.open()
-            for _ in range(5):
+            for _ in range(3):
+                redis.freeze()
                 calls = [at.call("ECHO", number) for number in range(10)]
-                for _ in range(2):  # they leave
-                    await asyncio.sleep(0)
-                time.sleep(0.2)  # noqa: ASYNC251 - the replies lie in the socket meanwhile
+                await asyncio.sleep(0.02)
+                far.send(b"x")
                 assert await asyncio.gather(*calls) == [b"%d" % number for number in range(10)]
+            transport.close()
+            far.close()
             return at.opened
 
-    assert run(scene()) == 1
+    try:
+        assert run(scene()) == 1
+    finally:
+        redis.thaw()
 
 
 def test_over_tls_only_a_trusted_server_is_asked(run: Any, redis: Server, tmp_path: Path) -> None:

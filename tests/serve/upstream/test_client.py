@@ -19,6 +19,7 @@ from tests.serve.upstream.loopback import DONE, ROLE, USAGE, Exchange, chunk_of,
 pytestmark = pytest.mark.usefixtures("hand")
 
 KEY = "sk-secret-0123456789"
+PATIENT = Timeouts(connect_ms=5_000, first_byte_ms=3_000, idle_ms=3_000, total_ms=20_000)
 FAST = Timeouts(connect_ms=300, first_byte_ms=300, idle_ms=200, total_ms=2_000)
 WHOLE = {
     "id": "c",
@@ -385,7 +386,7 @@ def test_a_stream_that_ends_while_nobody_reads_leaves_its_connection_to_the_next
             await x.writer.drain()
 
         async with loopback(reply) as provider:
-            client = upstream(provider.url, max_connections=1)
+            client = upstream(provider.url, max_connections=1, timeouts=PATIENT)
             answers = []
             for size in range(0, 40_000, 1_500):
                 body = {"messages": [], "seed": size}
