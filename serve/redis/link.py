@@ -264,18 +264,16 @@ class Link:
     def _look(self) -> None:
         """Give all calls up if one waits for too long; else come again when one may."""
         calls = self._calls()
-        self._timer = None
+        late, self._late, self._timer = self._late, False, None
         if not calls:
             return
         due, now = min(call.due for call in calls), self._loop.time()
         if due > now:
-            self._late = False
             self._timer = self._loop.call_at(due, self._look)
-        elif not self._late:
+        elif not late:
             self._late = True
             self._timer = self._loop.call_later(_GRACE_S, self._look)
         else:
-            self._late = False
             self._drop(Cause.SLOW)
 
     def _ended(self, connection: Connection, cause: Cause) -> None:

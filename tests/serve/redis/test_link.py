@@ -509,17 +509,19 @@ def test_a_loop_that_stood_still_fails_no_call(run: Any, redis: Server) -> None:
     async def scene() -> int:
         near, far = socket.socketpair()
         transport, _ = await asyncio.get_running_loop().create_connection(Sleeper, sock=near)
-        async with link(redis.url) as at:
-            await at.open()
-            for _ in range(3):
-                redis.freeze()
-                calls = [at.call("ECHO", number) for number in range(10)]
-                await asyncio.sleep(0.02)
-                far.send(b"x")
-                assert await asyncio.gather(*calls) == [b"%d" % number for number in range(10)]
+        try:
+            async with link(redis.url) as at:
+                await at.open()
+                for _ in range(3):
+                    redis.freeze()
+                    calls = [at.call("ECHO", number) for number in range(10)]
+                    await asyncio.sleep(0.02)
+                    far.send(b"x")
+                    assert await outcomes(*calls) == [b"%d" % number for number in range(10)]
+                return at.opened
+        finally:
             transport.close()
             far.close()
-            return at.opened
 
     try:
         assert run(scene()) == 1
