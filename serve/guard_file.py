@@ -1,4 +1,4 @@
-"""The guard's SQLite file: opened, checked, its write lock taken.
+"""The guard's SQLite file: its tables, opened, checked, and brought up to date.
 
 `day` holds one row per tenant and UTC day, `hold` one per call, `account` a tenant's bucket and past, whose
 moments are text: a float comes back as it was written. It knows nothing of the law, of
@@ -6,12 +6,11 @@ threads or of event loops.
 """
 
 import sqlite3
-import time
 from pathlib import Path
 
 from p402.errors import ConfigError, StoreError
+from serve import sqlite_file
 
-OPEN_TIMEOUT_S = 5.0
 APPLICATION_ID = 0x70343032  # "p402"
 SCHEMA_VERSION = 2
 _SCHEMA = """
@@ -49,7 +48,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=OPEN_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        db = sqlite_file.connect(path)
     except (OSError, sqlite3.OperationalError) as error:
         raise ConfigError(_cannot(path, error)) from error
     try:
@@ -73,51 +72,16 @@ def _cannot(path: Path, error: Exception) -> str:
     )
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection holds what this one needs, so that waiting helps."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def is_the_files(error: Exception) -> bool:
-    """Whether an error is of the file or its disk, and not of what was to be written."""
-    ours = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-    return isinstance(error, sqlite3.Error) and not isinstance(error, ours)
-
-
-def _enter_wal(db: sqlite3.Connection) -> None:
-    # The switch to WAL takes an exclusive lock without asking the busy handler, so workers that
-    # start together on a new file meet here.
-    deadline = time.monotonic() + OPEN_TIMEOUT_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    _enter_wal(db)
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("BEGIN IMMEDIATE")  # proves that the file can be written, and creates the tables once
-    try:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        owner = int(db.execute("PRAGMA application_id").fetchone()[0])
-        tables = int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-        if tables:
-            _refuse_strangers(path, owner, version)
-        if version < SCHEMA_VERSION:
-            for statement in ((_FROM_1 if tables else _SCHEMA) + _ACCOUNTS).split(";"):
+    sqlite_file.enter_wal(db)
+    with sqlite_file.whole(db):  # proves that the file can be written, and creates the tables once
+        found = sqlite_file.signature(db)
+        if found.entries:
+            _refuse_strangers(path, found.owner, found.version)
+        if found.version < SCHEMA_VERSION:
+            for statement in ((_FROM_1 if found.entries else _SCHEMA) + _ACCOUNTS).split(";"):
                 db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+            sqlite_file.sign(db, APPLICATION_ID, SCHEMA_VERSION)
 
 
 def _refuse_strangers(path: Path, owner: int, version: int) -> None:
@@ -127,31 +91,3 @@ def _refuse_strangers(path: Path, owner: int, version: int) -> None:
         raise StoreError(
             f"guard state {path} has schema {version}; expected at most {SCHEMA_VERSION}; upgrade P402"
         )
-
-
-def begin(db: sqlite3.Connection, busy_s: float) -> None:
-    """Begin a transaction under the write lock, waiting `busy_s` for it.
-
-    Raises
-    ------
-    sqlite3.Error
-        Another process holds the lock still, or the file cannot be used.
-    """
-    deadline = time.monotonic() + busy_s
-    pause = 0.0002
-    while True:
-        try:
-            db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(pause)
-            pause = min(pause * 2, 0.005)
-        else:
-            return
-
-
-def roll_back(db: sqlite3.Connection) -> None:
-    """End a transaction without its changes; a full disk may have done so by itself."""
-    if db.in_transaction:
-        db.execute("ROLLBACK")

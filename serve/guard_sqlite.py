@@ -30,7 +30,7 @@ from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
 from serve import guard_books as books
-from serve import guard_file
+from serve import guard_file, sqlite_file
 from serve.guard_operations import (
     Asked,
     Beat,
@@ -285,7 +285,7 @@ class SqliteGuard:
         fails alone is given up, so that its hold expires as charged.
         """
         try:
-            guard_file.begin(db, self._busy_s)
+            sqlite_file.begin(db, self._busy_s)
             now = self._now_ms()
             swept, next_ms = not self._swept_ms <= now < self._sweep_ms, 0
             if swept:
@@ -299,10 +299,10 @@ class SqliteGuard:
                 self._swept_ms, self._sweep_ms = now, min(next_ms, now + SWEEP_MS)
         except Exception as error:  # noqa: BLE001 - the ledger outlives whatever one operation does to it
             try:
-                guard_file.roll_back(db)
+                sqlite_file.roll_back(db)
             except sqlite3.Error as worse:
                 _log.error("guard state %s: rollback failed: %s", self._path, worse)
-            if guard_file.is_the_files(error):
+            if sqlite_file.is_the_files(error):
                 return self._wait(group, error)
             if len(group) > 1:
                 return [again for o in group for again in self._commit(db, [o])]

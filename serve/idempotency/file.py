@@ -6,14 +6,12 @@ The file holds what models said: it is readable by its owner only. It knows noth
 
 import os
 import sqlite3
-import time
 from pathlib import Path
 from typing import Final
 
 from p402.errors import StoreError
-from serve.guard_file import is_busy
+from serve import sqlite_file
 
-OPEN_TIMEOUT_S: Final = 5.0
 APPLICATION_ID: Final = 0x70343069  # "p40i"
 SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = (
@@ -46,7 +44,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(path, timeout=OPEN_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        db = sqlite_file.connect(path)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(_unusable(path, error)) from error
     try:
@@ -68,24 +66,16 @@ def _unusable(path: Path, error: Exception) -> str:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    _enter_wal(db)
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        owner = int(db.execute("PRAGMA application_id").fetchone()[0])
-        if int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]):
-            _refuse_strangers(path, owner, version)
+    sqlite_file.enter_wal(db)
+    with sqlite_file.whole(db):
+        found = sqlite_file.signature(db)
+        if found.entries:
+            _refuse_strangers(path, found.owner, found.version)
         else:
             for statement in _SCHEMA:
                 db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-    db.execute("PRAGMA busy_timeout = 0")  # waiting is done by `serve.guard_file.begin`, in finer steps
+            sqlite_file.sign(db, APPLICATION_ID, SCHEMA_VERSION)
+    db.execute("PRAGMA busy_timeout = 0")  # waiting is done by `serve.sqlite_file.begin`, in finer steps
 
 
 def _refuse_strangers(path: Path, owner: int, version: int) -> None:
@@ -94,17 +84,3 @@ def _refuse_strangers(path: Path, owner: int, version: int) -> None:
             f"kept answers {path}: found a file of kind {owner:#x} and version {version}, expected "
             f"{APPLICATION_ID:#x} and {SCHEMA_VERSION}; stop the gateway and move the file away"
         )
-
-
-def _enter_wal(db: sqlite3.Connection) -> None:
-    # The switch to WAL takes an exclusive lock without asking the busy handler (`serve.guard_file`).
-    deadline = time.monotonic() + OPEN_TIMEOUT_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return

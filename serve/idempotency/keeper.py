@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from p402.errors import Refusal, StoreError
-from serve import guard_file
+from serve import sqlite_file
 from serve.http import HttpReply
 from serve.idempotency import file, kept, rows
 from serve.idempotency.key import Key
@@ -122,12 +122,12 @@ class Keeper:
 
     def _committed(self, db: sqlite3.Connection, work: Work[T]) -> T:
         try:
-            guard_file.begin(db, self._busy_s)
+            sqlite_file.begin(db, self._busy_s)
             found = work(db, self._now_ms())
             db.execute("COMMIT")
         except BaseException as error:
             try:
-                guard_file.roll_back(db)
+                sqlite_file.roll_back(db)
             except sqlite3.Error:
                 self._let_go()
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
