@@ -29,6 +29,7 @@ from typing import Final
 import orjson
 import uvloop
 
+from experiments.bench import kernel
 from experiments.bench.figure import Figure
 from experiments.bench.load import Load, Shape, at_rate, closed
 from experiments.bench.upstream import CHUNKS
@@ -58,7 +59,6 @@ PATH: Final = "/v1/chat/completions"
 MAX_SECONDS: Final = 120
 """After which every process stops by itself, even if this one is killed."""
 
-_TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 _PROMPT: Final = (
     "A shop sells pens at 3 for 2 dollars. How much do 12 pens cost, and how many can I buy for 15 dollars? "
 )
@@ -324,7 +324,7 @@ async def _measure(made: Site, durations: Durations) -> Measured:
         for chunks in (SHORT, LONG)
     ]
     plain, streamed = [await _added(made, stream, durations.latency) for stream in (False, True)]
-    rss_mib = sum(map(_rss_mib, _tree(made.gateway.process.pid)))
+    rss_mib = sum(map(kernel.rss_mib, kernel.tree(made.gateway.process.pid)))
     return Measured(cost, bare, short, long, plain, streamed, rss_mib, start_s)
 
 
@@ -334,27 +334,21 @@ def _apart(made: Site) -> Iterator[None]:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         others = set(cores[1:])
-        _keep_to(made.gateway.process.pid, {cores[0]})
-        _keep_to(made.bare.process.pid, {cores[0]})
-        _keep_to(made.upstream.process.pid, others)
-        _keep_to(os.getpid(), others)
+        kernel.keep_to(made.gateway.process.pid, {cores[0]})
+        kernel.keep_to(made.bare.process.pid, {cores[0]})
+        kernel.keep_to(made.upstream.process.pid, others)
+        kernel.keep_to(os.getpid(), others)
     try:
         yield
     finally:
-        _keep_to(os.getpid(), set(cores))
-
-
-def _keep_to(pid: int, cores: set[int]) -> None:
-    """Let every thread of a process run on these cores only."""
-    for task in _listed(Path(f"/proc/{pid}/task")):
-        os.sched_setaffinity(int(task.name), cores)
+        kernel.keep_to(os.getpid(), set(cores))
 
 
 async def _loaded(child: Child, url: str, shape: Shape, connections: int, seconds: float) -> Loaded:
     """A closed load on a child, with the CPU that it and its descendants used meanwhile."""
 
     def cpu_s() -> float:
-        return sum(map(_cpu_s, _tree(child.process.pid)))
+        return sum(map(kernel.cpu_s, kernel.tree(child.process.pid)))
 
     before = cpu_s()
     load = await closed(url, shape, connections, seconds)
@@ -366,38 +360,3 @@ async def _added(made: Site, stream: bool, seconds: float) -> Added:  # noqa: FB
     through = await at_rate(made.gateway_url, made.shape(stream=stream), RATE, seconds)
     direct = await at_rate(made.direct_url, made.shape(stream=stream, direct=True), RATE, seconds)
     return Added(through, direct)
-
-
-def _tree(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    found = [pid]
-    for task in _listed(Path(f"/proc/{pid}/task")):
-        for child in _read(task / "children").split():
-            found += _tree(int(child))
-    return found
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of its children that have ended; 0 once it is gone."""
-    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) * _TICK_S
-
-
-def _rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    found = [line for line in _read(Path(f"/proc/{pid}/status")).splitlines() if line.startswith("VmRSS:")]
-    return int(found[0].split()[1]) / 1024 if found else 0.0
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except FileNotFoundError:
-        return []
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

@@ -1,6 +1,7 @@
 """One exchange under a key: followed or left, whole or broken off, kept or too large to be."""
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -235,7 +236,6 @@ def test_answers_of_an_earlier_process_are_looked_after_without_a_request(tmp_pa
         clock[0] += 48 * 3_600_000
         async with once(tmp_path, clock) as (made, _):
             made.start()
-            import sqlite3
 
             def forgotten() -> bool:
                 db = sqlite3.connect(tmp_path / "a.db")
