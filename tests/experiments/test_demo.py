@@ -48,7 +48,9 @@ def _until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def _demo(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "p402.cli", "demo", "--dir", str(folder), *options]
+    # What a script runs in the background is born deaf to SIGINT, and so would be whatever it starts.
+    hearing = ["env", "--default-signal=INT", sys.executable]
+    command = [*hearing, "-m", "p402.cli", "demo", "--dir", str(folder), *options]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
