@@ -18,7 +18,7 @@ from rich.table import Table
 from p402.errors import ConfigError, P402Error, StoreError, nearest
 from p402.guard.explain import Standing
 from p402.store.config import DEFAULT_PATH, load
-from serve import guard_books
+from serve.guard import books
 from serve.handlers.budgets import told
 
 _SQLITE = "sqlite:///"
@@ -67,7 +67,7 @@ def read(state: Path, tenant: str) -> Standing:
     try:
         db = sqlite3.connect(f"file:{state}?mode=ro", uri=True, isolation_level=None)
         try:
-            return guard_books.standing(db, tenant, time.time_ns() // 1_000_000)
+            return books.standing(db, tenant, time.time_ns() // 1_000_000)
         finally:
             db.close()
     except sqlite3.Error as error:

@@ -27,7 +27,7 @@ from p402.store.config import Configuration, read_toml
 from p402.store.writer import LogWriter
 from serve.clock import SystemClock
 from serve.errors import report
-from serve.guard_sqlite import SqliteGuard
+from serve.guard.sqlite import SqliteGuard
 from serve.handlers.front import Front
 from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once

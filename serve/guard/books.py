@@ -1,7 +1,7 @@
 """The guard's books: rows in, the law's verdict, rows out.
 
 Every function here runs inside a transaction its caller has begun. It knows nothing of threads,
-futures or event loops, nor of the file (`serve.guard_file`).
+futures or event loops, nor of the file (`serve.guard.file`).
 """
 
 import sqlite3

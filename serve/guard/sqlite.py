@@ -29,9 +29,10 @@ from p402.guard.explain import Standing
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
-from serve import guard_books as books
-from serve import guard_file, sqlite_file
-from serve.guard_operations import (
+from serve import sqlite_file
+from serve.guard import books
+from serve.guard import file as guard_file
+from serve.guard.operations import (
     Asked,
     Beat,
     GuardCounters,

@@ -1,6 +1,6 @@
 """What can be asked of the guard's thread, and how each is done inside a transaction.
 
-It knows nothing of threads and commits: `serve.guard_sqlite` groups these and hands the verdicts back.
+It knows nothing of threads and commits: `serve.guard.sqlite` groups these and hands the verdicts back.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from p402.guard import daily
 from p402.guard.explain import Standing
 from p402.limits import Limits
 from p402.ports import Hold
-from serve import guard_books as books
+from serve.guard import books
 
 STATE_RETRY_MS = 1_000
 MAX_NANO = 1 << 62

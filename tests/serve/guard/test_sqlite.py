@@ -20,7 +20,7 @@ from p402.guard.daily import DAY_MS, HOLD_TTL_MS
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits
 from p402.ports import Hold
-from serve.guard_sqlite import SqliteGuard
+from serve.guard.sqlite import SqliteGuard
 from tests.conformance.guard import NOON, GuardConformance
 from tests.conformance.guard_history import LIMITS, GuardHistory
 from tests.limits import capped
@@ -322,7 +322,7 @@ from pathlib import Path
 from p402.errors import Refusal
 from p402.limits import Limits, Rate
 from p402.ports import Hold
-from serve.guard_sqlite import SqliteGuard
+from serve.guard.sqlite import SqliteGuard
 
 async def main():
     limits = Limits(10**12, Rate(10**9, 10**6), 10**6)
@@ -431,7 +431,7 @@ import asyncio, random, sys, time
 from pathlib import Path
 from p402.limits import Limits, Rate
 from p402.ports import Hold
-from serve.guard_sqlite import SqliteGuard
+from serve.guard.sqlite import SqliteGuard
 
 path, name, mode = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 limits = Limits(37_000_000_000, Rate(10**9, 10**6), 10**6)

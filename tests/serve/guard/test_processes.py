@@ -12,7 +12,7 @@ import asyncio, json, random, sys, time
 from pathlib import Path
 from p402.limits import Limits, Rate
 from p402.ports import Hold
-from serve.guard_sqlite import SqliteGuard
+from serve.guard.sqlite import SqliteGuard
 
 path, name, burst, slots = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 rng = random.Random(name)
