@@ -75,6 +75,14 @@ class Booked:
     entry: Entry
 
 
+OVER = Refusal(
+    OVER_HELD,
+    402,
+    "this request's hold is settled or unknown, so no call may be made under it; send a new request",
+)
+"""Refusal of a hold for a call that is over."""
+
+
 def day_of(now_ms: int) -> int:
     """UTC day of a wall time in ms."""
     return now_ms // DAY_MS
@@ -97,7 +105,7 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
     """
     _check(amount_nano)
     if entry is not None:
-        return _over() if entry.state is State.SETTLED else Booked(day, entry)
+        return OVER if entry.state is State.SETTLED else Booked(day, entry)
     refusal = _room(day, amount_nano, cap_nano, now_ms)
     if refusal is not None:
         return refusal
@@ -118,7 +126,7 @@ def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_m
     """
     _check(amount_nano)
     if entry is None or entry.state is State.SETTLED:
-        return _over()
+        return OVER
     target = max(amount_nano, entry.amount_nano)
     was_held = entry.amount_nano if entry.state is State.HELD else 0
     others = Day(day.day, day.spent_nano - entry.charged_nano, day.held_nano - was_held)
@@ -192,14 +200,6 @@ def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal 
         402,
         f"daily spend limit: {seen}; {advice}",
         to_midnight_ms if fits_an_empty_day else None,
-    )
-
-
-def _over() -> Refusal:
-    return Refusal(
-        OVER_HELD,
-        402,
-        "this request's hold is settled or unknown, so no call may be made under it; send a new request",
     )
 
 

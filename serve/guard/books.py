@@ -6,6 +6,7 @@ futures or event loops, nor of the file (`serve.guard.file`).
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -23,7 +24,7 @@ from p402.ports import Hold
 _READ: Final = """
 SELECT
   (SELECT json_group_array(
-     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms))
+     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under))
    FROM json_each(?) AS wanted CROSS JOIN hold
    WHERE tenant = json_extract(wanted.value, '$[0]') AND hold.id = json_extract(wanted.value, '$[1]')),
   (SELECT json_group_array(json_array(tenant, day, spent_nano, held_nano))
@@ -41,13 +42,14 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant, day) DO UPDATE SET spent_nano = excluded.spent_nano, held_nano = excluded.held_nano
 """
 _WRITE_HOLDS: Final = """
-INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms)
+INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-  json_extract(value, '$[6]'), json_extract(value, '$[7]') FROM json_each(?) WHERE true
+  json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]')
+FROM json_each(?) WHERE true
 ON CONFLICT (tenant, id) DO UPDATE SET
-  amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms,
-  state = excluded.state, charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms
+  amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms, state = excluded.state,
+  charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms, under = excluded.under
 """
 MOST_SHOWN: Final = 100
 """Held calls that are named when a tenant asks where it stands."""
@@ -62,6 +64,8 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant) DO UPDATE SET
   tat_us = excluded.tat_us, calls = excluded.calls, mean = excluded.mean, m2 = excluded.m2
 """
+
+_NO_CAP: Final = 1 << 62
 
 CallKey = tuple[str, str]
 """Tenant and request id."""
@@ -94,6 +98,7 @@ class Sheet:
         self._db = db
         self._now_ms = now_ms
         self._entries: dict[CallKey, Entry | None] = dict.fromkeys(calls)
+        self._under: dict[CallKey, int] = {}
         self._days: dict[DayKey, Day] = {}
         self._accounts: dict[str, Account] = {}
         self._in_flight: dict[str, int] = {}
@@ -105,6 +110,10 @@ class Sheet:
     def entry(self, tenant: str, request_id: str) -> Entry | None:
         """What is known of a call."""
         return self._entries[tenant, request_id]
+
+    def under(self, tenant: str, request_id: str) -> int:
+        """Number of the report of which Redis knows a call; 0 where it does not."""
+        return self._under.get((tenant, request_id), 0)
 
     def day(self, tenant: str, day: int) -> Day:
         """Totals of a tenant's day."""
@@ -130,9 +139,11 @@ class Sheet:
         self._entries[call] = self._written[call] = booked.entry
         self._days[day] = self._moved[day] = booked.day
 
-    def post(self, tenant: str, request_id: str, posted: Posted) -> None:
-        """Take a verdict that changes the account too."""
+    def post(self, tenant: str, request_id: str, posted: Posted, under: int = 0) -> None:
+        """Take a verdict that changes the account too; `under` where Redis knows of the call."""
         self.book(tenant, request_id, posted.booked)
+        if under:
+            self._under[tenant, request_id] = under
         self._accounts[tenant] = self._posted[tenant] = posted.account
 
     def write(self) -> None:
@@ -142,7 +153,10 @@ class Sheet:
             self._db.execute(_WRITE_DAYS, (_json(moved),))
         if self._written:
             written = [
-                (tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano, e.slot_ms)
+                (
+                    *(tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano),
+                    *(e.slot_ms, self._under.get((tenant, name), 0)),
+                )
                 for (tenant, name), e in self._written.items()
             ]
             self._db.execute(_WRITE_HOLDS, (_json(written),))
@@ -157,10 +171,9 @@ class Sheet:
         wanted = set(days)
         asked = (_json(list(calls)), _json(list(wanted)), self._now_ms, orjson.dumps(list(tenants)).decode())
         holds, totals, accounts = self._db.execute(_READ, asked).fetchone()
-        for tenant, name, day, amount_nano, expires_ms, state, charged_nano, slot_ms in orjson.loads(holds):
-            self._entries[tenant, name] = Entry(
-                day, amount_nano, expires_ms, State(state), charged_nano, slot_ms
-            )
+        for tenant, name, day, amount_nano, expires_ms, state, charged, slot_ms, under in orjson.loads(holds):
+            self._entries[tenant, name] = Entry(day, amount_nano, expires_ms, State(state), charged, slot_ms)
+            self._under[tenant, name] = under
         self._days.update({key: Day(key[1]) for key in wanted})
         for tenant, day, spent_nano, held_nano in orjson.loads(totals):
             self._days[tenant, day] = Day(day, spent_nano, held_nano)
@@ -205,12 +218,33 @@ def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: in
     return msgspec.structs.replace(hold, amount_nano=verdict.entry.amount_nano)
 
 
-def settle(sheet: Sheet, hold: Hold, actual_nano: int, now_ms: int) -> None:
-    """Replace a hold by what was spent."""
+def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, now_ms: int) -> bool:
+    """Write down a hold that Redis has granted under a report; false where the call is settled already.
+
+    What Redis says holds, so nothing is refused; an id that is known keeps what it has.
+    """
+    tenant, entry, account = (
+        granted.tenant,
+        sheet.entry(granted.tenant, granted.id),
+        sheet.account(granted.tenant),
+    )
+    if entry is not None:
+        return entry.state is not State.SETTLED
+    verdict = daily.reserve(sheet.day(tenant, granted.day), None, granted.amount_nano, _NO_CAP, now_ms)
+    assert isinstance(verdict, Booked), "no cap, no refusal"
+    after = replace(account, tat_us=max(account.tat_us, tat_us))
+    sheet.post(tenant, granted.id, Posted(verdict, after), report)
+    return True
+
+
+def settle(sheet: Sheet, hold: Hold, actual_nano: int, now_ms: int) -> Entry | None:
+    """Replace a hold by what was spent; what was there before, None where nothing was or nothing changes."""
     entry, account = sheet.entry(hold.tenant, hold.id), sheet.account(hold.tenant)
     posted = ledger.settle(sheet.day(hold.tenant, hold.day), entry, account, actual_nano, now_ms)
-    if posted is not None:
-        sheet.post(hold.tenant, hold.id, posted)
+    if posted is None:
+        return None
+    sheet.post(hold.tenant, hold.id, posted)
+    return entry
 
 
 def spent(sheet: Sheet, tenant: str, now_ms: int) -> tuple[int, int]:

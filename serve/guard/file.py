@@ -1,8 +1,8 @@
 """The guard's SQLite file: its tables, opened, checked, and brought up to date.
 
 `day` holds one row per tenant and UTC day, `hold` one per call, `account` a tenant's bucket and past, whose
-moments are text: a float comes back as it was written. It knows nothing of the law, of
-threads or of event loops.
+moments are text: a float comes back as it was written. `host`, `shared` and `peer` are for a budget that
+hosts share (`serve.guard.position`). It knows nothing of the law, of threads or of event loops.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from p402.errors import ConfigError, StoreError
 from serve import sqlite_file
 
 APPLICATION_ID = 0x70343032  # "p402"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE day (
   tenant TEXT NOT NULL, day INTEGER NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
@@ -21,7 +21,6 @@ CREATE TABLE day (
 CREATE TABLE hold (
   tenant TEXT NOT NULL, id TEXT NOT NULL, day INTEGER NOT NULL, amount_nano INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL, state INTEGER NOT NULL, charged_nano INTEGER NOT NULL,
-  slot_ms INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hold_live ON hold (expires_ms) WHERE state = 0;
@@ -33,7 +32,22 @@ CREATE TABLE account (
   calls INTEGER NOT NULL, mean TEXT NOT NULL, m2 TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-_FROM_1 = "ALTER TABLE hold ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;"
+_SHARED = """
+ALTER TABLE hold ADD COLUMN under INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX hold_expired ON hold (tenant, expires_ms) WHERE state = 1;
+CREATE TABLE host (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL) STRICT;
+CREATE TABLE shared (
+  tenant TEXT NOT NULL PRIMARY KEY, report INTEGER NOT NULL, taken INTEGER NOT NULL, dirty INTEGER NOT NULL,
+  lease_day INTEGER NOT NULL, lease_nano INTEGER NOT NULL, asked_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE peer (
+  tenant TEXT NOT NULL, host TEXT NOT NULL, day INTEGER NOT NULL, nano INTEGER NOT NULL,
+  PRIMARY KEY (tenant, host)
+) STRICT, WITHOUT ROWID;
+"""
+_SLOTS = "ALTER TABLE hold ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;"
+_STEPS = (_SCHEMA, _SLOTS + _ACCOUNTS, _SHARED)
+"""What brings a file from one schema to the next, from none on."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -79,7 +93,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         if found.entries:
             _refuse_strangers(path, found.owner, found.version)
         if found.version < SCHEMA_VERSION:
-            for statement in ((_FROM_1 if found.entries else _SCHEMA) + _ACCOUNTS).split(";"):
+            for statement in "".join(_STEPS[found.version :]).split(";"):
                 db.execute(statement)
             sqlite_file.sign(db, APPLICATION_ID, SCHEMA_VERSION)
 

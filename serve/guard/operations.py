@@ -5,16 +5,18 @@ It knows nothing of threads and commits: `serve.guard.sqlite` groups these and h
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from queue import Empty, SimpleQueue
+from typing import Any
 
-from p402.errors import Refusal, StoreError
+from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.explain import Standing
 from p402.limits import Limits
 from p402.ports import Hold
-from serve.guard import books
+from serve.guard import books, position
 
 STATE_RETRY_MS = 1_000
 MAX_NANO = 1 << 62
@@ -25,7 +27,7 @@ MAX_NANO = 1 << 62
 class Reserve:
     """A hold is asked for; the answer says whether it is fresh, for a caller who leaves with it in hand."""
 
-    future: "asyncio.Future[Verdict]"
+    future: asyncio.Future[tuple[Hold | Refusal, bool]]
     tenant: str
     request_id: str
     amount_nano: int
@@ -68,27 +70,72 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settle:
-    """A hold is to be replaced by what was spent; nobody waits."""
+    """A hold is to be replaced by what was spent.
+
+    Attributes
+    ----------
+    told
+        For whom must pass it on: the report under which Redis knows of the call, 0 where it need not be told;
+        None where nobody waits.
+    """
 
     hold: Hold
     actual_nano: int
+    told: asyncio.Future[int] | None = None
+
+
+class Recorded(Enum):
+    """What became of a hold that Redis has granted."""
+
+    YES = auto()
+    STALE = auto()
+    """Its host has begun another report meanwhile: it must be asked for again."""
+    OVER = auto()
+    """The call is settled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A hold that Redis has granted is to be written down before anyone is called under it."""
+
+    future: asyncio.Future[Recorded]
+    hold: Hold
+    tat_us: int
+    report: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raise:
+    """A hold that Redis has raised is to be raised here."""
+
+    future: asyncio.Future[Recorded]
+    hold: Hold
+    amount_nano: int
+    report: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Do:
+    """Something rare is to be done in the transaction, behind all else in it, given the wall time in ms."""
+
+    future: asyncio.Future[Any]
+    work: Callable[[sqlite3.Connection, int], Any]
 
 
 class Stop:
     """The thread is to drain its queue and end."""
 
 
-Asked = Reserve | TopUp | Spent | Stand | Beat
+Asked = Reserve | TopUp | Spent | Stand | Beat | Record | Raise | Do
 Operation = Asked | Settle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """The answer to what was asked; `fresh` where it is a hold that was not there before."""
+    """The answer to what was asked, for whoever waits."""
 
-    asked: Reserve | TopUp | Spent | Stand
-    value: Hold | Refusal | tuple[int, int] | Standing | StoreError
-    fresh: bool = False
+    future: asyncio.Future[Any]
+    value: object
 
 
 @dataclass(slots=True)
@@ -121,11 +168,14 @@ def take(queue: SimpleQueue[list[Asked] | Stop], timeout_s: float | None) -> tup
 
 def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> list[Verdict]:
     """Do a group of operations in their order; verdicts for those that somebody waits for."""
-    wanted = [o for o in group if not (isinstance(o, Reserve | TopUp) and o.future.cancelled())]
+    wanted = [
+        o for o in group if not (isinstance(o, Reserve | TopUp | Record | Raise) and o.future.cancelled())
+    ]
     today = daily.day_of(now_ms)
     calls: list[books.CallKey] = []
     days: list[books.DayKey] = []
     tenants: list[str] = []
+    recorded: list[str] = []
     for operation in wanted:
         match operation:
             case Reserve():
@@ -136,8 +186,13 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
                 tenants.append(hold.tenant)
-            case Stand():
+            case Stand() | Do():
                 pass
+            case Record(hold=hold) | Raise(hold=hold):
+                calls.append((hold.tenant, hold.id))
+                days.append((hold.tenant, hold.day))
+                tenants.append(hold.tenant)
+                recorded.append(hold.tenant)
             case Beat():
                 calls += [(hold.tenant, hold.id) for hold in operation.holds]
                 days += [(hold.tenant, hold.day) for hold in operation.holds]
@@ -145,42 +200,99 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
             case Spent():
                 days.append((operation.tenant, today))
     sheet = books.Sheet(db, calls, days, tenants, now_ms)
-    verdicts = [v for o in wanted if (v := _apply(sheet, o, now_ms)) is not None]
+    work_ = _Work(sheet, position.numbers(db, set(recorded)), now_ms)
+    verdicts = [v for o in wanted if (v := work_.apply(o)) is not None]
     sheet.write()
-    looks = [o for o in wanted if isinstance(o, Stand)]
-    return verdicts + [Verdict(o, books.standing(db, o.tenant, now_ms)) for o in looks]
+    for tenant, day, nano in work_.paid:
+        position.pay(db, tenant, day, nano)
+    for operation in wanted:
+        match operation:
+            case Stand(future, tenant):
+                verdicts.append(Verdict(future, books.standing(db, tenant, now_ms)))
+            case Do(future, something):
+                verdicts.append(Verdict(future, something(db, now_ms)))
+            case _:
+                pass
+    return verdicts
 
 
-def _apply(sheet: books.Sheet, operation: Operation, now_ms: int) -> Verdict | None:
-    """Do one operation; None where nobody waits for its verdict."""
-    match operation:
-        case Settle(hold, actual_nano):
-            books.settle(sheet, hold, actual_nano, now_ms)
-            return None
-        case Stand():
-            return None  # answered from what has been written
-        case Beat(holds):
-            for hold in holds:
-                books.top_up(sheet, hold, 0, 0, now_ms)
-            return None
-        case Reserve(_, tenant, request_id, amount_nano, expected_nano, limits):
-            value, fresh = books.reserve(
-                sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms
-            )
-            return Verdict(operation, value, fresh)
-        case TopUp(_, hold, amount_nano, cap_nano):
-            return Verdict(operation, books.top_up(sheet, hold, amount_nano, cap_nano, now_ms))
-        case Spent(_, tenant):
-            return Verdict(operation, books.spent(sheet, tenant, now_ms))
+class _Work:
+    """A group's operations upon its sheet.
+
+    Attributes
+    ----------
+    paid
+        Tenant, day and nano-USD to be taken from a lease; negative where it is given back.
+    """
+
+    def __init__(self, sheet: books.Sheet, reports: Mapping[str, int], now_ms: int) -> None:
+        self.paid: list[tuple[str, int, int]] = []
+        self._sheet = sheet
+        self._reports = reports
+        self._now_ms = now_ms
+
+    def apply(self, operation: Operation) -> Verdict | None:
+        """Do one operation; None where nobody waits for its verdict."""
+        sheet, now_ms = self._sheet, self._now_ms
+        match operation:
+            case Settle(hold, actual_nano, None):
+                books.settle(sheet, hold, actual_nano, now_ms)
+                return None
+            case Settle(hold, actual_nano, told) if told is not None:
+                return Verdict(told, self._settle_shared(hold, actual_nano))
+            case Beat(holds):
+                for hold in holds:
+                    books.top_up(sheet, hold, 0, 0, now_ms)
+                return None
+            case Reserve(future, tenant, request_id, amount_nano, expected_nano, limits):
+                value, fresh = books.reserve(
+                    sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms
+                )
+                return Verdict(future, (value, fresh))
+            case Record(future, hold, tat_us, report):
+                return Verdict(future, self._record(hold, tat_us, report))
+            case Raise(future, hold, amount_nano, report):
+                return Verdict(future, self._raise(hold, amount_nano, report))
+            case TopUp(future, hold, amount_nano, cap_nano):
+                return Verdict(future, books.top_up(sheet, hold, amount_nano, cap_nano, now_ms))
+            case Spent(future, tenant):
+                return Verdict(future, books.spent(sheet, tenant, now_ms))
+            case _:
+                return None  # answered from what has been written
+
+    def _settle_shared(self, hold: Hold, actual_nano: int) -> int:
+        """The report under which Redis has the call; a call that it has not is the lease's matter."""
+        under = self._sheet.under(hold.tenant, hold.id)
+        known = self._sheet.entry(hold.tenant, hold.id)
+        before = books.settle(self._sheet, hold, actual_nano, self._now_ms)
+        if before is not None and under:
+            return under
+        if before is not None:
+            self.paid.append((hold.tenant, before.day, actual_nano - before.amount_nano))
+        elif known is None:
+            self.paid.append((hold.tenant, hold.day, 0))  # adopted: Redis is to be told
+        return 0
+
+    def _record(self, hold: Hold, tat_us: int, report: int) -> Recorded:
+        if self._reports[hold.tenant] != report:
+            return Recorded.STALE
+        done = books.record(self._sheet, hold, tat_us, report, self._now_ms)
+        return Recorded.YES if done else Recorded.OVER
+
+    def _raise(self, hold: Hold, amount_nano: int, report: int) -> Recorded:
+        if self._reports[hold.tenant] != report:
+            return Recorded.STALE
+        raised = books.top_up(self._sheet, hold, amount_nano, MAX_NANO, self._now_ms)
+        return Recorded.YES if isinstance(raised, Hold) else Recorded.OVER
 
 
-def away(why: str) -> Refusal:
+def away(why: str, retry_ms: int = STATE_RETRY_MS) -> Refusal:
     """Refusal of a reservation because the ledger cannot be used: fail closed."""
     return Refusal(
         "BUDGET_RESERVATION_FAILED",
         503,
         f"the budget cannot be reserved because the spending ledger is away ({why}); retry shortly",
-        STATE_RETRY_MS,
+        retry_ms,
     )
 
 

@@ -35,8 +35,11 @@ from serve.guard import file as guard_file
 from serve.guard.operations import (
     Asked,
     Beat,
+    Do,
     GuardCounters,
     Operation,
+    Raise,
+    Record,
     Reserve,
     Settle,
     Spent,
@@ -122,6 +125,11 @@ class SqliteGuard:
         self._thread.start()
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def open(self) -> bool:
         """Whether reservations are taken: it has started, and its thread lives."""
         return self._open
@@ -149,20 +157,18 @@ class SqliteGuard:
         check(amount_nano)
         if not self._open:
             return away("the guard is closed")
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[Hold | Refusal, bool]] = asyncio.get_running_loop().create_future()
         limits = self._limits(tenant)
         self._ask(Reserve(future, tenant, request_id, amount_nano, expected_nano, limits))
         try:
-            verdict = await future
+            verdict, _ = await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():  # granted, but the caller was not woken any more
                 self._release(future.result())
             raise
-        assert isinstance(verdict.value, Hold | Refusal), "a reservation has a hold or a refusal"
-        if isinstance(verdict.value, Hold):
-            self._alive[tenant, request_id] = verdict.value
-            self._beat_later()
-        return verdict.value
+        if isinstance(verdict, Hold):
+            self._keep_alive(verdict)
+        return verdict
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         """Raise a hold to `amount_nano`, or renew it; a refusal leaves the hold as it was."""
@@ -180,7 +186,10 @@ class SqliteGuard:
         if not self._open:
             self.counters.unsettled += 1
             return
-        self._settlements.append(Settle(hold, actual_nano))
+        self._queue_settlement(Settle(hold, actual_nano))
+
+    def _queue_settlement(self, settlement: Settle) -> None:
+        self._settlements.append(settlement)
         if self._waker is None:
             try:
                 self._waker = asyncio.get_running_loop().call_later(SETTLE_S, self._wake)
@@ -192,6 +201,11 @@ class SqliteGuard:
         self._waker = None
         if self._settlements:
             self._queue.put([])
+
+    def _keep_alive(self, hold: Hold) -> None:
+        """Renew a hold until it is settled, as long as this worker lives."""
+        self._alive[hold.tenant, hold.id] = hold
+        self._beat_later()
 
     def _beat_later(self) -> None:
         if self._beater is None:
@@ -329,11 +343,17 @@ class SqliteGuard:
         verdicts: list[Verdict] = []
         for operation in group:
             match operation:
-                case Reserve() | TopUp():
+                case Reserve(future=future):
                     self.counters.refused_by_state += 1
-                    verdicts.append(Verdict(operation, away(why)))
-                case Spent() | Stand():
-                    verdicts.append(Verdict(operation, StoreError(f"guard state {self._path}: {why}")))
+                    verdicts.append(Verdict(future, (away(why), False)))
+                case TopUp(future=future):
+                    self.counters.refused_by_state += 1
+                    verdicts.append(Verdict(future, away(why)))
+                case Spent(future=future) | Stand(future=future) | Do(future=future):
+                    verdicts.append(Verdict(future, StoreError(f"guard state {self._path}: {why}")))
+                case Record(future=future) | Raise(future=future):
+                    self.counters.refused_by_state += 1
+                    verdicts.append(Verdict(future, StoreError(f"guard state {self._path}: {why}")))
                 case Settle() | Beat():
                     pass
         self._deliver(verdicts)
@@ -342,7 +362,7 @@ class SqliteGuard:
         """Hand verdicts to their event loops, one wake-up for each loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Verdict]] = {}
         for verdict in verdicts:
-            by_loop.setdefault(verdict.asked.future.get_loop(), []).append(verdict)
+            by_loop.setdefault(verdict.future.get_loop(), []).append(verdict)
         for loop, some in by_loop.items():
             try:
                 loop.call_soon_threadsafe(self._resolve, some)
@@ -351,16 +371,17 @@ class SqliteGuard:
 
     def _resolve(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
-            future, value = verdict.asked.future, verdict.value
-            if future.done():  # the caller left while it waited
-                self._release(verdict)
-            elif isinstance(value, StoreError):
-                future.set_exception(value)
+            if verdict.future.done():  # the caller left while it waited
+                self._release(verdict.value)
+            elif isinstance(verdict.value, StoreError):
+                verdict.future.set_exception(verdict.value)
             else:
-                answer = verdict if isinstance(verdict.asked, Reserve) else value
-                future.set_result(answer)  # type: ignore[arg-type]  # each operation pairs its own kinds
+                verdict.future.set_result(verdict.value)
 
-    def _release(self, verdict: Verdict) -> None:
+    def _release(self, value: object) -> None:
         """Give back a fresh hold whose caller left: nobody else knows of it."""
-        if verdict.fresh and isinstance(verdict.value, Hold):
-            self.settle(verdict.value, 0)
+        match value:
+            case (Hold() as hold, True):
+                self.settle(hold, 0)
+            case _:
+                pass

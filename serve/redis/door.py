@@ -5,6 +5,7 @@ a PING in the background: no request waits for it. It knows nothing of what is a
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import assert_never
 
 from p402.guard.breaker import (
@@ -43,20 +44,30 @@ class Door:
         """In how many ms Redis may be asked again; 0 when it may now."""
         return retry_after_ms(self.breaker, self._now_ms())
 
-    async def call(self, *parts: Part) -> Reply:
-        """Ask as `Link.call` does, if Redis is there.
+    def call(self, *parts: Part) -> Awaitable[Reply]:
+        """Ask as `Link.call` does, if Redis is there; what is returned must be awaited, and has the reply.
+
+        Calls go out in the order in which they are made, whenever they are awaited.
 
         Raises
         ------
         RedisAway
-            It is not, or has just been found not to be.
+            When awaited: it is not, or has just been found not to be.
         RedisRefused
-            It answered with an error.
+            When awaited: it answered with an error.
         """
-        if not isinstance(self.breaker, Closed):
-            self._knock()
         try:
-            reply = await self._link.call(*parts)
+            if not isinstance(self.breaker, Closed):
+                self._knock()
+            return self._answer(self._link.call(*parts))
+        except RedisAway as away:
+            return self._answer(away)
+
+    async def _answer(self, call: asyncio.Future[Reply] | RedisAway) -> Reply:
+        if isinstance(call, RedisAway):
+            raise call
+        try:
+            reply = await call
         except RedisAway as away:
             if away.cause not in OURS:
                 self.breaker = call_failed(self.breaker, self._now_ms())

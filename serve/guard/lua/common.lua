@@ -1,0 +1,139 @@
+#!lua
+-- What all scripts of the guard share: the books of one tenant, and how a call of a host enters them.
+--
+-- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
+--   1 books  hash: q, born, open, n_hosts; tat, calls, mean, m2; g:HOST its last report;
+--            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host
+--   2 holds  hash: request id -> "day amount expires state charged slot host"
+--   3 due    zset: calls that are held, by when their hold ends
+--   4 slots  zset: calls that are held, by when their slot is free
+--   5 old    zset: calls that are not held any more, by when they may be forgotten
+-- ARGV 1 to 4: wall time in ms or 0 for the server's own; host; number of its report; last q that it saw.
+-- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
+-- force: its number), wait (not all hosts have reported: ms), or the script's own. A reply of these three
+-- says that nothing was done. Money is whole nano-USD below 2^53, exact in Lua's numbers.
+
+local books, holds, due, slots, old = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local HELD, EXPIRED, SETTLED = 0, 1, 2
+local DAY_MS, KEEP_DAYS, FORGET_MS = 86400000, 2, 3600000
+
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[1])
+if now == 0 then now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) end
+local host, report, seen = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local today = math.floor(now / DAY_MS)
+local q = 0
+
+local function int(x) return string.format('%.0f', x) end
+local function real(x) return string.format('%.17g', x) end
+local function number(x) return tonumber(x or 0) end
+
+local function read(text)
+  if not text then return nil end
+  local d, a, x, s, c, l, h = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  return {day = tonumber(d), amount = tonumber(a), expires = tonumber(x), state = tonumber(s),
+          charged = tonumber(c), slot = tonumber(l), host = h}
+end
+
+local function write(id, e)
+  redis.call('HSET', holds, id, table.concat(
+    {int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host}, ' '))
+end
+
+local function spend(day, who, nano)
+  if nano ~= 0 then
+    redis.call('HINCRBY', books, int(day) .. ':s', int(nano))
+    redis.call('HINCRBY', books, int(day) .. ':s:' .. who, int(nano))
+  end
+end
+
+local function hold(day, nano)
+  if nano ~= 0 then redis.call('HINCRBY', books, int(day) .. ':h', int(nano)) end
+end
+
+-- Put a call among the held ones.
+local function keep(id, e)
+  write(id, e)
+  redis.call('ZADD', due, int(e.expires), id)
+  if e.slot > 0 then redis.call('ZADD', slots, int(e.slot), id) end
+end
+
+-- Take a call from among the held ones; it may be forgotten from `ms` on.
+local function drop(id, ms)
+  redis.call('ZREM', due, id)
+  redis.call('ZREM', slots, id)
+  redis.call('ZADD', old, int(ms), id)
+end
+
+local function forget()
+  local gone = redis.call('ZRANGEBYSCORE', old, '-inf', int(now), 'LIMIT', 0, 8)
+  if #gone > 0 then
+    redis.call('HDEL', holds, unpack(gone))
+    redis.call('ZREM', old, unpack(gone))
+  end
+end
+
+-- Charge every hold that has outlived its lease at its maximum.
+local function sweep()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
+    local e = read(redis.call('HGET', holds, id))
+    hold(e.day, -e.amount)
+    spend(e.day, e.host, e.amount)
+    e.state, e.charged = EXPIRED, e.amount
+    write(id, e)
+    drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
+  end
+end
+
+local function in_flight()
+  redis.call('ZREMRANGEBYSCORE', slots, '-inf', int(now))
+  return redis.call('ZCARD', slots)
+end
+
+local function totals(day)
+  local found = redis.call('HMGET', books, int(day) .. ':s', int(day) .. ':h')
+  return number(found[1]), number(found[2])
+end
+
+local function wipe() redis.call('DEL', books, holds, due, slots, old) end
+
+local function changed()
+  q = q + 1
+  redis.call('HSET', books, 'q', int(q))
+end
+
+-- Whether this host's word counts: nil, or the reply that says why not.
+local function enter()
+  local found = redis.call('HMGET', books, 'q', 'g:' .. host)
+  if not found[1] then return {'cold'} end
+  q = tonumber(found[1])
+  if q < seen then
+    wipe()
+    return {'cold'}
+  end
+  if tonumber(found[2] or 0) ~= report then return {'stale', found[2] or '0'} end
+  return nil
+end
+
+-- Whether money may be given out: nil, or the reply that says why not. A host that does not report in time
+-- counts as having spent its share of the cap, or what others saw of it where that is more.
+local function closed(hosts, cap, grace_ms)
+  local found = redis.call('HMGET', books, 'open', 'born', 'n_hosts')
+  if found[1] then return nil end
+  local left = tonumber(found[2]) + grace_ms - now
+  if left > 0 then return {'wait', int(left)} end
+  local missing, seen_nano = math.max(0, hosts - tonumber(found[3])), 0
+  local fields = redis.call('HGETALL', books)
+  local reported = {}
+  for i = 1, #fields, 2 do
+    local who = string.match(fields[i], '^g:(.+)$')
+    if who then reported[who] = true end
+  end
+  for i = 1, #fields, 2 do
+    local day, who = string.match(fields[i], '^(%d+):s:(.+)$')
+    if who and tonumber(day) == today and not reported[who] then seen_nano = seen_nano + tonumber(fields[i + 1]) end
+  end
+  spend(today, '?', math.max(0, missing * math.floor(cap / hosts) - seen_nano))
+  redis.call('HSET', books, 'open', '1')
+  return nil
+end

@@ -1,0 +1,142 @@
+-- Take a host's position in place of what the books have of it: what it spent, what it holds, its lease.
+-- The first report of a host that Redis has forgotten, or whose books went back, begins them anew.
+-- ARGV 5..: last report that Redis is known to have taken, hosts, cap, hold's ttl ms,
+--   day of the lease, lease kept (within the cap already), lease wanted, tat, calls, mean, m2 of the host's own calls,
+--   then three lists, each behind its length: (day, spent), (id, day, amount, expires, state, slot) of calls that
+--   are held or expired, (host, day, nano) that it last saw others have.
+-- Reply: taken now q open lease, then (host, nano) spent and held by every other host today
+--        newer number (this report of this host, or a later one, is in force)
+
+local taken, hosts, cap, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local lease_day, kept, wanted = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local LEASE = 'lease:' .. host
+local at = 16
+
+local function list(width)
+  local found, n = {}, tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, n do
+    local row = {}
+    for i = 1, width do row[i] = ARGV[at + i - 1] end
+    at = at + width
+    found[#found + 1] = row
+  end
+  return found
+end
+
+local days, calls, peers = list(2), list(6), list(3)
+
+local found = redis.call('HMGET', books, 'q', 'g:' .. host)
+local mine = tonumber(found[2] or 0)
+q = tonumber(found[1] or 0)
+if found[1] and (q < seen or (mine > 0 and mine < taken)) then
+  wipe()
+  found = {false, false}
+end
+if mine >= report and found[1] then return {'newer', int(mine)} end
+if not found[1] then
+  mine = 0
+  q = math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), seen + 1)
+  redis.call('HSET', books, 'q', int(q), 'born', int(now), 'n_hosts', '0')
+end
+sweep()
+
+-- What the books have of this host goes; what others hold today is added up.
+local others = {}
+for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
+  local e = read(redis.call('HGET', holds, id))
+  if e.host == host then
+    hold(e.day, -e.amount)
+    redis.call('ZREM', due, id)
+    redis.call('ZREM', slots, id)
+    redis.call('HDEL', holds, id)
+  elseif e.day == today then
+    others[e.host] = (others[e.host] or 0) + e.amount
+  end
+end
+local reported, spent_by = {}, {}
+local fields = redis.call('HGETALL', books)
+for i = 1, #fields, 2 do
+  local who = string.match(fields[i], '^g:(.+)$')
+  if who then reported[who] = true end
+  local day, spender = string.match(fields[i], '^(%d+):s:(.+)$')
+  if spender then
+    if spender == host then spend(tonumber(day), host, -tonumber(fields[i + 1])) end
+    if tonumber(day) == today then spent_by[spender] = tonumber(fields[i + 1]) end
+  end
+  local any = string.match(fields[i], '^(%d+):')
+  if any and tonumber(any) < today - KEEP_DAYS - 1 then redis.call('HDEL', books, fields[i]) end
+end
+
+-- What it says of itself comes.
+for _, row in ipairs(days) do spend(tonumber(row[1]), host, tonumber(row[2])) end
+for _, row in ipairs(calls) do
+  local e = {day = tonumber(row[2]), amount = tonumber(row[3]), expires = tonumber(row[4]),
+             state = tonumber(row[5]), charged = 0, slot = tonumber(row[6]), host = host}
+  if e.state == HELD then
+    hold(e.day, e.amount)
+    redis.call('ZREM', old, row[1])
+    keep(row[1], e)
+  else
+    e.charged = e.amount
+    write(row[1], e)
+    drop(row[1], (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
+  end
+end
+for _, row in ipairs(peers) do
+  local who, day, nano = row[1], tonumber(row[2]), tonumber(row[3])
+  if not reported[who] and who ~= host and day == today and nano > (spent_by[who] or 0) then
+    spend(day, who, nano - (spent_by[who] or 0))
+    spent_by[who] = nano
+  end
+end
+
+-- Bucket and past are the tenant's: the bucket's fullest word holds, a host's past is added once.
+local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
+local tat = math.max(number(a[1]), tonumber(ARGV[12]))
+local n, mean, m2 = number(a[2]), number(a[3]), number(a[4])
+local n2, mean2, m22 = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+if mine == 0 and n2 > 0 then
+  if n == 0 then
+    n, mean, m2 = n2, mean2, m22
+  else
+    local distance, both = mean2 - mean, n + n2
+    mean = mean + distance * n2 / both
+    m2 = m2 + m22 + distance * distance * n * n2 / both
+    n = both
+  end
+end
+redis.call('HSET', books, 'tat', int(tat), 'calls', int(n), 'mean', real(mean), 'm2', real(m2), 'g:' .. host, int(report))
+
+local open = redis.call('HGET', books, 'open')
+if mine == 0 then
+  local count = redis.call('HINCRBY', books, 'n_hosts', 1)
+  if not open and count >= hosts then
+    open = '1'
+    redis.call('HSET', books, 'open', '1')
+  end
+  local absent = number(redis.call('HGET', books, int(today) .. ':s:?'))
+  spend(today, '?', -math.min(absent, math.floor(cap / hosts)))
+end
+
+-- The lease: what is kept was inside the cap already; more only while there is room for every host's.
+local lease = kept
+if open and lease_day == today and wanted > kept then
+  local spent, held = totals(today)
+  lease = kept + math.max(0, math.min(wanted - kept, math.floor((cap - spent - held - kept) / (2 * hosts))))
+end
+if lease > 0 then
+  hold(lease_day, lease)
+  redis.call('ZREM', old, LEASE)
+  keep(LEASE, {day = lease_day, amount = lease, expires = now + ttl, state = HELD, charged = 0, slot = 0, host = host})
+end
+changed()
+local reply = {'taken', int(now), int(q), open and '1' or '0', int(lease)}
+for who, _ in pairs(spent_by) do others[who] = others[who] or 0 end
+for who, held in pairs(others) do
+  if who ~= host and who ~= '?' then
+    reply[#reply + 1] = who
+    reply[#reply + 1] = int(held + (spent_by[who] or 0))
+  end
+end
+return reply

@@ -1,0 +1,47 @@
+-- Admit a call by layers 1, 2, 3, 4 and 6, and hold the most it may cost. One round trip.
+-- ARGV 5..: request id, amount, expected (for layer 4; 0 unknown), cap, spacing_us, burst, max in flight,
+--   anomaly z, anomaly calls, whether anomalies are refused, hold's ttl ms, slot's lease ms, hosts, grace ms.
+-- Reply: granted now q day amount tat calls mean m2 (before this call; a repeat is given what it has)
+--        refused now q spent held in_flight tat calls mean m2 (the law tells why from these)
+--        over now q (the id is settled)
+-- Source of the bucket: generic cell rate algorithm, ITU-T I.371; of the moments: Welford, 1962.
+
+local id, amount, expected, cap = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local spacing, burst, most = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local z, shortest, blocks = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14] == '1'
+local ttl, lease, hosts, grace = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local LEAST_SD = 1e-6
+
+local no = enter() or closed(hosts, cap, grace)
+if no then return no end
+sweep()
+local known = read(redis.call('HGET', holds, id))
+local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
+local tat, calls, mean, m2 = number(a[1]), number(a[2]), number(a[3]), number(a[4])
+local past = {a[1] or '0', a[2] or '0', a[3] or '0', a[4] or '0'}
+if known then
+  changed()
+  if known.state == SETTLED then return {'over', int(now), int(q)} end
+  return {'granted', int(now), int(q), int(known.day), int(known.amount), unpack(past)}
+end
+local spent, held = totals(today)
+local flying = in_flight()
+local now_us = now * 1000
+local base = math.max(tat, now_us)
+
+local function out_of_line()
+  if not blocks or expected == 0 or calls < math.max(2, shortest) then return false end
+  local sd = math.sqrt(m2 / (calls - 1))
+  return sd >= LEAST_SD and (math.log(expected) - mean) / sd >= z
+end
+
+if base + spacing - spacing * burst - now_us > 0 or spent + held + amount > cap or flying >= most
+  or out_of_line() then
+  changed()
+  return {'refused', int(now), int(q), int(spent), int(held), int(flying), unpack(past)}
+end
+q = q + 1
+redis.call('HSET', books, 'q', int(q), 'tat', int(base + spacing), int(today) .. ':h', int(held + amount))
+keep(id, {day = today, amount = amount, expires = now + ttl, state = HELD, charged = 0, slot = now + lease, host = host})
+past[1] = int(base + spacing)
+return {'granted', int(now), int(q), int(today), int(amount), unpack(past)}

@@ -1,0 +1,28 @@
+-- Raise a hold to an amount, or renew it; an expired one becomes live again.
+-- ARGV 5..: request id, amount, cap, hold's ttl ms, slot's lease ms, hosts, grace ms.
+-- Reply: raised now q amount
+--        refused now q spent held, then the call's day amount expires state charged slot (the law tells why)
+--        over now q (the id is settled or unknown)
+
+local id, amount, cap = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local ttl, lease, hosts, grace = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+
+local no = enter() or closed(hosts, cap, grace)
+if no then return no end
+sweep()
+changed()
+local e = read(redis.call('HGET', holds, id))
+if not e or e.state == SETTLED then return {'over', int(now), int(q)} end
+local target, was_held = math.max(amount, e.amount), 0
+if e.state == HELD then was_held = e.amount end
+local spent, held = totals(e.day)
+if target > e.amount and spent - e.charged + held - was_held + target > cap then
+  return {'refused', int(now), int(q), int(spent), int(held), int(e.day), int(e.amount), int(e.expires),
+          int(e.state), int(e.charged), int(e.slot)}
+end
+spend(e.day, e.host, -e.charged)
+hold(e.day, target - was_held)
+redis.call('ZREM', old, id)
+e.amount, e.expires, e.slot, e.state, e.charged = target, now + ttl, now + lease, HELD, 0
+keep(id, e)
+return {'raised', int(now), int(q), int(target)}

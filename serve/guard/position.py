@@ -1,0 +1,259 @@
+"""What a host tells Redis of itself, and what its own ledger remembers of having told it.
+
+A report replaces all that Redis has of the host: what it spent, what it holds, its lease. Reports of a
+tenant are numbered, and the number in force is part of every call to Redis and of every row that
+Redis knows of, so that what was granted under one report cannot slip past the next. A call of which
+Redis does not know (`under` 0) is paid from the lease. Every function runs inside a transaction its caller
+has begun. It knows nothing of Redis, threads or event loops.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from p402.errors import Refusal
+from p402.guard import daily
+from p402.guard.daily import Entry, State
+from p402.guard.ledger import Account
+from p402.limits import Limits
+from p402.ports import Hold
+from serve.guard import books
+from serve.guard.books import Sheet
+
+MOST_EXPIRED: Final = 500
+"""Expired calls that a report names, the last first; others that settle late are booked twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One report.
+
+    Attributes
+    ----------
+    host
+        Name of this ledger; a lost file gets another.
+    report
+        Its number, from 1.
+    taken
+        Number of the last report that Redis is known to have taken.
+    kept_nano, wanted_nano
+        Lease that is left, and that is asked for; of `lease_day`.
+    account
+        Bucket, and past of this host's own calls.
+    days
+        UTC day and nano-USD spent on it.
+    calls
+        By id, those that are held or expired.
+    peers
+        Other hosts, with a day and what they had spent and held of it when last seen.
+    """
+
+    host: str
+    report: int
+    taken: int
+    lease_day: int
+    kept_nano: int
+    wanted_nano: int
+    account: Account
+    days: tuple[tuple[int, int], ...]
+    calls: tuple[tuple[str, Entry], ...]
+    peers: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a host's ledger knows of its reports of one tenant.
+
+    Attributes
+    ----------
+    dirty
+        Something happened that Redis was not told.
+    live
+        Calls that are held.
+    idle_ms
+        Since a call was last asked for, to a second or two.
+    """
+
+    tenant: str
+    report: int
+    dirty: bool
+    lease_nano: int
+    live: int
+    idle_ms: int
+
+
+def host_name(db: sqlite3.Connection) -> str:
+    """Name of this ledger, made at first."""
+    row = db.execute("SELECT name FROM host").fetchone()
+    return rename(db) if row is None else str(row[0])
+
+
+def rename(db: sqlite3.Connection) -> str:
+    """Give this ledger a new name; what Redis has under the old one stays there, as a lost host's."""
+    name = secrets.token_hex(8)
+    db.execute("INSERT INTO host VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET name = excluded.name", (name,))
+    db.execute("UPDATE shared SET taken = 0")
+    return name
+
+
+def number(db: sqlite3.Connection, tenant: str) -> int:
+    """Number of the tenant's last report, 0 if there was none."""
+    row = db.execute("SELECT report FROM shared WHERE tenant = ?", (tenant,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def numbers(db: sqlite3.Connection, tenants: Iterable[str]) -> dict[str, int]:
+    """Numbers of several tenants' last reports."""
+    return {tenant: number(db, tenant) for tenant in tenants}
+
+
+def survey(db: sqlite3.Connection, now_ms: int) -> list[Told]:
+    """Of every tenant that was ever reported."""
+    rows = db.execute(
+        "SELECT tenant, report, dirty, lease_nano, asked_ms, "
+        "(SELECT count(*) FROM hold WHERE hold.tenant = shared.tenant AND state = 0) FROM shared"
+    ).fetchall()
+    return [
+        Told(t, report, bool(dirty), lease, live, now_ms - asked)
+        for t, report, dirty, lease, asked, live in rows
+    ]
+
+
+def begin(
+    db: sqlite3.Connection, now_ms: int, *, tenant: str, at_least: int, wanted_nano: int, idle: bool
+) -> Position:
+    """Begin a report: from here on, what was granted under an earlier one may not be recorded any more.
+
+    Parameters
+    ----------
+    at_least
+        A number that Redis is known to have, which this report's must be above.
+    wanted_nano
+        Lease to ask for.
+    idle
+        Whether the tenant needs no lease.
+    """
+    today = daily.day_of(now_ms)
+    row = db.execute(
+        "SELECT report, taken, lease_day, lease_nano FROM shared WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    report, taken, lease_day, lease_nano = row or (0, 0, 0, 0)
+    report = max(report, at_least) + 1
+    wanted_nano = 0 if idle else wanted_nano
+    kept = min(lease_nano, wanted_nano) if lease_day == today else 0
+    db.execute(
+        "INSERT INTO shared (tenant, report, taken, dirty, lease_day, lease_nano, asked_ms) "
+        "VALUES (?, ?, 0, 0, ?, ?, 0) ON CONFLICT (tenant) DO UPDATE SET "
+        "report = excluded.report, dirty = 0, "
+        "lease_day = excluded.lease_day, lease_nano = excluded.lease_nano",
+        (tenant, report, today, kept),
+    )
+    oldest = today - daily.KEEP_DAYS
+    days = db.execute(
+        "SELECT day, spent_nano FROM day WHERE tenant = ? AND day >= ? AND spent_nano > 0", (tenant, oldest)
+    ).fetchall()
+    calls = [
+        *_calls(db, tenant, "state = 0", -1),
+        *_calls(db, tenant, f"state = 1 AND day >= {oldest}", MOST_EXPIRED),
+    ]
+    db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 0", (report, tenant))
+    db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 1", (report, tenant))
+    peers = db.execute(
+        "SELECT host, day, nano FROM peer WHERE tenant = ? AND day >= ?", (tenant, today)
+    ).fetchall()
+    account = Sheet(db, (), (), (tenant,), now_ms).account(tenant)
+    return Position(
+        host_name(db),
+        report,
+        taken,
+        today,
+        kept,
+        wanted_nano,
+        account,
+        tuple(days),
+        tuple(calls),
+        tuple(peers),
+    )
+
+
+def _calls(db: sqlite3.Connection, tenant: str, which: str, most: int) -> list[tuple[str, Entry]]:
+    rows = db.execute(
+        f"SELECT id, day, amount_nano, expires_ms, state, charged_nano, slot_ms FROM hold "  # noqa: S608 - ours
+        f"WHERE tenant = ? AND {which} ORDER BY expires_ms DESC LIMIT ?",
+        (tenant, most),
+    ).fetchall()
+    return [(name, Entry(d, a, x, State(state), c, slot)) for name, d, a, x, state, c, slot in rows]
+
+
+def finish(
+    db: sqlite3.Connection,
+    _: int,
+    *,
+    tenant: str,
+    position: Position,
+    lease_nano: int,
+    others: Sequence[tuple[str, int]],
+) -> None:
+    """Note that Redis has taken a report, and what it said of the lease and of other hosts."""
+    db.execute(
+        "UPDATE shared SET taken = max(taken, ?1), "
+        "lease_nano = lease_nano + CASE report WHEN ?1 THEN ?2 ELSE 0 END WHERE tenant = ?3",
+        (position.report, lease_nano - position.kept_nano, tenant),
+    )
+    db.executemany(
+        "INSERT INTO peer VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant, host) DO UPDATE SET "
+        "nano = CASE day WHEN ?3 THEN max(nano, ?4) ELSE ?4 END, day = ?3",
+        [(tenant, host, position.lease_day, nano) for host, nano in others],
+    )
+
+
+def soil(db: sqlite3.Connection, tenant: str) -> None:
+    """Note that something happened that Redis was not told, or may have been told in vain."""
+    db.execute("UPDATE shared SET dirty = 1 WHERE tenant = ?", (tenant,))
+
+
+def asked(db: sqlite3.Connection, tenants: Iterable[str], now_ms: int) -> None:
+    """Note that calls of some tenants were asked for."""
+    db.executemany("UPDATE shared SET asked_ms = ? WHERE tenant = ?", [(now_ms, t) for t in tenants])
+
+
+def is_unknown_to_redis(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:
+    """Whether a call is held or expired, and no report has named it."""
+    query = "SELECT 1 FROM hold WHERE tenant = ? AND id = ? AND state < 2 AND under = 0"
+    return db.execute(query, (tenant, request_id)).fetchone() is not None
+
+
+def from_lease(
+    db: sqlite3.Connection,
+    tenant: str,
+    request_id: str,
+    amount_nano: int,
+    expected_nano: int,
+    limits: Limits,
+    now_ms: int,
+) -> Hold | Refusal | None:
+    """Admit a call that the lease pays for, under a host's own limits; None where the lease has no room."""
+    today = daily.day_of(now_ms)
+    sheet = Sheet(db, ((tenant, request_id),), ((tenant, today),), (tenant,), now_ms)
+    row = db.execute(
+        "SELECT lease_nano FROM shared WHERE tenant = ? AND lease_day = ?", (tenant, today)
+    ).fetchone()
+    fresh = sheet.entry(tenant, request_id) is None
+    if fresh and amount_nano > (0 if row is None else row[0]):
+        return None
+    verdict, _ = books.reserve(sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms)
+    if isinstance(verdict, Hold) and fresh:
+        sheet.write()
+        pay(db, tenant, today, amount_nano)
+    return verdict
+
+
+def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int) -> None:
+    """Take from the lease of a day, or give back to it where negative; either way Redis is to be told."""
+    db.execute(
+        "UPDATE shared SET dirty = 1, "
+        "lease_nano = max(0, lease_nano - CASE lease_day WHEN ? THEN ? ELSE 0 END) WHERE tenant = ?",
+        (day, nano, tenant),
+    )

@@ -1,0 +1,253 @@
+"""What this worker knows of each tenant's books in Redis, and how the two are brought together again.
+
+Asks Redis in the host's name and tells it the host's position where it forgot, went back, or was not told
+something. It knows nothing of what a request wants: that is `serve.guard.shared`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol, TypeVar, assert_never
+
+from p402.guard import lease
+from p402.limits import Limits
+from serve.guard import position, scripts
+from serve.guard.host import HostLedger
+from serve.guard.operations import STATE_RETRY_MS
+from serve.guard.scripts import Caller, Cold, Newer, Stale, Taken, Wait
+from serve.redis.calls import Part, RedisAway, RedisRefused, Reply
+
+T = TypeVar("T")
+TRIES: Final = 3
+"""Reports in a row: the first may find another worker's in force, the second a ledger that went back."""
+
+
+class Redis(Protocol):
+    """Redis behind its breaker."""
+
+    def call(self, *parts: Part) -> Awaitable[Reply]:
+        """Send one command behind those sent before; awaited, its answer, `RedisAway` or `RedisRefused`."""
+        ...
+
+    @property
+    def retry_after_ms(self) -> int:
+        """In how many ms asking again may help; 0 when it may now."""
+        ...
+
+
+class Shut(Exception):
+    """Redis gives no verdict now.
+
+    Attributes
+    ----------
+    retry_ms
+        When asking again may help.
+    """
+
+    def __init__(self, why: str, retry_ms: int = STATE_RETRY_MS) -> None:
+        super().__init__(why)
+        self.retry_ms = retry_ms
+
+
+@dataclass(slots=True)
+class Known:
+    """What this worker knows of a tenant's books in Redis.
+
+    Attributes
+    ----------
+    report
+        Number of this host's report that should be in force.
+    seen
+        Last sequence number that Redis told.
+    """
+
+    report: int = 0
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class SharedCounters:
+    """What the hand has done since its start; read by the metrics."""
+
+    granted: int = 0
+    from_lease: int = 0
+    """Calls that a lease paid for, since Redis gave no verdict."""
+    refused_by_state: int = 0
+    """Calls refused because neither Redis nor a lease could be used."""
+    reports: int = 0
+    forgotten: int = 0
+    """Times that Redis knew nothing of a tenant, or went back."""
+
+
+class Reporter:
+    """Redis in the name of this host.
+
+    Parameters
+    ----------
+    wall_ms
+        Wall time that Redis is to go by; 0 for its own.
+    lease_nano
+        Lease to ask for, by a tenant's cap and the number of hosts.
+
+    Attributes
+    ----------
+    host
+        Name of this host's ledger.
+    """
+
+    def __init__(
+        self,
+        own: HostLedger,
+        redis: Redis,
+        limits: Callable[[str], Limits],
+        hosts: int,
+        wall_ms: Callable[[], int],
+        lease_nano: Callable[[int, int], int] = lease.wanted_nano,
+    ) -> None:
+        self.host = ""
+        self.hosts = hosts
+        self.counters = SharedCounters()
+        self._own = own
+        self._redis = redis
+        self._limits = limits
+        self._wall_ms = wall_ms
+        self._lease_nano = lease_nano
+        self._known: dict[str, Known] = {}
+        self._running: dict[str, asyncio.Task[bool]] = {}
+
+    def known(self, tenant: str) -> Known:
+        """What is known of a tenant."""
+        found = self._known.get(tenant)
+        if found is None:
+            found = self._known[tenant] = Known()
+        return found
+
+    def wanted_nano(self, tenant: str) -> int:
+        """Lease to ask for where a tenant is active."""
+        return self._lease_nano(self._limits(tenant).daily_cap_nano, self.hosts)
+
+    def caller(self, tenant: str, report: int | None = None) -> Caller:
+        """Who asks; under the report in force unless another is meant."""
+        known = self.known(tenant)
+        return Caller(
+            self._wall_ms(), self.host, known.report if report is None else report, known.seen, self.hosts
+        )
+
+    async def ask(self, tenant: str, sent: Awaitable[Reply], read: Callable[[Reply], T]) -> T:
+        """Redis' answer to what was sent.
+
+        Raises
+        ------
+        Shut
+            There is none; if Redis may have done what was asked, the tenant's books are marked for a report.
+        StoreError
+            And the ledger cannot be written.
+        """
+        try:
+            return read(await sent)
+        except RedisAway as gone:
+            if gone.may_be_done:
+                await self.soil(tenant)
+            raise Shut(str(gone), self._redis.retry_after_ms or STATE_RETRY_MS) from None
+        except RedisRefused as refused:
+            raise Shut(f"Redis refuses: {refused}") from None
+
+    async def soil(self, tenant: str) -> None:
+        """Mark a tenant's books for a report."""
+        await self._own.do(lambda db, _: position.soil(db, tenant))
+
+    async def refresh(self, tenant: str) -> None:
+        """Take name and report from the ledger: another worker of this host may have changed them."""
+        self.host, self.known(tenant).report = await self._own.do(
+            lambda db, _: (position.host_name(db), position.number(db, tenant))
+        )
+
+    async def mend(self, tenant: str, answer: Cold | Stale | Wait, patience_s: float) -> None:
+        """Do what an answer asks for, so that asking again helps.
+
+        Raises
+        ------
+        Shut
+            Asking again does not help within `patience_s`.
+        StoreError
+            The ledger cannot be used.
+        """
+        match answer:
+            case Wait(ms):
+                raise Shut("not every host has reported since Redis forgot the books", ms)
+            case Stale(report) if report > self.known(tenant).report:
+                self.known(tenant).report = report  # of another worker; the ledger has the last word on it
+            case Cold() | Stale():
+                self.counters.forgotten += isinstance(answer, Cold)
+                task = self._begin(tenant, idle=False)
+                done, _ = await asyncio.wait([task], timeout=max(0.0, patience_s))
+                if not done:
+                    raise Shut("Redis is being told what this host has spent")
+                task.result()
+            case _:
+                assert_never(answer)
+
+    async def report(self, tenant: str, *, idle: bool = False) -> bool:
+        """Tell Redis the host's position; whether money may be given out.
+
+        Raises
+        ------
+        Shut
+            Redis did not take it.
+        StoreError
+            The ledger cannot be used.
+        """
+        return await asyncio.shield(self._begin(tenant, idle=idle))
+
+    def _begin(self, tenant: str, *, idle: bool) -> "asyncio.Task[bool]":
+        task = self._running.get(tenant)
+        if task is None:
+            task = self._running[tenant] = asyncio.get_running_loop().create_task(
+                self._report(tenant, idle=idle)
+            )
+            task.add_done_callback(lambda done: self._ended(tenant, done))
+        return task
+
+    def _ended(self, tenant: str, task: "asyncio.Task[bool]") -> None:
+        del self._running[tenant]
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; nobody may
+
+    async def _report(self, tenant: str, *, idle: bool) -> bool:
+        known, at_least = self.known(tenant), 0
+        for _ in range(TRIES):
+            cap_nano, wanted = self._limits(tenant).daily_cap_nano, self.wanted_nano(tenant)
+            told = await self._own.do(
+                partial(position.begin, tenant=tenant, at_least=at_least, wanted_nano=wanted, idle=idle)
+            )
+            self.host, known.report = told.host, told.report  # calls that follow come behind it in Redis too
+            self.counters.reports += 1
+            parts = scripts.ask_report(self.caller(tenant), tenant, told, cap_nano)
+            try:
+                answer = await self.ask(tenant, self._redis.call(*parts), scripts.read_report)
+            except BaseException:
+                await self.soil(tenant)
+                raise
+            match answer:
+                case Taken():
+                    known.seen = max(known.seen, answer.seq)
+                    done = partial(
+                        position.finish,
+                        tenant=tenant,
+                        position=told,
+                        lease_nano=answer.lease_nano,
+                        others=answer.others,
+                    )
+                    await self._own.do(done)
+                    return answer.open
+                case Newer(number):
+                    ours = await self._own.do(lambda db, _: position.number(db, tenant))
+                    if number <= ours:  # another worker of this host was faster, and said no less
+                        known.report = ours
+                        return True
+                    at_least = number
+                    await self._own.do(lambda db, _: position.rename(db))
+                case _:
+                    assert_never(answer)
+        raise Shut("this host's reports are overtaken; does another host use a copy of its ledger?")

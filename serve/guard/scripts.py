@@ -1,0 +1,338 @@
+"""What the guard asks of Redis and what it is told: scripts, arguments in, values out.
+
+It knows nothing of connections, nor of when what is asked. The scripts are in `lua/`, and each
+says there what it takes and gives.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+from p402.guard.anomaly import CostHistory
+from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
+from p402.guard.lease import GRACE_MS
+from p402.guard.ledger import Account
+from p402.guard.slots import SLOT_LEASE_MS
+from p402.limits import Limits
+from serve.guard.position import Position
+from serve.redis.calls import Part, Reply, Script
+
+MAX_NANO: Final = (1 << 53) - 1
+"""The largest whole number that Lua's numbers hold exactly."""
+
+
+def _script(name: str) -> Script:
+    folder = files(__package__) / "lua"
+    return Script.of((folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text())
+
+
+RESERVE: Final = _script("reserve")
+TOP_UP: Final = _script("top_up")
+SETTLE: Final = _script("settle")
+LOOK: Final = _script("look")
+REPORT: Final = _script("report")
+ALL: Final = (RESERVE, TOP_UP, SETTLE, LOOK, REPORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what it knows of the tenant's books.
+
+    Attributes
+    ----------
+    now_ms
+        Wall time; 0 for the server's own.
+    host
+        Name of this host's ledger.
+    report
+        Number of its report that should be in force.
+    seen
+        Last sequence number that it was told.
+    hosts
+        How many hosts share the budget.
+    """
+
+    now_ms: int
+    host: str
+    report: int
+    seen: int
+    hosts: int
+
+
+# Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """Redis knows nothing of the tenant, or its books went back: the host must report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Another report of this host is in force: its number, 0 for none."""
+
+    report: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not every host has reported since Redis forgot; in so many ms the absent are counted at their share."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A call is held."""
+
+    now_ms: int
+    seq: int
+    day: int
+    amount_nano: int
+    account: Account
+    """Its bucket after this call, its past before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A layer refuses; the law tells which and why from these."""
+
+    now_ms: int
+    seq: int
+    day: Day
+    in_flight: int
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The call is settled, or not known: nothing may be held for it."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A hold was raised or renewed."""
+
+    seq: int
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotRaised:
+    """The day has no room; the law tells why."""
+
+    now_ms: int
+    seq: int
+    day: Day
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was spent is booked."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Where the tenant stands."""
+
+    now_ms: int
+    seq: int
+    day: Day
+    in_flight: int
+    account: Account
+    calls: tuple[tuple[str, Entry], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A report is in force.
+
+    Attributes
+    ----------
+    open
+        Whether money may be given out.
+    lease_nano
+        Of this host, from now on.
+    others
+        Spent and held today by every other host.
+    """
+
+    now_ms: int
+    seq: int
+    open: bool
+    lease_nano: int
+    others: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A report of this host is in force already, this one or a later."""
+
+    report: int
+
+
+Shut = Cold | Stale | Wait
+
+
+# Questions
+
+
+def ask_reserve(
+    who: Caller, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits
+) -> tuple[Part, ...]:
+    """Command of `reserve.lua`."""
+    return (
+        *_head(RESERVE, tenant, who), request_id, amount_nano, expected_nano, limits.daily_cap_nano,
+        limits.rate.spacing_us, limits.rate.burst, limits.max_in_flight, repr(limits.anomaly_z),
+        limits.anomaly_calls, int(limits.block_anomalies), HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS,
+    )  # fmt: skip
+
+
+def ask_top_up(
+    who: Caller, tenant: str, request_id: str, amount_nano: int, cap_nano: int
+) -> tuple[Part, ...]:
+    """Command of `top_up.lua`."""
+    return (
+        *_head(TOP_UP, tenant, who), request_id, amount_nano, cap_nano,
+        HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS,
+    )  # fmt: skip
+
+
+def ask_settle(who: Caller, tenant: str, request_id: str, day: int, actual_nano: int) -> tuple[Part, ...]:
+    """Command of `settle.lua`."""
+    return (*_head(SETTLE, tenant, who), request_id, day, actual_nano)
+
+
+def ask_look(who: Caller, tenant: str, most_calls: int) -> tuple[Part, ...]:
+    """Command of `look.lua`."""
+    return (*_head(LOOK, tenant, who), most_calls)
+
+
+def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> tuple[Part, ...]:
+    """Command of `report.lua`; `who.report` is the position's own number."""
+    history = position.account.history
+    parts: list[Part] = [
+        *_head(REPORT, tenant, who), position.taken, who.hosts, cap_nano, HOLD_TTL_MS,
+        position.lease_day, position.kept_nano, position.wanted_nano,
+        position.account.tat_us, history.count, repr(history.mean), repr(history.m2),
+    ]  # fmt: skip
+    parts.append(len(position.days))
+    for day, spent_nano in position.days:
+        parts += (day, spent_nano)
+    parts.append(len(position.calls))
+    for name, e in position.calls:
+        parts += (name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms)
+    parts.append(len(position.peers))
+    for host, day, nano in position.peers:
+        parts += (host, day, nano)
+    return tuple(parts)
+
+
+def report_field(tenant: str, host: str) -> tuple[str, str]:
+    """Key and field in which Redis has the number of a host's report."""
+    return f"p402:{{{tenant}}}:books", f"g:{host}"
+
+
+def _head(script: Script, tenant: str, who: Caller) -> tuple[Part, ...]:
+    tag = f"p402:{{{tenant}}}:"
+    return (
+        "EVALSHA", script.sha, 5, tag + "books", tag + "holds", tag + "due", tag + "slots", tag + "old",
+        who.now_ms, who.host, who.report, who.seen,
+    )  # fmt: skip
+
+
+# Reading answers
+
+
+def read_reserve(reply: Reply) -> Granted | Refused | Over | Shut:
+    """Answer of `reserve.lua`."""
+    words = _words(reply)
+    match words[0]:
+        case b"granted":
+            now, seq, day, amount = map(int, words[1:5])
+            return Granted(now, seq, day, amount, _account(words[5:9]))
+        case b"refused":
+            now, seq, spent, held, in_flight = map(int, words[1:6])
+            day = now // 86_400_000
+            return Refused(now, seq, Day(day, spent, held), in_flight, _account(words[6:10]))
+        case b"over":
+            return Over(int(words[2]))
+        case _:
+            return _shut(words)
+
+
+def read_top_up(reply: Reply) -> Raised | NotRaised | Over | Shut:
+    """Answer of `top_up.lua`."""
+    words = _words(reply)
+    match words[0]:
+        case b"raised":
+            return Raised(int(words[2]), int(words[3]))
+        case b"refused":
+            now, seq, spent, held, day, amount, expires, state, charged, slot = map(int, words[1:11])
+            entry = Entry(day, amount, expires, State(state), charged, slot)
+            return NotRaised(now, seq, Day(day, spent, held), entry)
+        case b"over":
+            return Over(int(words[2]))
+        case _:
+            return _shut(words)
+
+
+def read_settle(reply: Reply) -> Settled | Shut:
+    """Answer of `settle.lua`."""
+    words = _words(reply)
+    return Settled(int(words[2])) if words[0] == b"settled" else _shut(words)
+
+
+def read_look(reply: Reply) -> Looked | Shut:
+    """Answer of `look.lua`."""
+    words = _words(reply)
+    if words[0] != b"standing":
+        return _shut(words)
+    now, seq, spent, held, in_flight = map(int, words[1:6])
+    calls = tuple((words[i].decode(), _entry(words[i + 1])) for i in range(10, len(words), 2))
+    day = Day(now // 86_400_000, spent, held)
+    return Looked(now, seq, day, in_flight, _account(words[6:10]), calls)
+
+
+def read_report(reply: Reply) -> Taken | Newer:
+    """Answer of `report.lua`."""
+    words = _words(reply)
+    if words[0] == b"newer":
+        return Newer(int(words[1]))
+    assert words[0] == b"taken", words
+    others = tuple((words[i].decode(), int(words[i + 1])) for i in range(5, len(words), 2))
+    return Taken(int(words[1]), int(words[2]), words[3] == b"1", int(words[4]), others)
+
+
+def _words(reply: Reply) -> Sequence[bytes]:
+    assert isinstance(reply, list), reply
+    assert reply, "a script says at least one word"
+    return reply  # type: ignore[return-value]  # the scripts give strings only
+
+
+def _shut(words: Sequence[bytes]) -> Shut:
+    match words[0]:
+        case b"cold":
+            return Cold()
+        case b"stale":
+            return Stale(int(words[1]))
+        case b"wait":
+            return Wait(int(words[1]))
+        case word:
+            raise ValueError(f"a script of the guard said {word!r}, which nobody expects")
+
+
+def _account(words: Sequence[bytes]) -> Account:
+    tat, calls, mean, m2 = words
+    return Account(int(tat), CostHistory(int(calls), float(mean), float(m2)))
+
+
+def _entry(text: bytes) -> Entry:
+    day, amount, expires, state, charged, slot = map(int, text.split()[:6])
+    return Entry(day, amount, expires, State(state), charged, slot)

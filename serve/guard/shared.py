@@ -1,0 +1,379 @@
+"""Spending protection for several hosts: the guard's Redis hand, with each host's own ledger behind it.
+
+A call is admitted by one script in Redis, for layers 1, 2, 3, 4 and 6 at once, and written into the host's
+ledger before anyone is called. What is spent is settled in both. Whatever may have gone wrong between the two
+is mended by a report (`serve.guard.reporter`): the host's whole position, in place of what Redis had of it.
+So is a Redis that forgot, or went back.
+
+Failure contract: where Redis is away, slow, full or not to be believed, layers 1 to 4 are this host's own and
+a part of the tenant's (`p402.guard.lease.local`), and layer 6 spends what Redis had counted as held by this
+host beforehand; then `BUDGET_RESERVATION_FAILED` 503 with `retry_after_ms`. No request waits more than 300 ms
+on Redis. Where the ledger takes nothing, everything is refused.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from p402.errors import Refusal, StoreError
+from p402.guard import daily, lease, ledger
+from p402.guard.explain import Standing
+from p402.guard.slots import BEAT_MS
+from p402.limits import Limits
+from p402.ports import Hold
+from serve.guard import position, scripts
+from serve.guard.books import MOST_SHOWN
+from serve.guard.host import HostLedger
+from serve.guard.operations import Recorded, away
+from serve.guard.reporter import Redis, Reporter, Shut
+from serve.guard.scripts import Cold, Granted, Looked, NotRaised, Over, Raised, Refused, Settled, Stale, Wait
+from serve.guard.watch import Watch
+from serve.redis.calls import Reply
+
+PATIENCE_S: Final = 0.14
+"""Redis is not asked again for a request after this; a call may take 150 ms, so that all is under 300 ms."""
+
+_log = logging.getLogger("p402.guard")
+
+
+class SharedGuard:
+    """Layers 1, 2, 3, 4 and 6 in Redis, and in this host's ledger.
+
+    Parameters
+    ----------
+    own
+        This host's ledger; started and closed with the guard.
+    redis
+        Where the budget is shared; closed by its owner.
+    limits
+        Of a tenant.
+    hosts
+        How many hosts share the budget.
+    tenants
+        All there are: Redis is told of them before their first call.
+    now_ms
+        Wall time in place of the server's own; for tests.
+    lease_nano
+        Lease to ask for, by a tenant's cap and the number of hosts.
+    """
+
+    def __init__(
+        self,
+        own: HostLedger,
+        redis: Redis,
+        limits: Callable[[str], Limits],
+        *,
+        hosts: int = 1,
+        tenants: tuple[str, ...] = (),
+        now_ms: Callable[[], int] | None = None,
+        lease_nano: Callable[[int, int], int] = lease.wanted_nano,
+    ) -> None:
+        self._own = own
+        self._redis = redis
+        self._limits = limits
+        self._reporter = Reporter(own, redis, limits, hosts, now_ms or _servers_own, lease_nano)
+        self._watch = Watch(own, redis, self._reporter, tenants)
+        self._under: dict[
+            tuple[str, str], int
+        ] = {}  # calls that Redis granted, by the report they came under
+        self._telling: set[asyncio.Task[None]] = set()
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the ledger, and tell Redis where this host stands; it may be away.
+
+        Raises
+        ------
+        p402.errors.ConfigError, p402.errors.StoreError
+            The ledger cannot be used.
+        """
+        self._own.start()
+        self._reporter.host = await self._own.do(lambda db, _: position.host_name(db))
+        await self._watch.start()
+
+    @property
+    def open(self) -> bool:
+        """Whether calls are taken, by Redis or from a lease."""
+        return self._own.open
+
+    async def close(self) -> None:
+        """Give leases back and tell Redis what was settled, if it is there; close the ledger; idempotent."""
+        await self._watch.stop()
+        if self._own.open:
+            try:
+                for told in await self._settled():
+                    if told.dirty or told.lease_nano:
+                        await self._reporter.report(told.tenant, idle=True)
+            except (StoreError, Shut) as error:
+                _log.warning("Redis did not hear this worker's last word: %s", error)
+        await self._own.close()
+
+    @property
+    def counters(self) -> object:
+        """What the hand has done since its start."""
+        return self._reporter.counters
+
+    @property
+    def beat_s(self) -> float:
+        """How often calls under way are renewed in the ledger, in seconds."""
+        return self._own.beat_s
+
+    @beat_s.setter
+    def beat_s(self, seconds: float) -> None:
+        self._own.beat_s = seconds
+        self._watch.report_s = seconds * lease.REPORT_MS / BEAT_MS
+
+    # Of the port
+
+    async def reserve(
+        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+    ) -> Hold | Refusal:
+        """Take a slot and set aside the most a call may cost, or say which layer refuses.
+
+        If the caller is cancelled while it waits, what was granted meanwhile is released.
+        """
+        _check(amount_nano)
+        limits, until = self._limits(tenant), time.monotonic() + PATIENCE_S
+        self._watch.asked(tenant)
+        try:
+            try:
+                while True:
+                    answer = await self._reserve(tenant, request_id, amount_nano, expected_nano, limits)
+                    if isinstance(answer, Hold | Refusal):
+                        return answer
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise Shut("Redis knows this host's position only now")  # noqa: TRY301 - one way out
+                    await self._mend(tenant, answer, left)
+            except Shut as shut:
+                return await self._from_lease(tenant, request_id, amount_nano, expected_nano, limits, shut)
+        except StoreError as error:
+            return self._away(str(error))
+
+    async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
+        """Raise a hold to `amount_nano`, or renew it; a refusal leaves the hold as it was.
+
+        While Redis gives no verdict, holds are renewed and none is raised.
+        """
+        _check(amount_nano)
+        limits, until = self._limits(hold.tenant), time.monotonic() + PATIENCE_S
+        try:
+            try:
+                while True:
+                    answer = await self._top_up(hold, amount_nano, limits)
+                    if isinstance(answer, Hold | Refusal):
+                        return answer
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise Shut("Redis knows this host's position only now")  # noqa: TRY301 - one way out
+                    await self._mend(hold.tenant, answer, left)
+            except Shut as shut:
+                if amount_nano > hold.amount_nano:
+                    return self._away(str(shut), shut.retry_ms)
+                return await self._own.top_up(hold, amount_nano)
+        except StoreError as error:
+            return self._away(str(error))
+
+    def settle(self, hold: Hold, actual_nano: int) -> None:
+        """Queue the replacement of the hold by what was spent; idempotent.
+
+        Redis is told at once, so that calls that follow find the money free, and again where the ledger then
+        says that a report has come between.
+        """
+        _check(actual_nano)
+        early = self._under.pop((hold.tenant, hold.id), None)
+        if early is not None:
+            self._tell(hold.tenant, hold.id, hold.day, actual_nano, early)
+
+        def tell_again(report: int) -> None:
+            if report != early:
+                self._tell(hold.tenant, hold.id, hold.day, actual_nano, report)
+
+        self._own.settle_and_tell(hold, actual_nano, tell_again)
+
+    async def spent(self, tenant: str) -> tuple[int, int]:
+        """Nano-USD spent and held on the tenant's current UTC day, by all hosts.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            Redis or the ledger cannot be read.
+        """
+        looked = await self._look(tenant, 0)
+        return looked.day.spent_nano, looked.day.held_nano
+
+    async def standing(self, tenant: str) -> Standing:
+        """Where a tenant stands, with the calls of all hosts that hold its money, and their leases.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            Redis or the ledger cannot be read.
+        """
+        looked = await self._look(tenant, MOST_SHOWN)
+        return Standing(looked.now_ms, looked.day, looked.account, looked.in_flight, looked.calls)
+
+    # Asking
+
+    async def _reserve(
+        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits
+    ) -> Hold | Refusal | Cold | Stale | Wait | None:
+        """One try; None where the ledger knows of another report than Redis was asked under."""
+        who = self._reporter.caller(tenant)
+        parts = scripts.ask_reserve(who, tenant, request_id, amount_nano, expected_nano, limits)
+        try:
+            answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_reserve)
+        except asyncio.CancelledError:
+            self._tell(tenant, request_id, 0, 0, who.report)  # comes behind it in Redis, too
+            raise
+        match answer:
+            case Granted(_, seq, day, amount, account):
+                self._saw(tenant, seq)
+                hold = Hold(request_id, tenant, amount, day, account.history)
+                return await self._record(hold, account.tat_us, who.report)
+            case Refused(now_ms, seq, day, in_flight, account):
+                self._saw(tenant, seq)
+                refusal = ledger.reserve(
+                    day, None, account, in_flight, amount_nano, expected_nano, limits, now_ms
+                )
+                assert isinstance(refusal, Refusal), (answer, "script and law disagree")
+                return refusal
+            case Over(seq):
+                self._saw(tenant, seq)
+                return daily.OVER
+            case Cold() | Stale() | Wait():
+                return answer
+
+    async def _record(self, hold: Hold, tat_us: int, report: int) -> Hold | Refusal | None:
+        """Write a granted hold down; without that nobody may be called under it."""
+        try:
+            recorded = await self._own.record(hold, tat_us, report)
+        except BaseException:
+            self._tell(hold.tenant, hold.id, hold.day, 0, report)
+            self._own.settle(hold, 0)
+            raise
+        match recorded:
+            case Recorded.YES:
+                self._under[hold.tenant, hold.id] = report
+                self._reporter.counters.granted += 1
+                return hold
+            case Recorded.STALE:
+                return None
+            case Recorded.OVER:
+                self._tell(hold.tenant, hold.id, hold.day, 0, report)
+                return daily.OVER
+
+    async def _top_up(
+        self, hold: Hold, amount_nano: int, limits: Limits
+    ) -> Hold | Refusal | Cold | Stale | Wait | None:
+        """One try; None where the ledger knows of another report than Redis was asked under."""
+        tenant, who = hold.tenant, self._reporter.caller(hold.tenant)
+        parts = scripts.ask_top_up(who, tenant, hold.id, amount_nano, limits.daily_cap_nano)
+        answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_top_up)
+        match answer:
+            case Raised(seq, amount):
+                self._saw(tenant, seq)
+                raised = msgspec.structs.replace(hold, amount_nano=amount)
+                recorded = await self._own.raise_to(raised, amount, who.report)
+                if recorded is Recorded.STALE:
+                    return None
+                return raised if recorded is Recorded.YES else daily.OVER
+            case NotRaised(now_ms, seq, day, entry):
+                self._saw(tenant, seq)
+                refusal = daily.top_up(day, entry, amount_nano, limits.daily_cap_nano, now_ms)
+                assert isinstance(refusal, Refusal), (answer, "script and law disagree")
+                return refusal
+            case Over(seq):
+                self._saw(tenant, seq)
+                lives = await self._own.do(lambda db, _: position.is_unknown_to_redis(db, tenant, hold.id))
+                return Stale(0) if lives else daily.OVER  # a lease paid for it: Redis hears of it by a report
+            case Cold() | Stale() | Wait():
+                return answer
+
+    async def _mend(self, tenant: str, answer: Cold | Stale | Wait | None, patience_s: float) -> None:
+        if answer is None:
+            await self._reporter.refresh(tenant)
+        else:
+            await self._reporter.mend(tenant, answer, patience_s)
+
+    async def _from_lease(
+        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits, shut: Shut
+    ) -> Hold | Refusal:
+        """Admit a call without Redis."""
+        local = lease.local(limits, self._reporter.hosts)
+        verdict = await self._own.from_lease(tenant, request_id, amount_nano, expected_nano, local)
+        if verdict is None:
+            return self._away(str(shut), shut.retry_ms)
+        self._reporter.counters.from_lease += isinstance(verdict, Hold)
+        return verdict
+
+    def _away(self, why: str, retry_ms: int | None = None) -> Refusal:
+        self._reporter.counters.refused_by_state += 1
+        return away(why) if retry_ms is None else away(why, retry_ms)
+
+    # Telling
+
+    def _tell(self, tenant: str, request_id: str, day: int, actual_nano: int, report: int) -> None:
+        """Settle in Redis; what fails, a report makes good."""
+        who = self._reporter.caller(tenant, report)
+        sent = self._redis.call(*scripts.ask_settle(who, tenant, request_id, day, actual_nano))
+        task = asyncio.get_running_loop().create_task(self._told(tenant, sent))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _told(self, tenant: str, sent: Awaitable[Reply]) -> None:
+        try:
+            try:
+                answer = await self._reporter.ask(tenant, sent, scripts.read_settle)
+            except Shut:
+                await self._reporter.soil(tenant)
+                return
+        except StoreError as error:
+            _log.error("what tenant %s spent is not in Redis yet: %s", tenant, error)
+            return
+        if isinstance(answer, Settled):
+            self._saw(tenant, answer.seq)
+
+    def _saw(self, tenant: str, seq: int) -> None:
+        known = self._reporter.known(tenant)
+        known.seen = max(known.seen, seq)
+
+    # Reading
+
+    async def _settled(self) -> list[position.Told]:
+        """Where all tenants' reports stand, once all that was settled before is in ledger and Redis."""
+        found = await self._own.do(position.survey)
+        if self._telling:
+            await asyncio.wait(set(self._telling))
+            found = await self._own.do(position.survey)
+        return found
+
+    async def _look(self, tenant: str, most: int) -> Looked:
+        try:
+            for told in await self._settled():
+                if told.tenant == tenant and told.dirty:
+                    await self._reporter.report(tenant)
+            while True:
+                parts = scripts.ask_look(self._reporter.caller(tenant), tenant, most)
+                answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_look)
+                if isinstance(answer, Looked):
+                    self._saw(tenant, answer.seq)
+                    return answer
+                await self._reporter.mend(tenant, answer, PATIENCE_S)
+        except Shut as shut:
+            raise StoreError(f"the shared budget cannot be read: {shut}") from None
+
+
+def _check(amount_nano: int) -> None:
+    if not 0 <= amount_nano <= scripts.MAX_NANO:
+        raise ValueError(f"amount is {amount_nano} nano-USD; expected 0 or more and less than 2**53")
+
+
+def _servers_own() -> int:
+    """Say that Redis is to go by its own clock."""
+    return 0

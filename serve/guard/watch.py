@@ -1,0 +1,145 @@
+"""Looking after the shared books while nobody asks: renewing, mending, giving back.
+
+One worker of a host does it, whichever has the lock beside the ledger. It reports what is dirty, renews what
+is held, draws and gives back leases, and finds out when Redis has forgotten a tenant that nobody asks for. It
+knows nothing of requests.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from contextlib import suppress
+from typing import Final
+
+from p402.errors import StoreError
+from p402.guard import lease
+from serve.guard import position, scripts
+from serve.guard.host import HostLedger
+from serve.guard.position import Told
+from serve.guard.reporter import Redis, Reporter, Shut
+from serve.redis.calls import RedisAway, RedisRefused
+
+EVERY_S: Final = 1.0
+"""How often the books are looked at."""
+AT_ONCE: Final = 64
+"""Tenants that are seen to at the same time."""
+
+_log = logging.getLogger("p402.guard")
+
+
+class Watch:
+    """One worker's watch over its host's part of the books.
+
+    Attributes
+    ----------
+    every_s
+        How often the books are looked at.
+    report_s
+        How often a host renews what it holds in Redis.
+    idle_ms
+        A tenant that has asked for nothing for so long, by the ledger's clock, gives its lease back.
+    """
+
+    def __init__(self, own: HostLedger, redis: Redis, reporter: Reporter, tenants: tuple[str, ...]) -> None:
+        self.every_s = EVERY_S
+        self.report_s = lease.REPORT_MS / 1_000
+        self.idle_ms = lease.IDLE_MS
+        self._own = own
+        self._redis = redis
+        self._reporter = reporter
+        self._tenants = tenants
+        self._asked: set[str] = set()  # of this worker, since the ledger was told
+        self._reported: dict[str, float] = {}
+        self._lock: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ailing = False
+
+    def asked(self, tenant: str) -> None:
+        """Note that a call of a tenant was asked for."""
+        self._asked.add(tenant)
+
+    async def start(self) -> None:
+        """Look once, and go on looking."""
+        await self.look()
+        self._task = asyncio.get_running_loop().create_task(self._go_on(), name="guard watch")
+
+    async def stop(self) -> None:
+        """Look no more; idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(self.every_s)
+            await self.look()
+
+    async def look(self) -> None:
+        """See to every tenant that needs it; a fault is said once and tried again."""
+        try:
+            await self._note_asked()
+            if self._leads():
+                told = {t.tenant: t for t in await self._own.do(position.survey)}
+                names = [*dict.fromkeys((*self._tenants, *told))]
+                for i in range(0, len(names), AT_ONCE):
+                    await asyncio.gather(*(self._see_to(n, told.get(n)) for n in names[i : i + AT_ONCE]))
+        except (Shut, StoreError, RedisAway, RedisRefused, OSError) as error:
+            if not self._ailing:
+                self._ailing = True
+                _log.error("the shared budget is not looked after: %s", error)
+        else:
+            if self._ailing:
+                _log.warning("the shared budget is looked after again")
+            self._ailing = False
+
+    async def _see_to(self, tenant: str, told: Told | None) -> None:
+        """Report a tenant that needs it."""
+        now, last = time.monotonic(), self._reported.get(tenant)
+        if told is None or last is None or told.dirty:
+            await self._report(tenant, idle=told is None or self._is_idle(told))
+            return
+        known = self._reporter.known(tenant)
+        known.report = max(known.report, told.report)
+        idle, wanted = self._is_idle(told), self._reporter.wanted_nano(tenant)
+        busy = told.live > 0 or told.lease_nano > 0 or not idle
+        poor = not idle and 2 * told.lease_nano < wanted
+        if (busy and now - last >= self.report_s * (0.25 if poor else 1.0)) or await self._forgot(tenant):
+            await self._report(tenant, idle=idle)
+
+    async def _report(self, tenant: str, *, idle: bool) -> None:
+        await self._reporter.report(tenant, idle=idle)
+        self._reported[tenant] = time.monotonic()
+
+    async def _forgot(self, tenant: str) -> bool:
+        """Whether Redis has another report of this host in force than its own ledger."""
+        key, field = scripts.report_field(tenant, self._reporter.host)
+        return await self._redis.call("HGET", key, field) != b"%d" % self._reporter.known(tenant).report
+
+    def _is_idle(self, told: Told) -> bool:
+        return told.idle_ms >= self.idle_ms
+
+    async def _note_asked(self) -> None:
+        """Have the ledger know who asked, of all workers."""
+        asked, self._asked = self._asked, set()
+        if asked:
+            await self._own.do(lambda db, now_ms: position.asked(db, asked, now_ms))
+
+    def _leads(self) -> bool:
+        """Whether this worker has the watch, or takes it now."""
+        if self._lock is None:
+            path = self._own.path.with_name(f"{self._own.path.name}.watch")
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return False
+            self._lock = lock
+        return True

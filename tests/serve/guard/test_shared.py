@@ -1,0 +1,157 @@
+"""The Redis hand: the suite every hand passes, on a real server, with the host's ledger behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from p402.limits import Limits
+from serve.guard import scripts
+from serve.guard.host import HostLedger
+from serve.guard.shared import SharedGuard
+from serve.redis.address import read_address
+from serve.redis.door import Door
+from serve.redis.link import Link
+from tests.conformance.guard import GuardConformance
+from tests.conformance.guard_history import LIMITS, GuardHistory
+from tests.serve.redis.server import Server
+
+
+def no_lease(cap_nano: int, hosts: int) -> int:
+    return 0
+
+
+class Host:
+    """One host's guard with its own way to Redis."""
+
+    def __init__(
+        self, folder: Path, url: str, limits: Callable[[str], Limits], now_ms: Callable[[], int], **more
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.link = Link(read_address(url), scripts=scripts.ALL)
+        self.door = Door(self.link)
+        self.own = HostLedger(folder / "state.db", limits, now_ms)
+        more.setdefault("lease_nano", no_lease)
+        self.guard = SharedGuard(self.own, self.door, limits, now_ms=now_ms, **more)
+
+    async def die(self) -> None:
+        """End without a last word to Redis."""
+        await self.guard._watch.stop()
+        await self.own.close()
+        await self.door.aclose()
+        await self.link.aclose()
+
+    async def close(self) -> None:
+        await self.guard.close()
+        await self.door.aclose()
+        await self.link.aclose()
+
+
+async def flush(server: Server) -> None:
+    link = Link(read_address(server.url))
+    await link.call("FLUSHALL")
+    await link.aclose()
+
+
+class TestSharedGuard(GuardConformance):
+    @pytest.fixture
+    def open_guard(self, tmp_path: Path, redis: Server):
+        @asynccontextmanager
+        async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SharedGuard]:
+            await flush(redis)
+            host = Host(tmp_path, redis.url, limits, lambda: clock[0])
+            await host.guard.start()
+            yield host.guard
+            await host.close()
+
+        return open_it
+
+
+class SharedHistory(GuardHistory):
+    """The same histories, with Redis forgetting and workers dying in between, over one host or two."""
+
+    hosts = 1
+    server: Server
+
+    def open(self) -> None:
+        self.folder = TemporaryDirectory()
+        self.loop = asyncio.new_event_loop()
+        self.of: list[Host] = []
+        self.loop.run_until_complete(self.begin())
+
+    async def begin(self) -> None:
+        await flush(self.server)
+        self.of = [self.host(i) for i in range(self.hosts)]
+        for _ in range(2):
+            for host in self.of:
+                await (host.guard.start() if not host.guard.open else host.guard._watch.look())
+
+    def host(self, i: int) -> Host:
+        return Host(
+            Path(self.folder.name) / f"host{i}", self.server.url, lambda _: LIMITS, lambda: self.clock[0],
+            hosts=self.hosts, tenants=("t", "u"),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        for host in self.of:
+            self.loop.run_until_complete(host.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        self.folder.cleanup()
+
+    def call(self, name: str, *args):
+        key = args[0] if name in {"top_up", "settle"} else None
+        by = key.id if key is not None else args[1] if name == "reserve" else "a"
+        host = self.of[ord(by) % self.hosts]
+        value = getattr(host.guard, name)(*args) if name != "settle" else self.settled(host, *args)
+        return self.loop.run_until_complete(value)
+
+    async def settled(self, host: Host, *args) -> None:
+        host.guard.settle(*args)
+        await host.guard.spent("t")  # booked at the time it was queued, before the clock moves
+
+    @rule()
+    def redis_forgets(self) -> None:
+        async def go() -> None:
+            await flush(self.server)
+            for host in self.of:
+                await host.guard._watch.look()
+
+        self.loop.run_until_complete(go())
+
+    @rule()
+    def redis_forgets_its_scripts(self) -> None:
+        async def go() -> None:
+            link = Link(read_address(self.server.url))
+            await link.call("SCRIPT", "FLUSH")
+            await link.aclose()
+
+        self.loop.run_until_complete(go())
+
+    @rule(i=st.integers(0, 1))
+    def a_worker_is_replaced(self, i: int) -> None:
+        i %= self.hosts
+
+        async def go() -> None:
+            dead = self.of[i]
+            await dead.die()
+            self.of[i] = self.host(i)
+            await self.of[i].guard.start()
+
+        self.loop.run_until_complete(go())
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_random_histories_over_hosts(hosts: int, redis: Server) -> None:
+    class History(SharedHistory):
+        pass
+
+    History.hosts, History.server = hosts, redis
+    few = settings(max_examples=20, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(History, settings=few)
