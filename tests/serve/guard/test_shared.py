@@ -16,11 +16,15 @@ from serve.guard import scripts
 from serve.guard.host import HostLedger
 from serve.guard.shared import SharedGuard
 from serve.redis.address import read_address
+from serve.redis.calls import Reply
 from serve.redis.door import Door
 from serve.redis.link import Link
 from tests.conformance.guard import GuardConformance
 from tests.conformance.guard_history import LIMITS, GuardHistory
 from tests.serve.redis.server import Server
+
+PATIENT = {"deadline_ms": 20_000, "connect_ms": 20_000}
+"""For tests that are not about time: the machine may be busy."""
 
 
 def no_lease(cap_nano: int, hosts: int) -> int:
@@ -34,7 +38,7 @@ class Host:
         self, folder: Path, url: str, limits: Callable[[str], Limits], now_ms: Callable[[], int], **more
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.link = Link(read_address(url), scripts=scripts.ALL)
+        self.link = Link(read_address(url), scripts=scripts.ALL, **PATIENT)
         self.door = Door(self.link)
         self.own = HostLedger(folder / "state.db", limits, now_ms)
         more.setdefault("lease_nano", no_lease)
@@ -53,10 +57,12 @@ class Host:
         await self.link.aclose()
 
 
-async def flush(server: Server) -> None:
-    link = Link(read_address(server.url))
-    await link.call("FLUSHALL")
-    await link.aclose()
+async def tell(server: Server, *parts: str) -> Reply:
+    link = Link(read_address(server.url), **PATIENT)
+    try:
+        return await link.call(*parts)
+    finally:
+        await link.aclose()
 
 
 class TestSharedGuard(GuardConformance):
@@ -64,7 +70,7 @@ class TestSharedGuard(GuardConformance):
     def open_guard(self, tmp_path: Path, redis: Server):
         @asynccontextmanager
         async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SharedGuard]:
-            await flush(redis)
+            await tell(redis, "FLUSHALL")
             host = Host(tmp_path, redis.url, limits, lambda: clock[0])
             await host.guard.start()
             yield host.guard
@@ -86,7 +92,7 @@ class SharedHistory(GuardHistory):
         self.loop.run_until_complete(self.begin())
 
     async def begin(self) -> None:
-        await flush(self.server)
+        await tell(self.server, "FLUSHALL")
         self.of = [self.host(i) for i in range(self.hosts)]
         for _ in range(2):
             for host in self.of:
@@ -119,7 +125,7 @@ class SharedHistory(GuardHistory):
     @rule()
     def redis_forgets(self) -> None:
         async def go() -> None:
-            await flush(self.server)
+            await tell(self.server, "FLUSHALL")
             for host in self.of:
                 await host.guard._watch.look()
 
@@ -127,12 +133,7 @@ class SharedHistory(GuardHistory):
 
     @rule()
     def redis_forgets_its_scripts(self) -> None:
-        async def go() -> None:
-            link = Link(read_address(self.server.url))
-            await link.call("SCRIPT", "FLUSH")
-            await link.aclose()
-
-        self.loop.run_until_complete(go())
+        self.loop.run_until_complete(tell(self.server, "SCRIPT", "FLUSH"))
 
     @rule(i=st.integers(0, 1))
     def a_worker_is_replaced(self, i: int) -> None:
