@@ -30,10 +30,42 @@ class Redis(Protocol):
         """Send one command behind those sent before; awaited, its answer, `RedisAway` or `RedisRefused`."""
         ...
 
-    @property
-    def retry_after_ms(self) -> int:
-        """In how many ms asking again may help; 0 when it may now."""
+    def retry_after_ms(self, key: Part) -> int:
+        """In how many ms asking for a key again may help; 0 when it may now."""
         ...
+
+    async def aclose(self) -> None:
+        """Take no more calls, wait for those under way, and close; idempotent."""
+        ...
+
+
+class Late:
+    """A way to Redis that is made when it is first used: it lives on the event loop that runs then."""
+
+    def __init__(self, make: Callable[[], Redis]) -> None:
+        self._make = make
+        self._made: Redis | None = None
+
+    @property
+    def way(self) -> Redis:
+        """What was made."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def call(self, *parts: Part) -> Awaitable[Reply]:
+        """Send one command."""
+        return self.way.call(*parts)
+
+    def retry_after_ms(self, key: Part) -> int:
+        """In how many ms asking for a key again may help."""
+        return self.way.retry_after_ms(key)
+
+    async def aclose(self) -> None:
+        """Close what was made; idempotent."""
+        made, self._made = self._made, None
+        if made is not None:
+            await made.aclose()
 
 
 class Shut(Exception):
@@ -149,7 +181,8 @@ class Reporter:
         except RedisAway as gone:
             if gone.may_be_done:
                 await self.soil(tenant)
-            raise Shut(str(gone), self._redis.retry_after_ms or STATE_RETRY_MS) from None
+            key, _ = scripts.report_field(tenant, self.host)
+            raise Shut(str(gone), self._redis.retry_after_ms(key) or STATE_RETRY_MS) from None
         except RedisRefused as refused:
             raise Shut(f"Redis refuses: {refused}") from None
 

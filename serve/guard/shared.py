@@ -31,7 +31,7 @@ from serve.guard.host import HostLedger
 from serve.guard.operations import Recorded, away
 from serve.guard.reporter import Redis, Reporter, Shut
 from serve.guard.scripts import Cold, Granted, Looked, NotRaised, Over, Raised, Refused, Settled, Stale, Wait
-from serve.guard.watch import Watch
+from serve.guard.watch import Check, Watch
 from serve.redis.calls import Reply
 
 PATIENCE_S: Final = 0.14
@@ -48,13 +48,15 @@ class SharedGuard:
     own
         This host's ledger; started and closed with the guard.
     redis
-        Where the budget is shared; closed by its owner.
+        The way to where the budget is shared; closed with the guard.
     limits
         Of a tenant.
     hosts
         How many hosts share the budget.
     tenants
         All there are: Redis is told of them before their first call.
+    check
+        Refuses, by a `ConfigError`, a Redis that must not keep budgets; asked before anything else is.
     now_ms
         Wall time in place of the server's own; for tests.
     lease_nano
@@ -69,14 +71,15 @@ class SharedGuard:
         *,
         hosts: int = 1,
         tenants: tuple[str, ...] = (),
+        check: Check | None = None,
         now_ms: Callable[[], int] | None = None,
         lease_nano: Callable[[int, int], int] = lease.wanted_nano,
     ) -> None:
         self._own = own
-        self._redis = redis
         self._limits = limits
+        self._redis = redis
         self._reporter = Reporter(own, redis, limits, hosts, now_ms or _servers_own, lease_nano)
-        self._watch = Watch(own, redis, self._reporter, tenants)
+        self._watch = Watch(own, redis, self._reporter, tenants, check)
         self._under: dict[
             tuple[str, str], int
         ] = {}  # calls that Redis granted, by the report they came under
@@ -90,11 +93,17 @@ class SharedGuard:
         Raises
         ------
         p402.errors.ConfigError, p402.errors.StoreError
-            The ledger cannot be used.
+            The ledger cannot be used, or Redis must not be.
         """
         self._own.start()
-        self._reporter.host = await self._own.do(lambda db, _: position.host_name(db))
-        await self._watch.start()
+        try:
+            self._reporter.host = await self._own.do(lambda db, _: position.host_name(db))
+            await self._watch.start()
+        except BaseException:
+            await self._watch.stop()
+            await self._redis.aclose()
+            await self._own.close()
+            raise
 
     @property
     def open(self) -> bool:
@@ -111,6 +120,7 @@ class SharedGuard:
                         await self._reporter.report(told.tenant, idle=True)
             except (StoreError, Shut) as error:
                 _log.warning("Redis did not hear this worker's last word: %s", error)
+        await self._redis.aclose()
         await self._own.close()
 
     @property
@@ -142,6 +152,7 @@ class SharedGuard:
         self._watch.asked(tenant)
         try:
             try:
+                self._watch.refuse_untrusted()
                 while True:
                     answer = await self._reserve(tenant, request_id, amount_nano, expected_nano, limits)
                     if isinstance(answer, Hold | Refusal):
@@ -164,6 +175,7 @@ class SharedGuard:
         limits, until = self._limits(hold.tenant), time.monotonic() + PATIENCE_S
         try:
             try:
+                self._watch.refuse_untrusted()
                 while True:
                     answer = await self._top_up(hold, amount_nano, limits)
                     if isinstance(answer, Hold | Refusal):

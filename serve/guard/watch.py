@@ -10,10 +10,11 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from p402.errors import StoreError
+from p402.errors import ConfigError, StoreError
 from p402.guard import lease
 from serve.guard import position, scripts
 from serve.guard.host import HostLedger
@@ -25,6 +26,8 @@ EVERY_S: Final = 1.0
 """How often the books are looked at."""
 AT_ONCE: Final = 64
 """Tenants that are seen to at the same time."""
+
+Check = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("p402.guard")
 
@@ -42,7 +45,14 @@ class Watch:
         A tenant that has asked for nothing for so long, by the ledger's clock, gives its lease back.
     """
 
-    def __init__(self, own: HostLedger, redis: Redis, reporter: Reporter, tenants: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        own: HostLedger,
+        redis: Redis,
+        reporter: Reporter,
+        tenants: tuple[str, ...],
+        check: Check | None,
+    ) -> None:
         self.every_s = EVERY_S
         self.report_s = lease.REPORT_MS / 1_000
         self.idle_ms = lease.IDLE_MS
@@ -50,6 +60,8 @@ class Watch:
         self._redis = redis
         self._reporter = reporter
         self._tenants = tenants
+        self._check = check
+        self._untrusted: str | None = None if check is None else "it has not been looked at yet"
         self._asked: set[str] = set()  # of this worker, since the ledger was told
         self._reported: dict[str, float] = {}
         self._lock: int | None = None
@@ -60,8 +72,23 @@ class Watch:
         """Note that a call of a tenant was asked for."""
         self._asked.add(tenant)
 
+    def refuse_untrusted(self) -> None:
+        """Keep away from a Redis that is not known to keep budgets; `Shut` says why."""
+        if self._untrusted is not None:
+            raise Shut(f"Redis may not keep budgets: {self._untrusted}")
+
     async def start(self) -> None:
-        """Look once, and go on looking."""
+        """Look once, and go on looking.
+
+        Raises
+        ------
+        ConfigError
+            Redis must not keep budgets.
+        """
+        try:
+            await self._look_at_redis()
+        except RedisAway as away:
+            _log.error("Redis is away at start, so budgets cannot be reserved until it is there: %s", away)
         await self.look()
         self._task = asyncio.get_running_loop().create_task(self._go_on(), name="guard watch")
 
@@ -84,13 +111,14 @@ class Watch:
     async def look(self) -> None:
         """See to every tenant that needs it; a fault is said once and tried again."""
         try:
+            await self._look_at_redis()
             await self._note_asked()
             if self._leads():
                 told = {t.tenant: t for t in await self._own.do(position.survey)}
                 names = [*dict.fromkeys((*self._tenants, *told))]
                 for i in range(0, len(names), AT_ONCE):
                     await asyncio.gather(*(self._see_to(n, told.get(n)) for n in names[i : i + AT_ONCE]))
-        except (Shut, StoreError, RedisAway, RedisRefused, OSError) as error:
+        except (Shut, StoreError, ConfigError, RedisAway, RedisRefused, OSError) as error:
             if not self._ailing:
                 self._ailing = True
                 _log.error("the shared budget is not looked after: %s", error)
@@ -98,6 +126,16 @@ class Watch:
             if self._ailing:
                 _log.warning("the shared budget is looked after again")
             self._ailing = False
+
+    async def _look_at_redis(self) -> None:
+        """Have Redis checked, until that has succeeded once."""
+        if self._untrusted is not None and self._check is not None:
+            try:
+                await self._check()
+            except ConfigError as error:
+                self._untrusted = str(error)
+                raise
+            self._untrusted = None
 
     async def _see_to(self, tenant: str, told: Told | None) -> None:
         """Report a tenant that needs it."""

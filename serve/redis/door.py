@@ -39,9 +39,8 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._probe: asyncio.Task[None] | None = None
 
-    @property
-    def retry_after_ms(self) -> int:
-        """In how many ms Redis may be asked again; 0 when it may now."""
+    def retry_after_ms(self, key: Part) -> int:  # noqa: ARG002 - a cluster's depends on it
+        """In how many ms Redis may be asked for a key again; 0 when it may now."""
         return retry_after_ms(self.breaker, self._now_ms())
 
     def call(self, *parts: Part) -> Awaitable[Reply]:
@@ -80,9 +79,10 @@ class Door:
         return reply
 
     async def aclose(self) -> None:
-        """Stop probing; the link is its owner's to close."""
+        """Take no more calls, wait for those and the probe under way, and close the link; idempotent."""
         if self._probe is not None:
             await asyncio.wait([self._probe])
+        await self._link.aclose()
 
     def _knock(self) -> None:
         """Refuse this call; begin a probe if it is time for one."""

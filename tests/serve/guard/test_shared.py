@@ -14,6 +14,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from p402.limits import Limits
 from serve.guard import scripts
 from serve.guard.host import HostLedger
+from serve.guard.reporter import Late
 from serve.guard.shared import SharedGuard
 from serve.redis.address import read_address
 from serve.redis.calls import Reply
@@ -38,23 +39,26 @@ class Host:
         self, folder: Path, url: str, limits: Callable[[str], Limits], now_ms: Callable[[], int], **more
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.link = Link(read_address(url), scripts=scripts.ALL, **PATIENT)
-        self.door = Door(self.link)
         self.own = HostLedger(folder / "state.db", limits, now_ms)
         more.setdefault("lease_nano", no_lease)
-        self.guard = SharedGuard(self.own, self.door, limits, now_ms=now_ms, **more)
+        more.setdefault("link", PATIENT)
+        link = more.pop("link")
+        self.guard = SharedGuard(
+            self.own,
+            Late(lambda: Door(Link(read_address(url), scripts=scripts.ALL, **link))),
+            limits,
+            now_ms=now_ms,
+            **more,
+        )
 
     async def die(self) -> None:
         """End without a last word to Redis."""
         await self.guard._watch.stop()
+        await self.guard._redis.aclose()
         await self.own.close()
-        await self.door.aclose()
-        await self.link.aclose()
 
     async def close(self) -> None:
         await self.guard.close()
-        await self.door.aclose()
-        await self.link.aclose()
 
 
 async def tell(server: Server, *parts: str) -> Reply:
