@@ -74,6 +74,10 @@ class Guard(Protocol):
         """
         ...
 
+    async def admit(self, tenant: str) -> Refusal | None:
+        """Take one request from the rate, for an answer that costs nothing; a refusal takes nothing."""
+        ...
+
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         """Raise a hold to `amount_nano` for a dearer attempt; a refusal leaves the hold as it was.
 

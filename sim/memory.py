@@ -63,6 +63,14 @@ class MemoryGuard:
         self._book(tenant, request_id, verdict.booked)
         return self._hold(tenant, request_id, verdict.booked, account)
 
+    async def admit(self, tenant: str) -> Refusal | None:
+        """Take one request from the rate, for an answer that costs nothing."""
+        verdict = ledger.admit(self._account(tenant), self._limits(tenant), self._sweep())
+        if isinstance(verdict, Refusal):
+            return verdict
+        self._accounts[tenant] = verdict
+        return None
+
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         """Raise or renew a hold; a refusal leaves it as it was."""
         now = self._sweep()

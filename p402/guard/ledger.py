@@ -83,6 +83,12 @@ def reserve(
     return Posted(verdict, replace(account, tat_us=tat_us))
 
 
+def admit(account: Account, limits: Limits, now_ms: int) -> Account | Refusal:
+    """Admit a request that is answered without a call and costs nothing: layer 1 alone."""
+    tat_us = rate.admit(account.tat_us, limits.rate, now_ms)
+    return tat_us if isinstance(tat_us, Refusal) else replace(account, tat_us=tat_us)
+
+
 def settle(day: Day, entry: Entry | None, account: Account, actual_nano: int, now_ms: int) -> Posted | None:
     """Replace a hold by what was spent, and learn from it once; None where nothing changes."""
     booked = daily.settle(day, entry, actual_nano, now_ms)

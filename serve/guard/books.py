@@ -144,7 +144,11 @@ class Sheet:
         self.book(tenant, request_id, posted.booked)
         if under:
             self._under[tenant, request_id] = under
-        self._accounts[tenant] = self._posted[tenant] = posted.account
+        self.charge(tenant, posted.account)
+
+    def charge(self, tenant: str, account: Account) -> None:
+        """Take a verdict that changes the account alone."""
+        self._accounts[tenant] = self._posted[tenant] = account
 
     def write(self) -> None:
         """Write what has changed."""
@@ -206,6 +210,15 @@ def reserve(
         sheet.post(tenant, request_id, verdict)
     booked = verdict.booked.entry
     return Hold(request_id, tenant, booked.amount_nano, booked.day, account.history), entry is None
+
+
+def admit(sheet: Sheet, tenant: str, limits: Limits, now_ms: int) -> Refusal | None:
+    """Take one request from the rate."""
+    verdict = ledger.admit(sheet.account(tenant), limits, now_ms)
+    if isinstance(verdict, Refusal):
+        return verdict
+    sheet.charge(tenant, verdict)
+    return None
 
 
 def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: int) -> Hold | Refusal:

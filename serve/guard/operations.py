@@ -36,6 +36,15 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Admit:
+    """A request that costs nothing is to be taken from the rate."""
+
+    future: asyncio.Future[Refusal | None]
+    tenant: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TopUp:
     """A hold is to be raised or renewed."""
 
@@ -126,7 +135,7 @@ class Stop:
     """The thread is to drain its queue and end."""
 
 
-Asked = Reserve | TopUp | Spent | Stand | Beat | Record | Raise | Do
+Asked = Reserve | Admit | TopUp | Spent | Stand | Beat | Record | Raise | Do
 Operation = Asked | Settle
 
 
@@ -188,6 +197,8 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 tenants.append(hold.tenant)
             case Stand() | Do():
                 pass
+            case Admit():
+                tenants.append(operation.tenant)
             case Record(hold=hold) | Raise(hold=hold):
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
@@ -249,6 +260,8 @@ class _Work:
                     sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms
                 )
                 return Verdict(future, (value, fresh))
+            case Admit(future, tenant, limits):
+                return Verdict(future, books.admit(sheet, tenant, limits, now_ms))
             case Record(future, hold, tat_us, report):
                 return Verdict(future, self._record(hold, tat_us, report))
             case Raise(future, hold, amount_nano, report):

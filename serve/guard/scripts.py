@@ -28,11 +28,12 @@ def _script(name: str) -> Script:
 
 
 RESERVE: Final = _script("reserve")
+ADMIT: Final = _script("admit")
 TOP_UP: Final = _script("top_up")
 SETTLE: Final = _script("settle")
 LOOK: Final = _script("look")
 REPORT: Final = _script("report")
-ALL: Final = (RESERVE, TOP_UP, SETTLE, LOOK, REPORT)
+ALL: Final = (RESERVE, ADMIT, TOP_UP, SETTLE, LOOK, REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,22 @@ class Refused:
     day: Day
     in_flight: int
     account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that costs nothing was taken from the rate."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class TooFast:
+    """The rate refuses; the law tells until when from the bucket."""
+
+    now_ms: int
+    seq: int
+    tat_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +211,11 @@ def ask_reserve(
     )  # fmt: skip
 
 
+def ask_admit(who: Caller, tenant: str, limits: Limits) -> tuple[Part, ...]:
+    """Command of `admit.lua`."""
+    return (*_head(ADMIT, tenant, who), limits.rate.spacing_us, limits.rate.burst)
+
+
 def ask_top_up(
     who: Caller, tenant: str, request_id: str, amount_nano: int, cap_nano: int
 ) -> tuple[Part, ...]:
@@ -263,6 +285,18 @@ def read_reserve(reply: Reply) -> Granted | Refused | Over | Shut:
             return Refused(now, seq, Day(day, spent, held), in_flight, _account(words[6:10]))
         case b"over":
             return Over(int(words[2]))
+        case _:
+            return _shut(words)
+
+
+def read_admit(reply: Reply) -> Admitted | TooFast | Shut:
+    """Answer of `admit.lua`."""
+    words = _words(reply)
+    match words[0]:
+        case b"admitted":
+            return Admitted(int(words[2]))
+        case b"refused":
+            return TooFast(int(words[1]), int(words[2]), int(words[3]))
         case _:
             return _shut(words)
 

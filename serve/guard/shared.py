@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from p402.errors import Refusal, StoreError
-from p402.guard import daily, lease, ledger
+from p402.guard import daily, lease, ledger, rate
 from p402.guard.explain import Standing
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
@@ -30,7 +30,20 @@ from serve.guard.books import MOST_SHOWN
 from serve.guard.host import HostLedger
 from serve.guard.operations import Recorded, away
 from serve.guard.reporter import Redis, Reporter, Shut
-from serve.guard.scripts import Cold, Granted, Looked, NotRaised, Over, Raised, Refused, Settled, Stale, Wait
+from serve.guard.scripts import (
+    Admitted,
+    Cold,
+    Granted,
+    Looked,
+    NotRaised,
+    Over,
+    Raised,
+    Refused,
+    Settled,
+    Stale,
+    TooFast,
+    Wait,
+)
 from serve.guard.watch import Check, Watch
 from serve.redis.calls import Reply
 
@@ -157,12 +170,34 @@ class SharedGuard:
                     answer = await self._reserve(tenant, request_id, amount_nano, expected_nano, limits)
                     if isinstance(answer, Hold | Refusal):
                         return answer
-                    left = until - time.monotonic()
-                    if left <= 0:
-                        raise Shut("Redis knows this host's position only now")  # noqa: TRY301 - one way out
-                    await self._mend(tenant, answer, left)
+                    await self._mend(tenant, answer, until)
             except Shut as shut:
                 return await self._from_lease(tenant, request_id, amount_nano, expected_nano, limits, shut)
+        except StoreError as error:
+            return self._away(str(error))
+
+    async def admit(self, tenant: str) -> Refusal | None:
+        """Take one request from the rate, for an answer that costs nothing; without Redis, from the host's."""
+        limits, until = self._limits(tenant), time.monotonic() + PATIENCE_S
+        try:
+            try:
+                self._watch.refuse_untrusted()
+                while True:
+                    parts = scripts.ask_admit(self._reporter.caller(tenant), tenant, limits)
+                    answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_admit)
+                    match answer:
+                        case Admitted(seq):
+                            self._saw(tenant, seq)
+                            return None
+                        case TooFast(now_ms, seq, tat_us):
+                            self._saw(tenant, seq)
+                            refusal = rate.admit(tat_us, limits.rate, now_ms)
+                            assert isinstance(refusal, Refusal), (answer, "script and law disagree")
+                            return refusal
+                        case _:
+                            await self._mend(tenant, answer, until)
+            except Shut:
+                return await self._own.admit_under(tenant, lease.local(limits, self._reporter.hosts))
         except StoreError as error:
             return self._away(str(error))
 
@@ -180,10 +215,7 @@ class SharedGuard:
                     answer = await self._top_up(hold, amount_nano, limits)
                     if isinstance(answer, Hold | Refusal):
                         return answer
-                    left = until - time.monotonic()
-                    if left <= 0:
-                        raise Shut("Redis knows this host's position only now")  # noqa: TRY301 - one way out
-                    await self._mend(hold.tenant, answer, left)
+                    await self._mend(hold.tenant, answer, until)
             except Shut as shut:
                 if amount_nano > hold.amount_nano:
                     return self._away(str(shut), shut.retry_ms)
@@ -307,11 +339,15 @@ class SharedGuard:
             case Cold() | Stale() | Wait():
                 return answer
 
-    async def _mend(self, tenant: str, answer: Cold | Stale | Wait | None, patience_s: float) -> None:
+    async def _mend(self, tenant: str, answer: Cold | Stale | Wait | None, until: float) -> None:
+        """Do what an answer asks for, so that asking again helps; `Shut` once the patience is over."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise Shut("Redis knows this host's position only now")
         if answer is None:
             await self._reporter.refresh(tenant)
         else:
-            await self._reporter.mend(tenant, answer, patience_s)
+            await self._reporter.mend(tenant, answer, left)
 
     async def _from_lease(
         self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits, shut: Shut

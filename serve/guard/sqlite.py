@@ -33,6 +33,7 @@ from serve import sqlite_file
 from serve.guard import books
 from serve.guard import file as guard_file
 from serve.guard.operations import (
+    Admit,
     Asked,
     Beat,
     Do,
@@ -169,6 +170,18 @@ class SqliteGuard:
         if isinstance(verdict, Hold):
             self._keep_alive(verdict)
         return verdict
+
+    async def admit(self, tenant: str) -> Refusal | None:
+        """Take one request from the rate, for an answer that costs nothing."""
+        return await self.admit_under(tenant, self._limits(tenant))
+
+    async def admit_under(self, tenant: str, limits: Limits) -> Refusal | None:
+        """The same under limits that are given."""
+        if not self._open:
+            return away("the guard is closed")
+        future: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        self._ask(Admit(future, tenant, limits))
+        return await future
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         """Raise a hold to `amount_nano`, or renew it; a refusal leaves the hold as it was."""
@@ -346,7 +359,7 @@ class SqliteGuard:
                 case Reserve(future=future):
                     self.counters.refused_by_state += 1
                     verdicts.append(Verdict(future, (away(why), False)))
-                case TopUp(future=future):
+                case Admit(future=future) | TopUp(future=future):
                     self.counters.refused_by_state += 1
                     verdicts.append(Verdict(future, away(why)))
                 case Spent(future=future) | Stand(future=future) | Do(future=future):

@@ -198,6 +198,23 @@ class GuardConformance:
 
         self.run(open_guard, story, rate=Rate(1_000, 1_000))
 
+    def test_p12_an_answer_that_costs_nothing_is_one_request_of_the_rate_and_nothing_else(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            assert isinstance(await guard.reserve("t", "a", 100), Hold)
+            assert await guard.admit("t") is None
+            refusal = await guard.admit("t")
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.retry_after_ms) == ("RATE_LIMIT_EXCEEDED", 3_600_000)
+            assert isinstance(await guard.reserve("t", "b", 0), Refusal)
+            assert await guard.admit("other") is None
+            assert await guard.spent("t") == (0, 100)
+            clock[0] += 3_600_000
+            assert await guard.admit("t") is None
+
+        self.run(open_guard, story, rate=Rate(1, 2), max_in_flight=1)
+
     def test_what_another_layer_refuses_or_a_repeat_takes_no_request_from_the_rate(
         self, open_guard: Open
     ) -> None:

@@ -7,20 +7,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from p402.guard.daily import DAY_MS
+from p402.guard.lease import granted_nano
+from p402.guard.ledger import Account
 from p402.limits import Limits
 from serve.guard import scripts
 from serve.guard.host import HostLedger
+from serve.guard.position import Position
 from serve.guard.reporter import Late
+from serve.guard.scripts import Caller, Newer, Taken
 from serve.guard.shared import SharedGuard
 from serve.redis.address import read_address
 from serve.redis.calls import Reply
 from serve.redis.door import Door
 from serve.redis.link import Link
-from tests.conformance.guard import GuardConformance
+from tests.conformance.guard import NOON, GuardConformance
 from tests.conformance.guard_history import LIMITS, GuardHistory
 from tests.serve.redis.server import Server
 
@@ -160,3 +165,37 @@ def test_random_histories_over_hosts(hosts: int, redis: Server) -> None:
     History.hosts, History.server = hosts, redis
     few = settings(max_examples=20, stateful_step_count=25, deadline=None)
     run_state_machine_as_test(History, settings=few)
+
+
+@given(
+    cap=st.integers(0, 10_000),
+    spent=st.integers(0, 10_000),
+    kept=st.integers(0, 500),
+    wanted=st.integers(0, 500),
+    hosts=st.integers(1, 3),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_script_and_law_grant_the_same_lease(
+    cap: int, spent: int, kept: int, wanted: int, hosts: int, redis: Server
+) -> None:
+    wanted = max(kept, wanted)
+    today = NOON // DAY_MS
+    told = Position("h", 1, 0, today, kept, wanted, Account(), ((today, spent),), (), ())
+    parts = scripts.ask_report(Caller(NOON, "h", 1, 0, hosts), "t", told, cap)
+
+    async def report() -> Taken | Newer:
+        await tell(redis, "FLUSHALL")
+        link = Link(read_address(redis.url), scripts=scripts.ALL, **PATIENT)
+        try:
+            for other in range(hosts - 1):
+                nothing = Position(f"o{other}", 1, 0, today, 0, 0, Account(), (), (), ())
+                who = Caller(NOON, f"o{other}", 1, 0, hosts)
+                await link.call(*scripts.ask_report(who, "t", nothing, cap))
+            return scripts.read_report(await link.call(*parts))
+        finally:
+            await link.aclose()
+
+    taken = asyncio.run(report())
+    assert isinstance(taken, Taken)
+    assert taken.open
+    assert taken.lease_nano == granted_nano(kept, wanted, cap - spent - kept, hosts)
