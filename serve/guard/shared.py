@@ -177,7 +177,7 @@ class SharedGuard:
             return self._away(str(error))
 
     async def admit(self, tenant: str) -> Refusal | None:
-        """Take one request from the rate, for an answer that costs nothing; without Redis, from the host's."""
+        """Take one request from the rate, for an answer that costs nothing; without Redis, from its own."""
         limits, until = self._limits(tenant), time.monotonic() + PATIENCE_S
         try:
             try:
