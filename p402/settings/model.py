@@ -83,9 +83,20 @@ class ServerSettings:
             r"sqlite:///[^\x00\r\n?#]+",
             'write it like "sqlite:///var/p402/state.db"',
         ),
-        "where budgets are kept, shared by all workers of this host",
+        "this host's ledger of budgets, shared by all of its workers; on a local disk, never a copy of another's",
         "sqlite:///var/p402/state.db",
     )
+    redis: Secret | None = setting(
+        text(
+            "a Redis url",
+            r"(rediss?(\+cluster)?|unix)://[\x21-\x7e]{1,2048}",
+            'write it like "redis://10.0.0.7:6379/0", and with a password in P402_SERVER_REDIS',
+            secret=True,
+        ),
+        "where several hosts share their budgets; one host needs none",
+        None,
+    )
+    hosts: int = setting(whole(1, 64, "hosts"), "hosts that share the budgets; more than one need `redis`", 1)
     log: str = setting(PATH, "folder of the decision log", "var/p402/log")
     store: str = setting(PATH, "folder of the snapshots that decisions cite", "var/p402/store")
     registry: str = setting(PATH, "folder of the published weights", "var/p402/registry")

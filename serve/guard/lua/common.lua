@@ -8,7 +8,7 @@
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
 --   5 old    zset: calls that are not held any more, by when they may be forgotten
--- ARGV 1 to 4: wall time in ms or 0 for the server's own; host; number of its report; last q that it saw.
+-- ARGV 1 to 4: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw.
 -- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
 -- force: its number), wait (not all hosts have reported: ms), or the script's own. A reply of these three
 -- says that nothing was done. Money is whole nano-USD below 2^53, exact in Lua's numbers.
@@ -111,7 +111,7 @@ local function enter()
     wipe()
     return {'cold'}
   end
-  if tonumber(found[2] or 0) ~= report then return {'stale', found[2] or '0'} end
+  if host ~= '' and tonumber(found[2] or 0) ~= report then return {'stale', found[2] or '0'} end
   return nil
 end
 
