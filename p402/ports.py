@@ -243,7 +243,7 @@ class Anomaly(msgspec.Struct, frozen=True):
 
 
 class CapReached(msgspec.Struct, frozen=True):
-    """Layer 2: a call was refused because its tenant's UTC day has been spent."""
+    """Layer 2: a call was refused, since what its tenant has left of the UTC day would not cover it."""
 
     tenant: str
     ts_ms: int

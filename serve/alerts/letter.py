@@ -71,8 +71,8 @@ def body_of(alert: Alert, folded: int) -> bytes:
             fields |= {
                 "cap_usd": cap,
                 "resets_at_ms": (day_of(alert.ts_ms) + 1) * DAY_MS,
-                "text": f"P402: tenant {alert.tenant} has reached its daily cap of ${cap:.2f}; "
-                "calls are refused until 00:00 UTC",
+                "text": f"P402: the daily cap of tenant {alert.tenant}, ${cap:.2f}, refuses calls that "
+                "what is left would not cover; it resets at 00:00 UTC",
             }
         case _:
             assert_never(alert)
