@@ -1,15 +1,15 @@
-"""What the flow asks of the world: four protocols and the values that pass through them.
+"""What the flow asks of the world: five protocols and the values that pass through them.
 
-`serve` brings the real clock, guard and upstream, `p402.store` the log, `sim` a guard in memory; tests
-and `experiments` play the rest. `Guard` has a conformance suite in `tests/conformance`, which both its
+`serve` brings the real clock, guard, upstream and alerts, `p402.store` the log, `sim` a guard in memory;
+tests and `experiments` play the rest. `Guard` has a conformance suite in `tests/conformance`, which both its
 hands pass. `Upstream` has one hand, and each of its transports plays the scenes of `tests/serve/upstream`.
-`Clock` and `Log` have one hand each, with tests of its own. What plays a port in tests is held to no
-suite. Latencies are ms, money is nano-USD.
+`Clock`, `Log` and `Alerts` have one hand each, with tests of its own. What plays a port in tests is held to
+no suite. Latencies are ms, money is nano-USD.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -220,6 +220,63 @@ class Upstream(Protocol):
         ...
 
 
+class Anomaly(msgspec.Struct, frozen=True):
+    """Layer 4: a call's charge was out of line with its tenant's past; it was made, and is paid for.
+
+    Attributes
+    ----------
+    ts_ms
+        When it was settled, wall time in ms since 1970 UTC.
+    arm
+        Of its last attempt.
+    charged_nano
+        What the ledger booked and the score is of: cost and fee.
+    z
+        Standard deviations of ln(cost) above the mean of the past.
+    past_calls
+        Calls that the past is made of.
+    """
+
+    tenant: str
+    ts_ms: int
+    request_id: str
+    arm: str
+    charged_nano: int
+    z: float
+    past_calls: int
+
+
+class CapReached(msgspec.Struct, frozen=True):
+    """Layer 2: a call was refused, since what its tenant has left of the UTC day would not cover it."""
+
+    tenant: str
+    ts_ms: int
+    request_id: str
+    cap_nano: int
+
+
+Alert = Anomaly | CapReached
+"""What an operator is told of at once, and not only by the log."""
+
+
+class Alerts(Protocol):
+    """Where alerts go."""
+
+    def tell(self, alert: Alert) -> None:
+        """Take note of one alert: never waits, never raises; a day's cap may be told of more than once."""
+        ...
+
+
+class NobodyTold:
+    """Where nobody is to be told."""
+
+    def tell(self, alert: Alert) -> None:
+        """Let it go."""
+
+
+NOBODY: Final = NobodyTold()
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The hands that the flow works with."""
@@ -228,3 +285,4 @@ class Ports:
     log: Log
     guard: Guard
     upstream: Upstream
+    alerts: Alerts = NOBODY

@@ -47,13 +47,14 @@ def _view(front: Front, handler: Handler) -> Callable[..., Awaitable[Response]]:
         try:
             body = cast("bytes", await request.get_data(cache=False, as_text=False))
         except RequestEntityTooLarge:
-            return _response(exception_reply(TooLarge(too_large(request.content_length)), front.new_id()))
+            return _response(
+                front, exception_reply(TooLarge(too_large(request.content_length)), front.new_id())
+            )
         except RequestTimeout:
-            return _response(refusal_reply(TOO_SLOW, front.new_id(), headers=CLOSE))
+            return _response(front, refusal_reply(TOO_SLOW, front.new_id(), headers=CLOSE))
         headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in request.headers}
-        return _response(
-            await answer(front, handler, HttpRequest(request.method, request.path, headers, body))
-        )
+        made = HttpRequest(request.method, request.path, headers, body)
+        return _response(front, await answer(front, handler, made))
 
     return view
 
@@ -73,12 +74,13 @@ def _no_route(front: Front) -> Callable[[HTTPException], Awaitable[Response]]:
                 refusal = Refusal("INVALID_INPUT" if status < 500 else "INTERNAL_ERROR", status, error.name)
         allow = error.get_response().headers.get("allow")
         headers = () if allow is None else ((b"allow", allow.encode("latin-1")),)
-        return _response(refusal_reply(refusal, front.new_id(), headers=headers))
+        return _response(front, refusal_reply(refusal, front.new_id(), headers=headers))
 
     return no_route
 
 
-def _response(reply: HttpReply) -> Response:
+def _response(front: Front, reply: HttpReply) -> Response:
+    front.meter.answered(reply.status)
     body = reply.body
     response = Response(body if isinstance(body, bytes) else _Pieces(body), status=reply.status)
     response.timeout = None

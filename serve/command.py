@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from multiprocessing import get_context
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from quart import Quart
@@ -26,8 +26,9 @@ from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
 from p402.errors import ConfigError
-from p402.settings import Settings
+from p402.settings import ServerSettings, Settings, is_loopback
 from p402.store.config import DEFAULT_PATH, Configuration, load
+from serve.admin import PATH, serve_admin
 from serve.app import create_app
 from serve.keys import new_key
 from serve.server import BACKLOG, server_config
@@ -49,10 +50,13 @@ def main(argv: Sequence[str]) -> int:
     settings = configuration.settings
     dev_key = new_key() if args.dev_key else None
     refuse_open_door(settings, dev_key)
-    with bind(settings.server.host, settings.server.port) as listener:
+    with (
+        bind(settings.server.host, settings.server.port) as listener,
+        admin_plane(settings.server) as admin,
+    ):
         url = url_of(listener, settings.server.host)
-        launch = Launch(configuration, dev_key)
-        announcement = _Announcement(configuration, url, args.ready_file, dev_key)
+        launch = Launch(configuration, dev_key, None if admin is None else admin.folder)
+        announcement = _Announcement(configuration, url, admin, args.ready_file, dev_key)
         if settings.server.workers == 1:
             return _serve_here(launch, listener, announcement, args.max_seconds)
         return _serve_workers(launch, listener, announcement, args.max_seconds)
@@ -64,11 +68,12 @@ class Launch:
 
     configuration: Configuration
     dev_key: str | None
+    sheets: Path | None
     started: Semaphore | None = None
 
     def __call__(self) -> Quart:
         """Build the worker of this process and its application."""
-        worker = Worker(self.configuration, self.dev_key)
+        worker = Worker(self.configuration, self.dev_key, self.sheets)
         return self.application(worker)
 
     def application(self, worker: Worker) -> Quart:
@@ -85,7 +90,7 @@ class Launch:
 def refuse_open_door(settings: Settings, dev_key: str | None) -> None:
     """Refuse to listen beyond this machine while anyone could call without a key."""
     host = settings.server.host
-    if settings.keys or dev_key is not None or _is_loopback(host):
+    if settings.keys or dev_key is not None or is_loopback(host):
         return
     raise ConfigError(
         f"server.host: found {host}, which others can reach, and no key to check; "
@@ -93,17 +98,10 @@ def refuse_open_door(settings: Settings, dev_key: str | None) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @contextmanager
-def bind(host: str, port: int) -> Iterator[socket.socket]:
+def bind(
+    host: str, port: int, setting: str = "server.port", mend: str = "choose another"
+) -> Iterator[socket.socket]:
     """A listening socket; ConfigError if there is none to be had. Connections queue until a worker serves."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     with listener:
@@ -113,10 +111,44 @@ def bind(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen(BACKLOG)
         except OSError as error:
             raise ConfigError(
-                f"server.port: cannot listen on {host}:{port}: {error.strerror}; choose another"
+                f"{setting}: cannot listen on {host}:{port}: {error.strerror}; {mend}"
             ) from None
         listener.set_inheritable(True)
         yield listener
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPlane:
+    """Where metrics are served, and the folder that workers write what they count to."""
+
+    url: str
+    folder: Path
+
+
+@contextmanager
+def admin_plane(server: ServerSettings) -> Iterator[AdminPlane | None]:
+    """The admin port, served while the block runs; None where there is none.
+
+    Raises
+    ------
+    ConfigError
+        Others could reach it without a key, or it is taken.
+    """
+    host, port = server.admin_host, server.metrics_port
+    if port is None:
+        yield None
+        return
+    if server.admin_key is None and not is_loopback(host):
+        raise ConfigError(
+            f"server.admin_host: found {host}, which others can reach, and no `server.admin_key`; "
+            "set P402_SERVER_ADMIN_KEY, or listen on 127.0.0.1"
+        )
+    with (
+        bind(host, port, "server.admin_port", "choose another, or 0 for no metrics") as listener,
+        TemporaryDirectory(prefix="p402-metrics-") as folder,
+        serve_admin(listener, Path(folder), server.admin_key),
+    ):
+        yield AdminPlane(url_of(listener, host), Path(folder))
 
 
 def url_of(listener: socket.socket, host: str) -> str:
@@ -130,6 +162,7 @@ class _Announcement:
 
     configuration: Configuration
     url: str
+    admin: AdminPlane | None
     ready_file: Path | None
     dev_key: str | None
 
@@ -146,6 +179,8 @@ class _Announcement:
             print(f"  simulated  {', '.join(simulated)}: their answers are not real")
         print(f"  tenants    {', '.join(sorted(settings.tenants))}")
         print(f"  log        {settings.server.log}")
+        if self.admin is not None:
+            print(f"  metrics    {self.admin.url}{PATH}")
         if self.dev_key is not None:
             print(f"  dev key    {self.dev_key}  (tenant default, until this process stops)")
         print(f"  try        curl {self.url}/v1/chat/completions -d '{_EXAMPLE}'")
@@ -180,7 +215,7 @@ class _HereServer(Server):
 def _serve_here(
     launch: Launch, listener: socket.socket, announce: _Announcement, max_seconds: float | None
 ) -> int:
-    app = launch.application(Worker(launch.configuration, launch.dev_key))
+    app = launch.application(Worker(launch.configuration, launch.dev_key, launch.sheets))
     server = _HereServer(server_config(app, 1), announce)
 
     def stop() -> None:

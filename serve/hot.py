@@ -55,6 +55,7 @@ class Seam:
             reply = await _replied(front, scope["path"], headers, client, receive)
             if reply is None:
                 return
+            front.meter.answered(reply.status)
             body = reply.body
             if isinstance(body, bytes):
                 client.end()

@@ -33,3 +33,12 @@ def server_config(app: Callable[..., Any], workers: int = 1, *, factory: bool = 
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
+
+
+def admin_config(app: Callable[..., Any]) -> Config:
+    """The same for the admin plane, which runs in a thread beside what serves."""
+    config = server_config(app)
+    config.lifespan = "off"
+    config.limit_concurrency = 64
+    config.timeout_graceful_shutdown = 1
+    return config

@@ -3,7 +3,7 @@
 Wiring only. What is built here touches the disk (log, snapshot store, state), so a worker is
 built in the process that serves. Stopping lets go in the order that loses nothing: exchanges that
 outlive their clients and upstream calls first, so that each settles and logs; then the books; then the log is
-sealed.
+sealed; what alerts are left are tried once more, and the last of what was counted is written.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from p402.settings import ProviderSettings, Secret, Settings
 from p402.store.catalog import load_catalog
 from p402.store.config import Configuration, read_toml
 from p402.store.writer import LogWriter
+from serve.alerts.webhooks import Webhooks, webhooks
 from serve.clock import SystemClock
 from serve.errors import report
 from serve.guard.sqlite import SqliteGuard
@@ -32,6 +33,8 @@ from serve.handlers.front import Front
 from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once
 from serve.keys import keyring
+from serve.metrics.meter import Meter, MeteredLog
+from serve.metrics.sheets import EVERY_S, Sheet
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
 from serve.upstream.provider import Provider, Timeouts
@@ -44,6 +47,11 @@ _SQLITE: Final = "sqlite:///"
 
 class Worker:
     """Everything one process serves with. Building it opens log and state; `stop` closes them.
+
+    Parameters
+    ----------
+    sheets
+        Folder that takes what this worker counts; None where nobody reads it.
 
     Raises
     ------
@@ -58,7 +66,9 @@ class Worker:
         Unique among all workers that ever write to this log.
     """
 
-    def __init__(self, configuration: Configuration, dev_key: str | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, dev_key: str | None = None, sheets: Path | None = None
+    ) -> None:
         settings = configuration.settings
         clock = SystemClock()
         self.name = f"w{os.getpid()}-{secrets.token_hex(4)}"
@@ -74,16 +84,29 @@ class Worker:
         self._guard.start()
         self._upstream = HttpUpstream(_providers(settings.providers), clock.now_ms)
         self._log = LogWriter(Path(settings.server.log), self.name, clock.now_ms)
+        self._alerts = Webhooks(webhooks(settings.tenants), clock)
+        meter = Meter(settings.tenants)
+        self._sheet = (
+            None
+            if sheets is None
+            else Sheet(sheets, self.name, (meter.collect, self._guard.collect, self._alerts.collect))
+        )
         flow = Flow(
-            Ports(clock=clock, log=self._log, guard=self._guard, upstream=self._upstream),
+            Ports(
+                clock=clock,
+                log=MeteredLog(self._log, meter),
+                guard=self._guard,
+                upstream=self._upstream,
+                alerts=self._alerts,
+            ),
             self._state,
             dict(in_force.assembly.upstream_model),
         )
         keys = keyring(settings, tenants, configuration.client_keys, dev_key)
         self._serving = False
-        self._refreshing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._once = Once(Keeper(answers_path(settings), clock.now_ms))
-        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready, once=self._once)
+        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready, once=self._once, meter=meter)
 
     def _ready(self) -> bool:
         return self._serving and self._guard.open
@@ -91,7 +114,10 @@ class Worker:
     async def start(self) -> None:
         """Begin to serve, and to look for new weights."""
         self._once.start()
-        self._refreshing = asyncio.create_task(self._refresh(), name="snapshots")
+        self._tasks = [asyncio.create_task(self._refresh(), name="snapshots")]
+        if self._sheet is not None:
+            self._sheet.write()
+            self._tasks.append(asyncio.create_task(self._publish(self._sheet), name="metrics"))
         gc.collect()
         gc.freeze()  # what was built lives as long as the worker: no collection need look at it again
         self._serving = True
@@ -99,14 +125,23 @@ class Worker:
     async def stop(self) -> None:
         """Let go of everything; the log is sealed when this returns."""
         self._serving = False
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._refreshing
+                await task
         await self._once.close()
         await self._upstream.aclose()
         await self._guard.close()
         self._log.close()
+        await self._alerts.close()
+        if self._sheet is not None:
+            self._sheet.write()
+
+    async def _publish(self, sheet: Sheet) -> None:
+        pause_s = EVERY_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = await asyncio.to_thread(sheet.write)
 
     async def _refresh(self) -> None:
         while True:

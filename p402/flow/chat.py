@@ -25,7 +25,7 @@ from p402.flow.views import explain, no_arm, offers, turned_away
 from p402.guard.daily import OVER_CAP, OVER_HELD
 from p402.guard.single import refuse_single
 from p402.ids import request_id
-from p402.ports import Hold, Ports, Usage
+from p402.ports import CapReached, Hold, Ports, Usage
 from p402.request import ChatRequest, Tenant
 from p402.routing.pricing import bill, with_fee, without_fee
 from p402.units import PICO_PER_NANO
@@ -151,6 +151,10 @@ class Flow:
             self.ports.log.append(row)
         except StoreError as error:
             return log_refuses(error, plan.request_id)
+        finally:
+            if refusal.code == OVER_CAP and refusal.retry_after_ms is not None:  # not a call that fits no day
+                cap_nano = plan.tenant.limits.daily_cap_nano
+                self.ports.alerts.tell(CapReached(row.tenant, row.ts_ms, row.id, cap_nano))
         return Rejected(plan.request_id, refusal, reasons=why)
 
     def _dry(self, plan: Plan, choice: Choice, arrived_ms: float) -> Completed:

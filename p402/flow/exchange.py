@@ -22,9 +22,10 @@ from p402.flow.plan import Attempted, choose, hold_of, request_ceiling_nano
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
 from p402.flow.views import explain
+from p402.guard.anomaly import CODE as ANOMALY
 from p402.guard.anomaly import z_score
 from p402.guard.ledger import is_out_of_line
-from p402.ports import Call, Completion, Failure, Hold, Ports, Stream, Usage
+from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.routing.pricing import with_fee, without_fee
 from p402.units import PICO_PER_NANO
 
@@ -284,6 +285,7 @@ class Exchange:
             if status == "ok":
                 self._learn(now_ms, ttft_ms)
             self._log_outcome(outcome)
+            self._tell(outcome, charged)
         return outcome
 
     def _flagged(self, outcome: Outcome, charged_nano: int) -> Outcome:
@@ -294,10 +296,26 @@ class Exchange:
         score = z_score(past, charged_nano, limits.anomaly_calls)
         assert score is not None, "what has no score is not out of line"
         self.account.warnings.append(
-            f"ANOMALY_DETECTED: this call cost {score:.1f} standard deviations more than this tenant's past "
+            f"{ANOMALY}: this call cost {score:.1f} standard deviations more than this tenant's past "
             f"calls, of which {past.count} are known; expected less than {limits.anomaly_z:g}"
         )
         return msgspec.structs.replace(outcome, anomaly_z=score)
+
+    def _tell(self, outcome: Outcome, charged_nano: int) -> None:
+        """Alert of what layer 4 has flagged, once it is settled and logged."""
+        if outcome.anomaly_z is None:
+            return
+        self._ports.alerts.tell(
+            Anomaly(
+                tenant=outcome.tenant,
+                ts_ms=outcome.ts_ms,
+                request_id=outcome.id,
+                arm=self._now.choice.name,
+                charged_nano=charged_nano,
+                z=outcome.anomaly_z,
+                past_calls=self._hold.history.count,
+            )
+        )
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name

@@ -12,6 +12,8 @@ from typing import Final
 
 from p402.limits import ANOMALY_CALLS, ANOMALY_Z
 
+CODE: Final = "ANOMALY_DETECTED"
+
 LEAST_SD: Final = 1e-6
 """Below this spread of ln(cost) the past is constant, and rounding would decide: no score."""
 

@@ -110,7 +110,7 @@ def is_out_of_line(history: CostHistory, cost_nano: int, limits: Limits) -> bool
 def _out_of_line(history: CostHistory, cost_nano: int, limits: Limits) -> Refusal:
     score = anomaly.z_score(history, cost_nano, limits.anomaly_calls)
     return Refusal(
-        "ANOMALY_DETECTED",
+        anomaly.CODE,
         402,
         f"this call is expected to cost ${nano_to_usd(cost_nano):.6f}, {score:.1f} standard deviations above "
         f"this tenant's past; expected less than {limits.anomaly_z:g}; lower max_tokens, or allow anomalies",

@@ -1,6 +1,6 @@
 """What an operator may set: one frozen `Settings`, read once from the mappings it is given."""
 
-from p402.settings.kinds import Secret
+from p402.settings.kinds import Secret, is_loopback
 from p402.settings.model import (
     SERVER_LIMITS,
     KeySettings,
@@ -22,6 +22,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TenantSettings",
+    "is_loopback",
     "read_settings",
     "settings_table",
 ]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -217,6 +218,40 @@ def url() -> Kind[str]:
         return value.rstrip("/")
 
     return Kind("a URL", convert, 'write it like "https://api.example.com/v1"')
+
+
+def webhook() -> Kind[Secret]:
+    """An https URL, or an http one of loopback, without user or fragment; secret: it may hold a token."""
+
+    def convert(value: object) -> Secret:
+        if not isinstance(value, str) or re.fullmatch(r"[\x21-\x7e]{1,2048}", value) is None:
+            raise TypeError
+        parts: SplitResult = urlsplit(value)
+        host = parts.hostname or ""
+        if "@" in parts.netloc or "#" in value or (parts.port is not None and parts.port < 1):
+            raise ValueError
+        if not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+            raise ValueError
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+            raise ValueError
+        return Secret(value)
+
+    return Kind(
+        "an https URL, or an http one of loopback, without user or fragment",
+        convert,
+        'write it like "https://hooks.example.com/p402"',
+        secret=True,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 NAME: Final = r"[a-z0-9][a-z0-9._-]{0,62}"

@@ -24,6 +24,7 @@ from p402.settings.kinds import (
     several,
     text,
     url,
+    webhook,
     whole,
 )
 from p402.units import usd_to_nano
@@ -75,7 +76,17 @@ class ServerSettings:
         "127.0.0.1",
     )
     port: int = setting(whole(0, 65_535), "port of the data plane; 0 takes a free one", 4020)
-    admin_port: int = setting(whole(0, 65_535), "reserved for `p402 admin`: nothing listens there yet", 4021)
+    admin_port: int | None = setting(
+        whole(0, 65_535),
+        "port of `GET /metrics`; one above `port` if absent (4021, or none where `port` is 0); 0 for none",
+        None,
+    )
+    admin_host: str = setting(
+        text("a host name or address", r"[A-Za-z0-9.:_-]{1,253}", 'write it like "127.0.0.1"'),
+        "address of `admin_port`; any other than loopback needs `admin_key`",
+        "127.0.0.1",
+    )
+    admin_key: Secret | None = setting(_KEY, "bearer token that `admin_port` asks for", None)
     workers: int = setting(whole(1, 256, "processes"), "processes that serve, one per core", 1)
     state: str = setting(
         text(
@@ -83,7 +94,7 @@ class ServerSettings:
             r"sqlite:///[^\x00\r\n?#]+",
             'write it like "sqlite:///var/p402/state.db"',
         ),
-        "this host's ledger of budgets, shared by all of its workers; on a local disk, never a copy of another's",
+        "this host's ledger of budgets, shared by its workers; on a local disk, never a copy of another's",
         "sqlite:///var/p402/state.db",
     )
     redis: Secret | None = setting(
@@ -109,6 +120,13 @@ class ServerSettings:
         Decimal("0.02"),
     )
     key_pepper: Secret | None = setting(_KEY, "secret under which `key_hmac` values were made", None)
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where `GET /metrics` is served, if anywhere."""
+        if self.admin_port is None:
+            return self.port + 1 if 0 < self.port < 65_535 else None
+        return self.admin_port or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +224,10 @@ class TenantSettings:
     block_anomalies: bool = setting(
         flag(), "layer 4: refuse a call that is expected to be so far out of line", default=False
     )
+    alert_webhook: Secret | None = setting(
+        webhook(), "where alerts are posted: anomalies, and the day's cap when it first refuses", None
+    )
+    alert_secret: Secret | None = setting(_KEY, "secret that signs them, in `X-P402-Signature`", None)
     baseline_model: str | None = setting(
         text("a model", r"[\x21-\x7e]{1,200}", "print the catalogue's with `p402 catalog`"),
         "model that savings are measured against",

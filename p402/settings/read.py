@@ -169,8 +169,8 @@ def _cross_check(
 ) -> None:
     if server.hosts > 1 and server.redis is None:
         raise ConfigError(
-            f"server.hosts: found {server.hosts} and no `server.redis`, expected a Redis where they share their "
-            f"budgets: apart, each would spend all of it; set P402_SERVER_REDIS, or hosts to 1"
+            f"server.hosts: found {server.hosts} and no `server.redis`, expected a Redis where they share "
+            f"their budgets: apart, each would spend all of it; set P402_SERVER_REDIS, or hosts to 1"
         )
     names = [key.name for key in keys]
     for i, key in enumerate(keys):

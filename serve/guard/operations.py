@@ -158,6 +158,15 @@ class GuardCounters:
     unsettled: int = 0
     """Settlements given up at close; their holds expire as charged."""
 
+    def collect(self) -> dict[str, float]:
+        """Each by the name of its metric (`serve.metrics.meter.Source`)."""
+        return {
+            "p402_guard_operations_total": self.operations,
+            "p402_guard_groups_total": self.groups,
+            "p402_guard_refused_by_state_total": self.refused_by_state,
+            "p402_guard_unsettled_total": self.unsettled,
+        }
+
 
 def take(queue: SimpleQueue[list[Asked] | Stop], timeout_s: float | None) -> tuple[list[Asked], bool]:
     """Everything asked at the moment, after waiting for the first (forever if None); whether to stop."""

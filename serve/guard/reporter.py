@@ -111,6 +111,16 @@ class SharedCounters:
     forgotten: int = 0
     """Times that Redis knew nothing of a tenant, or went back."""
 
+    def collect(self) -> dict[str, float]:
+        """Each by the name of its metric (`serve.metrics.meter.Source`)."""
+        return {
+            "p402_guard_shared_granted_total": self.granted,
+            "p402_guard_shared_from_lease_total": self.from_lease,
+            "p402_guard_shared_refused_by_state_total": self.refused_by_state,
+            "p402_guard_shared_reports_total": self.reports,
+            "p402_guard_shared_forgotten_total": self.forgotten,
+        }
+
 
 class Reporter:
     """Redis in the name of this host.

@@ -29,7 +29,7 @@ from serve.guard import position, scripts
 from serve.guard.books import MOST_SHOWN
 from serve.guard.host import HostLedger
 from serve.guard.operations import Recorded, away
-from serve.guard.reporter import Redis, Reporter, Shut
+from serve.guard.reporter import Redis, Reporter, SharedCounters, Shut
 from serve.guard.scripts import (
     Admitted,
     Cold,
@@ -137,9 +137,13 @@ class SharedGuard:
         await self._own.close()
 
     @property
-    def counters(self) -> object:
+    def counters(self) -> SharedCounters:
         """What the hand has done since its start."""
         return self._reporter.counters
+
+    def collect(self) -> dict[str, float]:
+        """What hand and ledger have counted since their start, by name of metric."""
+        return self._own.collect() | self.counters.collect()
 
     @property
     def beat_s(self) -> float:

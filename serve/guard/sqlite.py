@@ -135,6 +135,10 @@ class SqliteGuard:
         """Whether reservations are taken: it has started, and its thread lives."""
         return self._open
 
+    def collect(self) -> dict[str, float]:
+        """What it has counted since its start, by name of metric."""
+        return self.counters.collect()
+
     async def close(self) -> None:
         """Drain the queue, settlements included, and close the file; idempotent."""
         if self._thread is None:

@@ -5,7 +5,7 @@ nothing between requests, and may raise: `answer` turns whatever comes into a re
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p402.flow.chat import Flow
 from p402.ids import request_id
@@ -15,6 +15,7 @@ from serve.errors import exception_reply
 from serve.http import HttpReply, HttpRequest
 from serve.idempotency.once import Once
 from serve.keys import Keyring
+from serve.metrics.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Front:
         Whether this worker can serve: started, with a snapshot, and not stopping.
     once
         Runs what comes with an `Idempotency-Key`.
+    meter
+        Is told of every answer.
     """
 
     flow: Flow
@@ -34,6 +37,7 @@ class Front:
     clock: Clock
     ready: Callable[[], bool]
     once: Once
+    meter: Meter = field(default_factory=Meter)
 
     def new_id(self) -> str:
         """Id for an answer to a request that never became a round."""

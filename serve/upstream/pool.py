@@ -34,6 +34,8 @@ class Http1:
         Where every request goes.
     headers
         Of every request, by whether it asks for a stream; names and values are checked by configuration.
+    tls
+        May be None where the URL is http.
     limit
         Connections at most.
     patience_ms
@@ -44,7 +46,7 @@ class Http1:
         self,
         url: str,
         headers: Mapping[bool, Mapping[str, str]],
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | None,
         *,
         limit: int,
         patience_ms: int,
@@ -54,10 +56,11 @@ class Http1:
         self._host = parts.hostname
         self._tls = tls if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._heads = {
             stream: "".join(
                 [
-                    f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n",
+                    f"POST {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n",
                     *(f"{name}: {value}\r\n" for name, value in fields.items()),
                 ]
             ).encode("ascii")

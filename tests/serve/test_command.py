@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -41,6 +41,7 @@ HEAVY = (
     "mlflow",
     "pandas",
     "polars",
+    "prometheus_client",
     "pyarrow",
     "scipy",
     "sklearn",
@@ -54,6 +55,13 @@ SERVE = "import sys; from serve.command import main; sys.exit(main(sys.argv[1:])
 def environment(**extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("P402_")}
     return {**kept, **extra}
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def write_config(folder: Path, url: str, more: str = "") -> Path:
@@ -109,6 +117,9 @@ async def gateway(folder: Path, *argv: str, code: str = SERVE):
                 await asyncio.sleep(0.02)
         yield process, ready.read_text().strip()
     finally:
+        if process.returncode is None:
+            with suppress(TimeoutError):  # killed at once, it would leave its workers behind, with our pipes
+                await stopped(process)
         if process.returncode is None:
             process.kill()
             await process.communicate()
@@ -233,7 +244,12 @@ def test_the_gateway_process_carries_nothing_heavy(tmp_path):
 
     async def run():
         async with loopback(answer) as provider:
-            write_config(tmp_path, provider.url)
+            path = write_config(tmp_path, provider.url)
+            path.write_text(  # metrics and alerts, too
+                path.read_text()
+                .replace("port = 0\n", f"port = 0\nadmin_port = {free_port()}\n")
+                .replace("[tenants.default]\n", '[tenants.default]\nalert_webhook = "https://127.0.0.1:1/"\n')
+            )
             async with (
                 gateway(tmp_path, code=code) as (process, url),
                 httpx.AsyncClient(base_url=url) as client,

@@ -228,6 +228,16 @@ class Guard(MemoryGuard):
             assert day.spent_nano + day.held_nano <= self.cap[0]
 
 
+@dataclass(frozen=True)
+class Alerts:
+    """Keeps what it is told."""
+
+    journal: list
+
+    def tell(self, alert) -> None:
+        self.journal.append(alert)
+
+
 USED = Usage(prompt=20, output=10)
 
 
@@ -397,10 +407,13 @@ class World:
         self.cap = [cap]
         self.guard = Guard(self.cap, self.clock.now_ms, self.journal)
         self.upstream = Upstream(self.clock, self.journal, list(script) or [Play()])
+        self.alerts = Alerts(self.journal)
         self.snapshot = _usual() if spec is None else compile_snapshot(spec)
         self.state = WorkerState(worker, self.snapshot)
         self.flow = Flow(
-            Ports(self.clock, self.log, self.guard, self.upstream), self.state, {"alpha/large": "large-v7"}
+            Ports(self.clock, self.log, self.guard, self.upstream, self.alerts),
+            self.state,
+            {"alpha/large": "large-v7"},
         )
 
     def ask(self, request=None, tenant=None):

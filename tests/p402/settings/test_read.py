@@ -109,7 +109,7 @@ def test_secrets_are_not_shown():
     found = read(PROVIDER + 'api_key = "sk-very-secret"\n[server]\nkey_pepper = "also-secret"')
     secret = found.providers["groq"].api_key
     for shown in (repr(found), str(secret), f"{secret}", f"{secret:>20}", "%s" % secret):  # noqa: UP031
-        assert "secret" not in shown.lower().replace("secret(***)", "")
+        assert "secret" not in shown.lower().replace("secret(***)", "").replace("alert_secret=", "")
     assert secret.reveal() == "sk-very-secret"
     assert type(secret.reveal()) is str
 
@@ -130,6 +130,8 @@ def test_settings_travel_to_another_process():
         ("[server]\nprot = 1", ["server.prot", "did you mean `port`"]),
         ("[server]\nport = 70000", ["server.port: found 70000", "0 to 65535"]),
         ("[server]\nport = true", ["server.port: found true"]),
+        ("[server]\nadmin_port = -1", ["server.admin_port: found -1"]),
+        ('[tenants.default]\nalert_secret = "a b"', ["tenants.default.alert_secret: found a string"]),
         ("[server]\nport = 1.5", ["server.port: found 1.5"]),
         ('[server]\nstate = "redis://x"', ["server.state", "redis://x", "sqlite:///"]),
         ('[server]\nhost = "a b"', ["server.host"]),
@@ -217,3 +219,53 @@ def test_a_variable_that_could_mean_two_settings_is_refused():
 def test_words_shared_with_routing_are_the_same_words():
     assert CAPABILITIES == spec.CAPABILITIES
     assert MODES == spec.MODES
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/services/T0/B0/xyz?a=b",
+        "https://hooks.example.com",
+        "http://127.0.0.1:8080/p402",
+        "http://localhost/p402",
+        "http://[::1]:9/",
+    ],
+)
+def test_a_webhook_is_https_or_of_this_machine_and_a_secret(url):
+    found = read(f'[tenants.default]\nalert_webhook = "{url}"\n[tenants.other]').tenants
+    assert found["other"].alert_webhook.reveal() == found["default"].alert_webhook.reveal() == url
+    assert url not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/p402",
+        "http://10.0.0.1/p402",
+        "ftp://127.0.0.1/p402",
+        "https://user:password@hooks.example.com/",
+        "https://@hooks.example.com/",
+        "https://hooks.example.com/#part",
+        "https:///p402",
+        "https://a..b/",
+        "https://hooks.example.com:0/",
+        "https://hooks.example.com:99999/",
+        "https://hooks.example.com/a b",
+        "https://hooks.example.com/a\\r\\nx: y",
+        "https://hooks.example.com/\u00e9",
+        "hooks.test/p402",
+        "",
+    ],
+)
+def test_any_other_webhook_is_refused_without_being_quoted(url):
+    with pytest.raises(
+        ConfigError, match=r"tenants\.default\.alert_webhook: found a string, expected"
+    ) as told:
+        read(f'[tenants.default]\nalert_webhook = "{url}"')
+    assert not url or url not in str(told.value)
+
+
+def test_the_secret_of_alerts_comes_from_the_environment():
+    found = read("[tenants.a-b]", P402_TENANTS_A_B_ALERT_SECRET="whsec").tenants
+    assert found["a-b"].alert_secret.reveal() == "whsec"
+    assert found["default"].alert_secret is None
