@@ -135,9 +135,13 @@ class Webhooks:
 
     def _look_after(self, seconds: float) -> None:
         """Look at the outbox then, and not at the time that was meant before."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # an exchange that ends without a loop: the next look takes its alert along
+            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+        self._timer = loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
         """Post what is due; come again when the next is, or when a post has ended."""

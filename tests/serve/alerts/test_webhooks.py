@@ -250,6 +250,19 @@ def test_a_tenant_without_a_webhook_is_let_go_and_a_post_says_nothing_of_its_url
     assert "token" not in caplog.text
 
 
+def test_what_is_told_while_no_loop_runs_is_posted_with_the_next():
+    async def run(alerts):
+        alerts.tell(anomaly(2, "other"))
+        await until(alerts, DELIVERED, 2)
+        await alerts.close()
+
+    with receiving() as receiver:
+        alerts = sender(receiver.url, "default", "other")
+        alerts.tell(anomaly(1))
+        asyncio.run(run(alerts))
+    assert {post.fields["request_id"] for post in receiver.posts} == {"req_1", "req_2"}
+
+
 def test_a_stop_tries_what_is_undelivered_once_more():
     async def run(receiver):
         receiver.answer = lambda number: (503 if number == 1 else 200, {})
