@@ -30,6 +30,7 @@ from p402.settings import ServerSettings, Settings, is_loopback
 from p402.store.config import DEFAULT_PATH, Configuration, load
 from serve.admin import PATH, serve_admin
 from serve.app import create_app
+from serve.guard.make import prove_redis
 from serve.keys import new_key
 from serve.server import BACKLOG, server_config
 from serve.worker import Worker
@@ -50,6 +51,9 @@ def main(argv: Sequence[str]) -> int:
     settings = configuration.settings
     dev_key = new_key() if args.dev_key else None
     refuse_open_door(settings, dev_key)
+    away = asyncio.run(prove_redis(settings))
+    if away is not None:
+        print(f"p402 serve: {away}", file=sys.stderr)
     with (
         bind(settings.server.host, settings.server.port) as listener,
         admin_plane(settings.server) as admin,
@@ -179,6 +183,8 @@ class _Announcement:
             print(f"  simulated  {', '.join(simulated)}: their answers are not real")
         print(f"  tenants    {', '.join(sorted(settings.tenants))}")
         print(f"  log        {settings.server.log}")
+        if settings.server.redis is not None:
+            print(f"  budgets    shared by {settings.server.hosts} host(s) through Redis")
         if self.admin is not None:
             print(f"  metrics    {self.admin.url}{PATH}")
         if self.dev_key is not None:

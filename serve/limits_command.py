@@ -3,6 +3,7 @@
 Reads the ledger's file as it lies, with no gateway running or beside one that does.
 """
 
+import asyncio
 import os
 import sqlite3
 import sys
@@ -17,11 +18,15 @@ from rich.table import Table
 
 from p402.errors import ConfigError, P402Error, StoreError, nearest
 from p402.guard.explain import Standing
+from p402.settings import Secret
 from p402.store.config import DEFAULT_PATH, load
-from serve.guard import books
+from serve.guard import books, scripts
+from serve.guard.books import MOST_SHOWN
+from serve.guard.make import state_path
+from serve.guard.scripts import Caller, Looked
 from serve.handlers.budgets import told
-
-_SQLITE = "sqlite:///"
+from serve.redis.calls import RedisAway, RedisRefused
+from serve.redis.connect import way_to
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Explain limits, from the ledger.")
 
@@ -46,8 +51,11 @@ def explain(
     if found is None:
         known = tuple(settings.tenants)
         raise ConfigError(f"--tenant: found {tenant!r}, which {path} does not name{nearest(tenant, known)}")
-    state = Path(settings.server.state.removeprefix(_SQLITE))
-    answer = told(tenant, read(state, tenant), found.tenant().limits)
+    if settings.server.redis is None:
+        standing = read(state_path(settings), tenant)
+    else:
+        standing = asyncio.run(read_shared(settings.server.redis, tenant))
+    answer = told(tenant, standing, found.tenant().limits)
     if json:
         sys.stdout.write(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
@@ -74,6 +82,31 @@ def read(state: Path, tenant: str) -> Standing:
         raise StoreError(
             f"guard state {state} cannot be read: {error}; start a gateway of this release on it once"
         ) from error
+
+
+async def read_shared(url: Secret, tenant: str) -> Standing:
+    """Where a tenant stands, by the Redis that hosts share.
+
+    Raises
+    ------
+    StoreError
+        It is away, or knows nothing of the tenant.
+    """
+    way = way_to(url.reveal(), scripts=scripts.ALL, name="p402-limits")
+    try:
+        parts = scripts.ask_look(Caller(now_ms=0, host="", report=0, seen=0, hosts=1), tenant, MOST_SHOWN)
+        looked = scripts.read_look(await way.call(*parts))
+    except (RedisAway, RedisRefused) as error:
+        raise StoreError(
+            f"the shared budget cannot be read: {error}; try again when Redis is there"
+        ) from None
+    finally:
+        await way.aclose()
+    if not isinstance(looked, Looked):
+        raise StoreError(
+            f"Redis has no books of tenant {tenant}: no gateway has told it of them since it started; start one"
+        )
+    return looked.standing
 
 
 def _show(answer: dict[str, object]) -> None:

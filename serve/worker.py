@@ -28,7 +28,8 @@ from p402.store.writer import LogWriter
 from serve.alerts.webhooks import Webhooks, webhooks
 from serve.clock import SystemClock
 from serve.errors import report
-from serve.guard.sqlite import SqliteGuard
+from serve.guard.make import make_guard, state_path
+from serve.guard.shared import SharedGuard
 from serve.handlers.front import Front
 from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once
@@ -41,8 +42,6 @@ from serve.upstream.provider import Provider, Timeouts
 
 REFRESH_S: Final = 1.0
 """How often a worker looks for published weights and due prices."""
-
-_SQLITE: Final = "sqlite:///"
 
 
 class Worker:
@@ -76,11 +75,7 @@ class Worker:
         in_force = self._keeper.in_force
         tenants = in_force.assembly.tenants
         self._state = WorkerState(self.name, in_force.snapshot)
-        self._guard = SqliteGuard(
-            Path(settings.server.state.removeprefix(_SQLITE)),
-            lambda tenant: tenants[tenant].limits,
-            clock.now_ms,
-        )
+        self._guard = make_guard(settings, lambda tenant: tenants[tenant].limits, clock.now_ms, self.name)
         self._guard.start()
         self._upstream = HttpUpstream(_providers(settings.providers), clock.now_ms)
         self._log = LogWriter(Path(settings.server.log), self.name, clock.now_ms)
@@ -112,7 +107,15 @@ class Worker:
         return self._serving and self._guard.open
 
     async def start(self) -> None:
-        """Begin to serve, and to look for new weights."""
+        """Begin to serve, and to look for new weights.
+
+        Raises
+        ------
+        p402.errors.P402Error
+            Redis must not keep budgets.
+        """
+        if isinstance(self._guard, SharedGuard):
+            await self._guard.join()
         self._once.start()
         self._tasks = [asyncio.create_task(self._refresh(), name="snapshots")]
         if self._sheet is not None:
@@ -156,11 +159,8 @@ class Worker:
 
 
 def answers_path(settings: Settings) -> Path:
-    """File of the answers kept under an `Idempotency-Key`: beside the state, else beside the log."""
-    state = settings.server.state
-    if state.startswith(_SQLITE):
-        return Path(state.removeprefix(_SQLITE)).with_suffix(".answers.db")
-    return Path(settings.server.log).with_name("answers.db")
+    """File of the answers kept under an `Idempotency-Key`: beside the state."""
+    return state_path(settings).with_suffix(".answers.db")
 
 
 def _benchmarks(settings: Settings) -> tuple[Benchmark, ...]:

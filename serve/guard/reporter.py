@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar, assert_never
+from typing import Final, Generic, Protocol, TypeVar, assert_never
 
 from p402.guard import lease
 from p402.limits import Limits
@@ -39,15 +39,18 @@ class Redis(Protocol):
         ...
 
 
-class Late:
+Made = TypeVar("Made", bound=Redis)
+
+
+class Late(Generic[Made]):
     """A way to Redis that is made when it is first used: it lives on the event loop that runs then."""
 
-    def __init__(self, make: Callable[[], Redis]) -> None:
+    def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
-        self._made: Redis | None = None
+        self._made: Made | None = None
 
     @property
-    def way(self) -> Redis:
+    def way(self) -> Made:
         """What was made."""
         if self._made is None:
             self._made = self._make()

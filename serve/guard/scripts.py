@@ -11,6 +11,7 @@ from typing import Final
 
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
+from p402.guard.explain import Standing
 from p402.guard.lease import GRACE_MS
 from p402.guard.ledger import Account
 from p402.guard.slots import SLOT_LEASE_MS
@@ -164,6 +165,11 @@ class Looked:
     in_flight: int
     account: Account
     calls: tuple[tuple[str, Entry], ...]
+
+    @property
+    def standing(self) -> Standing:
+        """The same, as the port tells it."""
+        return Standing(self.now_ms, self.day, self.account, self.in_flight, self.calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,15 +100,24 @@ class SharedGuard:
 
     # Life
 
-    async def start(self) -> None:
-        """Open the ledger, and tell Redis where this host stands; it may be away.
+    def start(self) -> None:
+        """Open the ledger; blocks for a few milliseconds.
 
         Raises
         ------
         p402.errors.ConfigError, p402.errors.StoreError
-            The ledger cannot be used, or Redis must not be.
+            It cannot be used.
         """
         self._own.start()
+
+    async def join(self) -> None:
+        """Tell Redis where this host stands, and go on doing so; it may be away.
+
+        Raises
+        ------
+        p402.errors.ConfigError
+            Redis must not keep budgets.
+        """
         try:
             self._reporter.host = await self._own.do(lambda db, _: position.host_name(db))
             await self._watch.start()
@@ -263,8 +272,7 @@ class SharedGuard:
         p402.errors.StoreError
             Redis or the ledger cannot be read.
         """
-        looked = await self._look(tenant, MOST_SHOWN)
-        return Standing(looked.now_ms, looked.day, looked.account, looked.in_flight, looked.calls)
+        return (await self._look(tenant, MOST_SHOWN)).standing
 
     # Asking
 

@@ -36,7 +36,7 @@ HELP: Final = {
     "p402_guard_refused_by_state_total": "Reservations refused because the ledger could not be used.",
     "p402_guard_shared_granted_total": "Calls that Redis granted.",
     "p402_guard_shared_from_lease_total": "Calls that a lease paid for, since Redis gave no verdict.",
-    "p402_guard_shared_refused_by_state_total": "Calls refused since neither Redis nor a lease could be used.",
+    "p402_guard_shared_refused_by_state_total": "Calls refused since neither Redis nor a lease served.",
     "p402_guard_shared_reports_total": "Times that this host told Redis its position.",
     "p402_guard_shared_forgotten_total": "Times that Redis knew nothing of a tenant, or went back.",
     "p402_guard_unsettled_total": "Settlements given up: their holds expire as charged.",

@@ -114,7 +114,8 @@ async def measure(server: Server, folder: Path, rounds: int, calls: int) -> None
     own = HostLedger(folder / "own.db", lambda _: LIMITS, lambda: time.time_ns() // 1_000_000)
     shared = SharedGuard(own, door, lambda _: LIMITS, tenants=tuple(f"t{i}" for i in range(TENANTS)))
     one.start()
-    await shared.start()
+    shared.start()
+    await shared.join()
     hands: dict[str, Guard] = {"SQLite": one, "Redis and the host's ledger": shared}
     seen: dict[tuple[str, int], Figure] = {}
     for _ in range(rounds):

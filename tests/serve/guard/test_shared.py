@@ -56,6 +56,10 @@ class Host:
             **more,
         )
 
+    async def start(self) -> None:
+        self.guard.start()
+        await self.guard.join()
+
     async def die(self) -> None:
         """End without a last word to Redis."""
         await self.guard._watch.stop()
@@ -81,7 +85,7 @@ class TestSharedGuard(GuardConformance):
         async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SharedGuard]:
             await tell(redis, "FLUSHALL")
             host = Host(tmp_path, redis.url, limits, lambda: clock[0])
-            await host.guard.start()
+            await host.start()
             yield host.guard
             await host.close()
 
@@ -105,7 +109,7 @@ class SharedHistory(GuardHistory):
         self.of = [self.host(i) for i in range(self.hosts)]
         for _ in range(2):
             for host in self.of:
-                await (host.guard.start() if not host.guard.open else host.guard._watch.look())
+                await (host.start() if not host.guard.open else host.guard._watch.look())
 
     def host(self, i: int) -> Host:
         return Host(
@@ -152,7 +156,7 @@ class SharedHistory(GuardHistory):
             dead = self.of[i]
             await dead.die()
             self.of[i] = self.host(i)
-            await self.of[i].guard.start()
+            await self.of[i].start()
 
         self.loop.run_until_complete(go())
 

@@ -90,7 +90,7 @@ async def spent(host: Host) -> tuple[int, int] | None:
 def test_p17_p18_frozen_redis_the_lease_pays_and_then_calls_are_refused_with_a_hint(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host()
-        await a.guard.start()
+        await a.start()
         await drawn(a)
         assert await a.guard.spent("t") == (0, LEASE)
         server.freeze()
@@ -135,7 +135,7 @@ def test_p18_layers_1_and_3_fail_open_to_limits_of_the_hosts_own(
 ) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(limits=limits)
-        await a.guard.start()
+        await a.start()
         await drawn(a)
         server.kill()
         granted = [await a.guard.reserve("t", str(i), 1) for i in range(20)]
@@ -150,7 +150,7 @@ def test_without_a_lease_nothing_is_spent_while_redis_is_away_also_from_the_star
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         server.kill()
         a = host()
-        await a.guard.start()
+        await a.start()
         refused = await a.guard.reserve("t", "1", 1)
         assert isinstance(refused, Refusal)
         assert (refused.code, refused.status) == ("BUDGET_RESERVATION_FAILED", 503)
@@ -170,7 +170,7 @@ def test_a_flushed_redis_is_told_by_every_host_before_money_is_given_out(tmp_pat
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a, b = (host(name, hosts=2, lease_nano=lambda *_: 0, link=PATIENT) for name in "ab")
         for h in (a, b):
-            await h.guard.start()
+            await h.start()
         await a.guard._watch.look()
         of_a = await a.guard.reserve("t", "a1", 400_000)
         of_b = await b.guard.reserve("t", "b1", 500_000)
@@ -199,7 +199,7 @@ def test_a_host_that_is_gone_when_redis_forgets_counts_at_its_share_or_what_was_
         clock = [NOON]
         a, b = (host(n, hosts=2, clock=clock, lease_nano=lambda *_: 0, link=PATIENT) for n in "ab")
         for h in (a, b):
-            await h.guard.start()
+            await h.start()
         await a.guard._watch.look()
         hold = await b.guard.reserve("t", "b1", 700_000)
         assert isinstance(hold, Hold)
@@ -224,11 +224,11 @@ def test_a_host_that_was_never_seen_counts_at_its_share_until_it_reports(tmp_pat
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         clock = [NOON]
         a, b = (host(n, hosts=2, clock=clock, lease_nano=lambda *_: 0, link=PATIENT) for n in "ab")
-        await a.guard.start()
+        await a.start()
         clock[0] += GRACE_MS
         assert isinstance(await a.guard.reserve("t", "a1", CAP // 2 + 1), Refusal)
         assert isinstance(await a.guard.reserve("t", "a2", CAP // 2), Hold)
-        await b.guard.start()
+        await b.start()
         assert isinstance(await b.guard.reserve("t", "b1", CAP // 2), Hold)
         assert isinstance(await b.guard.reserve("t", "b2", 1), Refusal)
 
@@ -238,7 +238,7 @@ def test_a_host_that_was_never_seen_counts_at_its_share_until_it_reports(tmp_pat
 def test_a_redis_that_went_back_is_found_out_and_told_anew(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(lease_nano=lambda *_: 0, link=PATIENT)
-        await a.guard.start()
+        await a.start()
         hold = await a.guard.reserve("t", "1", 300_000)
         assert isinstance(hold, Hold)
         keys = [k.decode() for k in await tell(server, "KEYS", "*")]
@@ -260,7 +260,7 @@ def test_a_redis_that_went_back_is_found_out_and_told_anew(tmp_path: Path) -> No
 def test_a_ledger_restored_from_a_backup_takes_nothing_back(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(link=PATIENT)
-        await a.guard.start()
+        await a.start()
         first = await a.guard.reserve("t", "1", 100)
         assert isinstance(first, Hold)
         a.guard.settle(first, 100)
@@ -276,7 +276,7 @@ def test_a_ledger_restored_from_a_backup_takes_nothing_back(tmp_path: Path) -> N
         shutil.rmtree(a.own.path.parent)
         again = host(link=PATIENT)
         shutil.copy(tmp_path / "backup.db", again.own.path)
-        await again.guard.start()
+        await again.start()
         seen = await again.guard.spent("t")
         assert seen == (700 + 100, 0)  # what the old ledger had told stands; what it knows is told again
         assert isinstance(await again.guard.reserve("t", "new", 1), Hold)
@@ -287,14 +287,14 @@ def test_a_ledger_restored_from_a_backup_takes_nothing_back(tmp_path: Path) -> N
 def test_a_lost_ledger_leaves_what_it_had_told(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(link=PATIENT)
-        await a.guard.start()
+        await a.start()
         hold = await a.guard.reserve("t", "1", 900_000)
         assert isinstance(hold, Hold)
         a.guard.settle(hold, 900_000)
         await a.close()
         shutil.rmtree(a.own.path.parent)
         again = host(link=PATIENT)
-        await again.guard.start()
+        await again.start()
         assert await again.guard.spent("t") == (900_000, 0)
         assert isinstance(await again.guard.reserve("t", "2", 100_001), Refusal)
 
@@ -304,7 +304,7 @@ def test_a_lost_ledger_leaves_what_it_had_told(tmp_path: Path) -> None:
 def test_a_caller_that_leaves_while_it_waits_holds_nothing(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(lease_nano=lambda *_: 0, link=PATIENT)
-        await a.guard.start()
+        await a.start()
         for i in range(60):
             waiting = asyncio.ensure_future(a.guard.reserve("t", f"w{i}", 10))
             for _ in range(i % 6):
@@ -325,7 +325,7 @@ def test_answers_that_are_lost_leave_books_that_say_the_truth(tmp_path: Path) ->
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         async with proxy(server.port) as between:
             a = host(url=between.url)
-            await a.guard.start()
+            await a.start()
             await drawn(a)
             truth = 0
             for i in range(30):
@@ -350,7 +350,7 @@ def test_answers_that_are_lost_leave_books_that_say_the_truth(tmp_path: Path) ->
 def test_a_full_redis_refuses_and_loses_nothing(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(lease_nano=lambda *_: 0, link=PATIENT)
-        await a.guard.start()
+        await a.start()
         hold = await a.guard.reserve("t", "1", 100)
         assert isinstance(hold, Hold)
         await tell(server, "CONFIG", "SET", "maxmemory", "1")
@@ -369,7 +369,7 @@ def test_a_ledger_that_takes_nothing_refuses_and_redis_holds_nothing(tmp_path: P
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(lease_nano=lambda *_: 0, link=PATIENT)
         a.own._busy_s = 0.05
-        await a.guard.start()
+        await a.start()
         other = sqlite3.connect(a.own.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         refused = await a.guard.reserve("t", "1", 100)
@@ -387,12 +387,12 @@ def test_a_worker_that_dies_costs_its_maximum_and_gives_its_slot_back(tmp_path: 
         clock = [NOON]
         limits = capped(CAP, max_in_flight=1)
         a = host(clock=clock, limits=limits, lease_nano=lambda *_: 0, link=PATIENT)
-        await a.guard.start()
+        await a.start()
         hold = await a.guard.reserve("t", "1", 100)
         assert isinstance(hold, Hold)
         await a.die()
         b = host(clock=clock, limits=limits, lease_nano=lambda *_: 0, link=PATIENT)
-        await b.guard.start()
+        await b.start()
         assert isinstance(await b.guard.reserve("t", "2", 1), Refusal)
         clock[0] += SLOT_LEASE_MS
         assert isinstance(await b.guard.reserve("t", "3", 1), Hold)
@@ -408,7 +408,7 @@ def test_a_tenant_that_asks_for_nothing_gives_its_lease_back(tmp_path: Path) -> 
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         clock = [NOON]
         a = host(clock=clock, link=PATIENT)
-        await a.guard.start()
+        await a.start()
         await drawn(a)
         assert await a.guard.spent("t") == (0, LEASE)
         clock[0] += IDLE_MS
@@ -421,7 +421,7 @@ def test_a_tenant_that_asks_for_nothing_gives_its_lease_back(tmp_path: Path) -> 
 def test_a_lease_shrinks_with_what_is_left_and_never_takes_the_last(tmp_path: Path) -> None:
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(link=PATIENT)
-        await a.guard.start()
+        await a.start()
         await drawn(a)
         hold = await a.guard.reserve("t", "1", CAP - LEASE)
         assert isinstance(hold, Hold)
@@ -439,7 +439,7 @@ def test_a_redis_that_may_not_keep_budgets_stops_the_start(tmp_path: Path) -> No
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a = host(check=check)
         with pytest.raises(ConfigError, match="evicts"):
-            await a.guard.start()
+            await a.start()
 
     story(tmp_path, tell_it)
 
@@ -448,7 +448,7 @@ def test_two_workers_of_a_host_report_at_once_and_grant_on(tmp_path: Path) -> No
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a, b = host(link=PATIENT), host(link=PATIENT)  # one folder, hence one ledger
         for h in (a, b):
-            await h.guard.start()
+            await h.start()
 
         async def work(h: Host, name: str) -> int:
             done = 0
