@@ -5,7 +5,7 @@ a PING in the background: no request waits for it. It knows nothing of what is a
 """
 
 import asyncio
-from typing import assert_never
+from typing import Final, assert_never
 
 from p402.guard.breaker import (
     HEALTHY,
@@ -19,6 +19,7 @@ from p402.guard.breaker import (
     probe_succeeded,
     retry_after_ms,
 )
+from serve.redis.address import Address
 from serve.redis.calls import OURS, Cause, Part, RedisAway, RedisRefused, Reply
 from serve.redis.link import Link
 
@@ -26,11 +27,18 @@ from serve.redis.link import Link
 class Door:
     """Calls to Redis, none of which waits long.
 
+    Parameters
+    ----------
+    link
+        The door's own from now on: `aclose` closes it.
+
     Attributes
     ----------
     breaker
         As the last call left it.
     """
+
+    clustered: Final = False
 
     def __init__(self, link: Link) -> None:
         self.breaker: Breaker = HEALTHY
@@ -38,12 +46,33 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._probe: asyncio.Task[None] | None = None
 
-    @property
-    def retry_after_ms(self) -> int:
-        """In how many ms Redis may be asked again; 0 when it may now."""
+    def retry_after_ms(self, key: Part) -> int:  # noqa: ARG002 - a cluster's depends on it
+        """In how many ms Redis may be asked for a key again; 0 when it may now."""
         return retry_after_ms(self.breaker, self._now_ms())
 
-    async def call(self, *parts: Part) -> Reply:
+    @property
+    def away(self) -> bool:
+        """Redis was away lately and has not been found back."""
+        return not isinstance(self.breaker, Closed)
+
+    async def open(self) -> None:
+        """Connect now, whatever the breaker says; raises as `Link.open` does."""
+        await self._link.open()
+
+    async def each(self, *parts: Part) -> list[tuple[Address, Reply | RedisRefused]]:
+        """What every Redis behind this door answers, an error being an answer: here, one.
+
+        Raises
+        ------
+        RedisAway
+            It does not answer.
+        """
+        try:
+            return [(self._link.address, await self.call(*parts))]
+        except RedisRefused as refused:
+            return [(self._link.address, refused)]
+
+    async def call(self, *parts: Part, asking: bool = False) -> Reply:
         """Ask as `Link.call` does, if Redis is there.
 
         Raises
@@ -56,7 +85,7 @@ class Door:
         if not isinstance(self.breaker, Closed):
             self._knock()
         try:
-            reply = await self._link.call(*parts)
+            reply = await self._link.call(*parts, asking=asking)
         except RedisAway as away:
             if away.cause not in OURS:
                 self.breaker = call_failed(self.breaker, self._now_ms())
@@ -69,9 +98,10 @@ class Door:
         return reply
 
     async def aclose(self) -> None:
-        """Stop probing; the link is its owner's to close."""
+        """Take no more calls, wait for those and the probe under way, and close the link; idempotent."""
         if self._probe is not None:
             await asyncio.wait([self._probe])
+        await self._link.aclose()
 
     def _knock(self) -> None:
         """Refuse this call; begin a probe if it is time for one."""
@@ -85,7 +115,9 @@ class Door:
                 pass
             case _:
                 assert_never(leave)
-        raise RedisAway(Cause.OPEN, "Redis was away just now and is not asked until a probe finds it back")
+        raise RedisAway(
+            Cause.OPEN, f"{self._link.address} was away just now and is not asked until a probe finds it back"
+        )
 
     async def _find_out(self) -> None:
         try:
