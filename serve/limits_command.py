@@ -104,7 +104,7 @@ async def read_shared(url: Secret, tenant: str) -> Standing:
         await way.aclose()
     if not isinstance(looked, Looked):
         raise StoreError(
-            f"Redis has no books of tenant {tenant}: no gateway has told it of them since it started; start one"
+            f"Redis has no books of tenant {tenant}: no gateway has told it of any since it began; start one"
         )
     return looked.standing
 

@@ -20,7 +20,7 @@ _SQLITE: Final = "sqlite:///"
 
 
 def state_path(settings: Settings) -> Path:
-    """This host's ledger."""
+    """File of the host's ledger."""
     return Path(settings.server.state.removeprefix(_SQLITE))
 
 

@@ -26,6 +26,10 @@ TRIES: Final = 3
 class Redis(Protocol):
     """Redis behind its breaker."""
 
+    async def open(self) -> None:
+        """Connect; `RedisAway` says why that cannot be."""
+        ...
+
     def call(self, *parts: Part) -> Awaitable[Reply]:
         """Send one command behind those sent before; awaited, its answer, `RedisAway` or `RedisRefused`."""
         ...
@@ -55,6 +59,10 @@ class Late(Generic[Made]):
         if self._made is None:
             self._made = self._make()
         return self._made
+
+    async def open(self) -> None:
+        """Connect."""
+        await self.way.open()
 
     def call(self, *parts: Part) -> Awaitable[Reply]:
         """Send one command."""

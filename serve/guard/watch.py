@@ -86,6 +86,7 @@ class Watch:
             Redis must not keep budgets.
         """
         try:
+            await self._redis.open()
             await self._look_at_redis()
         except RedisAway as away:
             _log.error("Redis is away at start, so budgets cannot be reserved until it is there: %s", away)

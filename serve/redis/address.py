@@ -1,10 +1,11 @@
-"""Where Redis is and as whom it is asked: what a url says.
+"""Where Redis, or a cluster of it, is and as whom it is asked: what a url says.
 
 It knows nothing of connections. No message of it quotes a url: a password with a `/` or `#` in it lands in
 whatever part comes next.
 """
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -12,9 +13,11 @@ from p402.errors import ConfigError
 
 DEFAULT_PORT: Final = 6379
 _FORMS: Final = (
-    "redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix://[user:password@]/path[?db=db], "
+    "redis://[user:password@]host[:port][/db], rediss:// for TLS, unix://[user:password@]/path[?db=db], or "
+    "redis+cluster://[user:password@]host[:port][,host[:port]...] for a cluster, rediss+cluster:// with TLS; "
     "with what is not a letter or digit in user and password written as %XX"
 )
+_CLUSTER: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,59 @@ class Address:
     def __str__(self) -> str:
         if self.path:
             return f"unix://{self.path}?db={self.db}"
+        return f"redis{'s' if self.tls else ''}://{self.at}/{self.db}"
+
+    @property
+    def at(self) -> str:
+        """Host and port, as a url has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"redis{'s' if self.tls else ''}://{host}:{self.port}/{self.db}"
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAddress:
+    """A cluster of Redis, known by some of its nodes.
+
+    Attributes
+    ----------
+    seeds
+        At least one; all by TCP, in database 0, with one user, password and answer to TLS.
+    """
+
+    seeds: tuple[Address, ...]
+
+    def __str__(self) -> str:
+        return f"redis{'s' if self.tls else ''}+cluster://{','.join(seed.at for seed in self.seeds)}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether nodes are asked by TLS."""
+        return self.seeds[0].tls
+
+    def node(self, host: str, port: int) -> Address:
+        """A node that the cluster named, asked as the seeds are."""
+        return replace(self.seeds[0], host=host, port=port)
+
+
+def read_addresses(url: str) -> Address | ClusterAddress:
+    """Take the url of one Redis or of a cluster apart; raises as `read_address` does."""
+    scheme, _, rest = url.partition("://")
+    one = _CLUSTER.get(scheme.lower())
+    if one is None:
+        return read_address(url)
+    end = re.search(r"[/?#]|$", rest)
+    cut = end.start() if end else len(rest)
+    who, at, hosts = rest[:cut].rpartition("@")
+    if "@" in who:
+        raise _wrong("it has more than one @; user and password are said once, before the first host")
+    seeds = [read_address(f"{one}://{who}{at}{host}{rest[cut:]}") for host in hosts.split(",")]
+    if any(seed.db for seed in seeds):
+        raise _wrong("it names a database, and a cluster has none but 0")
+    return ClusterAddress(tuple(dict.fromkeys(seeds)))
 
 
 def read_address(url: str) -> Address:
-    """Take a Redis url apart.
+    """Take the url of one Redis apart.
 
     Raises
     ------
@@ -62,7 +112,7 @@ def read_address(url: str) -> Address:
     except ValueError:
         raise _wrong("its host or port cannot be read") from None  # the cause quotes it
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise _wrong("it does not begin with redis://, rediss:// or unix://")
+        raise _wrong("it does not begin with redis://, rediss://, unix:// or redis+cluster://")
     if parts.fragment:
         raise _wrong("it has a #")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")

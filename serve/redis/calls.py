@@ -36,6 +36,8 @@ class Cause(Enum):
     """The link was closed by us; it says nothing of Redis."""
     OPEN = auto()
     """Redis was away lately, and the breaker is open; it was not asked."""
+    UNSERVED = auto()
+    """No node of the cluster serves the key's slot just now: it is moving, or the cluster is down."""
 
 
 OURS: Final = frozenset({Cause.CROWDED, Cause.CLOSED, Cause.OPEN})
@@ -98,15 +100,18 @@ class Call:
         Loop time, in seconds, at which its patience ends.
     again
         It has been sent a second time.
+    ahead
+        What must be sent right before it, whose reply is nobody's; None for nothing.
     """
 
-    __slots__ = ("again", "answer", "due", "packed")
+    __slots__ = ("again", "ahead", "answer", "due", "packed")
 
     def __init__(self, packed: bytes, answer: asyncio.Future[Reply], due: float) -> None:
         self.packed = packed
         self.answer = answer
         self.due = due
         self.again = False
+        self.ahead: Call | None = None
 
     def fail(self, error: Exception) -> None:
         """Tell the caller, if it still waits."""

@@ -6,7 +6,7 @@ a PING in the background: no request waits for it. It knows nothing of what is a
 
 import asyncio
 from collections.abc import Awaitable
-from typing import assert_never
+from typing import Final, assert_never
 
 from p402.guard.breaker import (
     HEALTHY,
@@ -20,6 +20,7 @@ from p402.guard.breaker import (
     probe_succeeded,
     retry_after_ms,
 )
+from serve.redis.address import Address
 from serve.redis.calls import OURS, Cause, Part, RedisAway, RedisRefused, Reply
 from serve.redis.link import Link
 
@@ -27,11 +28,18 @@ from serve.redis.link import Link
 class Door:
     """Calls to Redis, none of which waits long.
 
+    Parameters
+    ----------
+    link
+        The door's own from now on: `aclose` closes it.
+
     Attributes
     ----------
     breaker
         As the last call left it.
     """
+
+    clustered: Final = False
 
     def __init__(self, link: Link) -> None:
         self.breaker: Breaker = HEALTHY
@@ -43,7 +51,29 @@ class Door:
         """In how many ms Redis may be asked for a key again; 0 when it may now."""
         return retry_after_ms(self.breaker, self._now_ms())
 
-    def call(self, *parts: Part) -> Awaitable[Reply]:
+    @property
+    def away(self) -> bool:
+        """Redis was away lately and has not been found back."""
+        return not isinstance(self.breaker, Closed)
+
+    async def open(self) -> None:
+        """Connect now, whatever the breaker says; raises as `Link.open` does."""
+        await self._link.open()
+
+    async def each(self, *parts: Part) -> list[tuple[Address, Reply | RedisRefused]]:
+        """What every Redis behind this door answers, an error being an answer: here, one.
+
+        Raises
+        ------
+        RedisAway
+            It does not answer.
+        """
+        try:
+            return [(self._link.address, await self.call(*parts))]
+        except RedisRefused as refused:
+            return [(self._link.address, refused)]
+
+    def call(self, *parts: Part, asking: bool = False) -> Awaitable[Reply]:
         """Ask as `Link.call` does, if Redis is there; what is returned must be awaited, and has the reply.
 
         Calls go out in the order in which they are made, whenever they are awaited.
@@ -58,7 +88,7 @@ class Door:
         try:
             if not isinstance(self.breaker, Closed):
                 self._knock()
-            return self._answer(self._link.call(*parts))
+            return self._answer(self._link.call(*parts, asking=asking))
         except RedisAway as away:
             return self._answer(away)
 
@@ -96,7 +126,9 @@ class Door:
                 pass
             case _:
                 assert_never(leave)
-        raise RedisAway(Cause.OPEN, "Redis was away just now and is not asked until a probe finds it back")
+        raise RedisAway(
+            Cause.OPEN, f"{self._link.address} was away just now and is not asked until a probe finds it back"
+        )
 
     async def _find_out(self) -> None:
         try:

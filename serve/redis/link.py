@@ -49,6 +49,8 @@ class Link:
 
     Attributes
     ----------
+    address
+        Where it goes.
     opened
         Connections made so far.
 
@@ -80,7 +82,7 @@ class Link:
         self._pack = cast("Callable[[tuple[Part, ...]], bytes]", hiredis.pack_command)
         self._reader = hiredis.Reader
         self._loop = asyncio.get_running_loop()
-        self._address = address
+        self.address = address
         self._name = name
         self._deadline_s = deadline_ms / 1_000
         self._connect_s = connect_ms / 1_000
@@ -93,16 +95,23 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._load: Call | None = None  # the last of the scripts, when they were last sent again
         self._late = self._closed = False
+        self._asking = False  # something in the queue has something to be sent ahead of it
 
     @property
     def waiting(self) -> int:
         """Calls without a reply, those included whose callers have left."""
         return len(self._queue) + (len(self._connection.sent) if self._connection is not None else 0)
 
-    def call(self, *parts: Part) -> asyncio.Future[Reply]:
+    def call(self, *parts: Part, asking: bool = False) -> asyncio.Future[Reply]:
         """Send a command with the others of this turn; the future, which must be awaited, has its reply.
 
         A caller that is cancelled leaves its place in the order: a command that was sent is carried out.
+
+        Parameters
+        ----------
+        asking
+            To a cluster's node that does not own the key's slot yet: ASKING goes right ahead of the command,
+            or neither goes, since alone it would let somebody else's command in.
 
         Raises
         ------
@@ -121,6 +130,9 @@ class Link:
         due = loop.time() + self._deadline_s
         answer: asyncio.Future[Reply] = loop.create_future()
         call = Call(self._pack(parts), answer, due)
+        if asking:
+            call.ahead = self._made(("ASKING",), due)
+            self._asking = True
         if not queue:
             loop.call_soon(self._flush)
         queue.append(call)
@@ -169,6 +181,9 @@ class Link:
             return
         calls = [call for call in self._queue if not call.answer.done()]  # nobody waits for the others
         self._queue.clear()
+        if self._asking:
+            self._asking = False
+            calls = [one for call in calls for one in ((call,) if call.ahead is None else (call.ahead, call))]
         if calls:
             self._connection.send(calls)
 
@@ -183,6 +198,7 @@ class Link:
             loads = [self._made(("SCRIPT", "LOAD", script.source), call.due) for script in self._scripts]
             self._queue += loads
             self._load = loads[-1]
+        self._asking = self._asking or call.ahead is not None
         self._queue.append(call)
         return True
 
@@ -231,7 +247,7 @@ class Link:
         return None
 
     async def _connect(self, connection: Connection) -> None:
-        address = self._address
+        address = self.address
         if address.path:
             await self._loop.create_unix_connection(lambda: connection, address.path)
         else:
@@ -239,7 +255,7 @@ class Link:
 
     async def _greet(self, connection: Connection) -> None:
         """Say who we are, choose the database, load the scripts: one round trip, if the connection lasts."""
-        address = self._address
+        address = self.address
         greeting: list[tuple[str, tuple[Part, ...]]] = []
         if address.password:
             who = (address.user, address.password) if address.user else (address.password,)
@@ -310,7 +326,7 @@ class Link:
             Cause.CROWDED: f"has {self._limit} calls to answer already",
             Cause.CLOSED: "is asked no more: the link is closed",
         }[cause]
-        return RedisAway(cause, f"{self._address} {said}")
+        return RedisAway(cause, f"{self.address} {said}")
 
 
 def _fail_all(calls: Iterable[Call], away: RedisAway, *, may_be_done: bool) -> None:

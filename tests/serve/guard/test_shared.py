@@ -21,12 +21,14 @@ from serve.guard.position import Position
 from serve.guard.reporter import Late
 from serve.guard.scripts import Caller, Newer, Taken
 from serve.guard.shared import SharedGuard
-from serve.redis.address import read_address
+from serve.redis.address import ClusterAddress, read_address, read_addresses
 from serve.redis.calls import Reply
+from serve.redis.cluster import ClusterDoor
 from serve.redis.door import Door
 from serve.redis.link import Link
 from tests.conformance.guard import NOON, GuardConformance
 from tests.conformance.guard_history import LIMITS, GuardHistory
+from tests.serve.redis.cluster_server import Cluster
 from tests.serve.redis.server import Server
 
 PATIENT = {"deadline_ms": 20_000, "connect_ms": 20_000}
@@ -35,6 +37,13 @@ PATIENT = {"deadline_ms": 20_000, "connect_ms": 20_000}
 
 def no_lease(cap_nano: int, hosts: int) -> int:
     return 0
+
+
+def way(url: str, **link: int) -> Door | ClusterDoor:
+    address = read_addresses(url)
+    if isinstance(address, ClusterAddress):
+        return ClusterDoor(address, lambda node: Link(node, scripts=scripts.ALL, **link))
+    return Door(Link(address, scripts=scripts.ALL, **link))
 
 
 class Host:
@@ -50,7 +59,7 @@ class Host:
         link = more.pop("link")
         self.guard = SharedGuard(
             self.own,
-            Late(lambda: Door(Link(read_address(url), scripts=scripts.ALL, **link))),
+            Late(lambda: way(url, **link)),
             limits,
             now_ms=now_ms,
             **more,
@@ -85,6 +94,21 @@ class TestSharedGuard(GuardConformance):
         async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SharedGuard]:
             await tell(redis, "FLUSHALL")
             host = Host(tmp_path, redis.url, limits, lambda: clock[0])
+            await host.start()
+            yield host.guard
+            await host.close()
+
+        return open_it
+
+
+class TestSharedGuardOverACluster(GuardConformance):
+    @pytest.fixture
+    def open_guard(self, tmp_path: Path, cluster: Cluster):
+        @asynccontextmanager
+        async def open_it(limits: Callable[[str], Limits], clock: list[int]) -> AsyncIterator[SharedGuard]:
+            for node in cluster.masters:
+                await tell(node, "FLUSHALL")
+            host = Host(tmp_path, cluster.url, limits, lambda: clock[0])
             await host.start()
             yield host.guard
             await host.close()

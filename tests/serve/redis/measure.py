@@ -78,7 +78,6 @@ async def measure(server: Server, rounds: int, calls: int) -> dict[tuple[str, in
             for name, ask in hands.items():
                 seen.setdefault((name, concurrent), []).append(await cost(ask, concurrent, calls))
     await door.aclose()
-    await tcp.aclose()
     await unix.aclose()
     await redis.aclose()
     await pool.aclose()

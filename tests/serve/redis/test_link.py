@@ -92,6 +92,41 @@ def test_all_calls_of_a_turn_leave_in_one_write(
     run(scene())
 
 
+def test_asking_goes_right_ahead_of_its_call_or_not_at_all(
+    run: Any, redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[list[str]] = []
+    send = Connection.send
+
+    def words(packed: bytes) -> str:
+        return " ".join(word.decode() for word in packed.split(b"\r\n")[2::2][:2])
+
+    monkeypatch.setattr(
+        Connection,
+        "send",
+        lambda self, calls: (sent.append([words(call.packed) for call in calls]), send(self, calls))[1],
+    )
+
+    async def scene() -> None:
+        sent.clear()
+        async with link(redis.url, scripts=[PAIR]) as at:
+            await at.open()
+            waiting = [at.call("ECHO", number, asking=number % 2 == 1) for number in range(4)]
+            left = at.call("ECHO", 4, asking=True)
+            left.cancel()
+            assert await outcomes(*waiting) == [b"0", b"1", b"2", b"3"]
+            assert sent[1:] == [["ECHO 0", "ASKING", "ECHO 1", "ECHO 2", "ASKING", "ECHO 3"]]
+            await at.call("SCRIPT", "FLUSH")
+            sent.clear()
+            script = f"EVALSHA {PAIR.sha.decode()}"
+            assert await at.call("EVALSHA", PAIR.sha, 1, "k", 1, asking=True) == [b"k", b"1"]
+            assert sent == [["ASKING", script], ["SCRIPT LOAD", "ASKING", script]]
+            assert await at.call("ECHO", 5) == b"5"
+            assert sent[2:] == [["ECHO 5"]]
+
+    run(scene())
+
+
 def test_one_timer_keeps_all_deadlines(redis: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> int:
         loop, made = asyncio.get_running_loop(), []
