@@ -50,7 +50,8 @@ class RedisAway(Exception):
     Attributes
     ----------
     may_be_done
-        Whether Redis may have carried it out all the same; false where it was certainly not sent.
+        Whether Redis may have carried it out all the same; false where it was certainly not sent, or a node
+        of a cluster said that it did nothing.
     """
 
     def __init__(self, cause: Cause, message: str, *, may_be_done: bool = False) -> None:
