@@ -74,6 +74,11 @@ class SharedGuard:
         Wall time in place of the server's own; for tests.
     lease_nano
         Lease to ask for, by a tenant's cap and the number of hosts.
+
+    Attributes
+    ----------
+    patience_s
+        Redis is not asked again for a request after this.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class SharedGuard:
         now_ms: Callable[[], int] | None = None,
         lease_nano: Callable[[int, int], int] = lease.wanted_nano,
     ) -> None:
+        self.patience_s = PATIENCE_S
         self._own = own
         self._limits = limits
         self._redis = redis
@@ -174,7 +180,7 @@ class SharedGuard:
         If the caller is cancelled while it waits, what was granted meanwhile is released.
         """
         _check(amount_nano)
-        limits, until = self._limits(tenant), time.monotonic() + PATIENCE_S
+        limits, until = self._limits(tenant), time.monotonic() + self.patience_s
         self._watch.asked(tenant)
         try:
             try:
@@ -191,7 +197,7 @@ class SharedGuard:
 
     async def admit(self, tenant: str) -> Refusal | None:
         """Take one request from the rate, for an answer that costs nothing; without Redis, from its own."""
-        limits, until = self._limits(tenant), time.monotonic() + PATIENCE_S
+        limits, until = self._limits(tenant), time.monotonic() + self.patience_s
         try:
             try:
                 self._watch.refuse_untrusted()
@@ -220,7 +226,7 @@ class SharedGuard:
         While Redis gives no verdict, holds are renewed and none is raised.
         """
         _check(amount_nano)
-        limits, until = self._limits(hold.tenant), time.monotonic() + PATIENCE_S
+        limits, until = self._limits(hold.tenant), time.monotonic() + self.patience_s
         try:
             try:
                 self._watch.refuse_untrusted()
@@ -424,7 +430,7 @@ class SharedGuard:
                 if isinstance(answer, Looked):
                     self._saw(tenant, answer.seq)
                     return answer
-                await self._reporter.mend(tenant, answer, PATIENCE_S)
+                await self._reporter.mend(tenant, answer, self.patience_s)
         except Shut as shut:
             raise StoreError(f"the shared budget cannot be read: {shut}") from None
 

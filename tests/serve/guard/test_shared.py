@@ -64,6 +64,8 @@ class Host:
             now_ms=now_ms,
             **more,
         )
+        if link is PATIENT:
+            self.guard.patience_s = 20.0
 
     async def start(self) -> None:
         self.guard.start()
