@@ -6,7 +6,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 STAMP := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test style check bench clean
+.PHONY: help setup demo test style check bench chaos clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ check: style test  ## style and tests: all that must be green
 
 bench: $(STAMP)/dev  ## print the speed figures
 	$(BIN)/p402 bench
+
+chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
+	$(BIN)/python -m tests.chaos
 
 clean:  ## remove the environment and everything the commands made
 	rm -rf $(VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,98 @@
+"""The guard under test, opened at a place: the one module that knows which hands there are."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from p402.ports import Guard
+from serve.guard.sqlite import SqliteGuard
+from tests.chaos import leaky
+from tests.chaos.place import Place
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One hand, and what it promises.
+
+    Attributes
+    ----------
+    redis
+        Whether it needs one.
+    hosts
+        How many hosts may share a budget.
+    ledgers
+        Whether the hosts' SQLite files together tell all that was spent.
+    longest_ms
+        Promise: no reservation takes longer, while the ledger's lock is to be had.
+    """
+
+    open: Callable[[Place], AbstractAsyncContextManager[Guard]]
+    redis: bool
+    hosts: int
+    ledgers: bool
+    longest_ms: int
+
+
+@asynccontextmanager
+async def sqlite(place: Place) -> AsyncIterator[SqliteGuard]:
+    guard = SqliteGuard(place.ledger, place.limits, place.now_ms)
+    guard.beat_s /= place.speed
+    guard.start()
+    try:
+        yield guard
+    finally:
+        await guard.close()
+
+
+@asynccontextmanager
+async def shared(place: Place) -> AsyncIterator[Guard]:
+    """Redis in front, the host's own SQLite ledger behind."""
+    from serve.guard.shared import SharedGuard
+    from serve.redis.address import read_address
+    from serve.redis.door import Door
+    from serve.redis.link import Link
+
+    own = SqliteGuard(place.ledger, place.limits, place.now_ms)
+    link = Link(read_address(place.redis))
+    door = Door(link)
+    guard = SharedGuard(own=own, door=door, limits=place.limits, hosts=place.hosts, now_ms=place.now_ms)
+    for hand in (own, guard):
+        hand.beat_s /= place.speed
+    await guard.start()
+    try:
+        yield guard
+    finally:
+        await guard.close()
+        await door.aclose()
+        await link.aclose()
+
+
+@asynccontextmanager
+async def leaking(leak: Callable[[Guard, Place], Guard], place: Place) -> AsyncIterator[Guard]:
+    async with sqlite(place) as guard:
+        yield leak(guard, place)
+
+
+HANDS = {
+    "sqlite": Hand(sqlite, redis=False, hosts=1, ledgers=True, longest_ms=300),
+    "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300),
+}
+DEFAULT = "sqlite"
+BROKEN = {
+    name: Hand(partial(leaking, leak), redis=False, hosts=1, ledgers=True, longest_ms=300)
+    for name, leak in leaky.LEAKS.items()
+} | {
+    "forgetful": Hand(leaky.forgetful, redis=True, hosts=2, ledgers=False, longest_ms=300),
+}
+"""Hands that break a promise each, for the tests of this harness."""
+
+
+def hand_of(name: str) -> Hand:
+    """A hand by its name."""
+    return (HANDS | BROKEN)[name]
+
+
+def open_guard(place: Place) -> AbstractAsyncContextManager[Guard]:
+    """The guard as a worker of a host has it; closed, settlements included, after the block."""
+    return hand_of(place.hand).open(place)

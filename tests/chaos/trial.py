@@ -1,0 +1,170 @@
+"""One run: a server, hosts with workers, a fault while they work, and the books against what was spent."""
+
+import asyncio
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from p402.guard.daily import DAY_MS
+from tests.chaos import journal
+from tests.chaos.audit import Audit, Books
+from tests.chaos.faults import AWAY_S, Fault, Scene
+from tests.chaos.hands import hand_of
+from tests.chaos.place import MEAN_COST, NOON_MS, UNIT_NANO, Orders, Place
+from tests.chaos.processes import OPEN_S, Crew, python
+from tests.chaos.verdict import DayBooks, Measured
+from tests.serve.redis.proxy import proxy
+from tests.serve.redis.server import redis_server
+
+FAULT_AT = 0.25
+"""Of the time that spending the cap takes."""
+SLACK_S = 12.0
+"""After which a run ends that has not spent its cap."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of a run.
+
+    Attributes
+    ----------
+    seconds
+        How long it takes to spend the cap while nothing is wrong.
+    rate
+        Calls a second for each tenant: what a small machine makes with time to spare.
+    speed
+        Of the guard's clock.
+    """
+
+    seconds: float = 4.0
+    workers: int = 6
+    tenants: int = 2
+    callers: int = 4
+    rate: float = 250.0
+    speed: float = 60.0
+
+    @property
+    def cap_nano(self) -> int:
+        """What all calls of a tenant cost."""
+        return int(self.rate * self.seconds * MEAN_COST * UNIT_NANO)
+
+    @property
+    def pace_s(self) -> float:
+        """Time between the beginnings of a client's calls."""
+        return self.workers * self.callers / self.rate
+
+
+async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path) -> Measured:
+    """Do one run in an empty folder."""
+    begun = time.monotonic()
+    hand = hand_of(hand_name)
+    folders = [folder / f"host{i}" for i in range(hand.hosts)]
+    for each in (*folders, folder / "redis", folder / "journals"):
+        each.mkdir()
+    async with AsyncExitStack() as later:
+        server, wire = None, None
+        if hand.redis:
+            server = later.enter_context(redis_server(folder / "redis", *fault.options))
+            if fault.proxied:
+                wire = await later.enter_async_context(proxy(server.port))
+        places = _places(hand_name, folders, (wire or server).url if server else "", fault, plan)
+        limit_s = plan.seconds * (2 if fault.midnight else 1) + AWAY_S + places[0].hold_s + SLACK_S
+        orders = [
+            _orders(places[i % hand.hosts], i // hand.hosts, f"{fault.name}/{seed}", plan, limit_s)
+            for i in range(plan.workers)
+        ]
+        crew = Crew(orders, folder / "journals")
+        later.callback(crew.close)
+        await crew.begin()
+        scene = Scene(crew, random.Random(f"{fault.name}/{seed}"), folders, places[0].hold_s, server, wire)
+        await asyncio.sleep(plan.seconds * FAULT_AT * scene.rng.uniform(0.8, 1.2))
+        since = journal.now_ms()
+        await fault.run(scene)
+        until = journal.now_ms()
+        wrong = []
+        if not await crew.ended(limit_s + 5):
+            wrong.append(f"workers did not end: {', '.join(w.orders.name for w in crew.alive())}")
+        crew.close()
+        if broken := crew.broken():
+            wrong.append(f"workers broke: {crew.said(broken)}")
+        direct = [msgspec.structs.replace(p, redis=server.url if server else "") for p in places]
+        books = await _audit(Audit(tuple(direct), orders[0].tenants), folder)
+    killed = {w.orders.name: w.killed_ms for w in crew.workers if w.killed_ms is not None}
+    truth = journal.read((folder / "journals").glob("*.journal"), killed)
+    return Measured(
+        fault=fault.name,
+        seed=seed,
+        days=tuple(_days(truth, books, plan.cap_nano, ledgers=hand.ledgers)),
+        calls=len(truth.dispatched_ms),
+        left=truth.left,
+        refusals=dict(truth.refusals),
+        killed=len(killed),
+        longest_ms=truth.longest_ms,
+        longest_raw_ms=truth.longest_raw_ms,
+        promised_ms=hand.longest_ms + fault.locked_ms,
+        during=sum(since <= at <= until for at in truth.dispatched_ms),
+        after=sum(at > until for at in truth.dispatched_ms),
+        seconds=time.monotonic() - begun,
+        faults_of_ours=tuple(wrong),
+    )
+
+
+def _places(hand: str, folders: list[Path], redis: str, fault: Fault, plan: Plan) -> list[Place]:
+    """The same place as each host sees it."""
+    names, began_ns, began_ms = tuple(map(str, folders)), time.monotonic_ns(), _began_ms(fault, plan)
+    return [
+        Place(hand, names, host, redis, plan.cap_nano, plan.speed, began_ns, began_ms)
+        for host in range(len(names))
+    ]
+
+
+def _orders(place: Place, slot: int, seed: str, plan: Plan, limit_s: float) -> Orders:
+    """What the first worker in a slot of a host is told, but for its journal."""
+    tenants = tuple(f"t{n}" for n in range(plan.tenants))
+    name = f"h{place.host}w{slot}"
+    return Orders(place, name, "", seed, tenants, plan.callers, plan.pace_s, limit_s)
+
+
+def _began_ms(fault: Fault, plan: Plan) -> int:
+    """What the guard's clock shows at first: noon, or so that it is midnight in the midst of the run."""
+    if not fault.midnight:
+        return NOON_MS
+    return NOON_MS + DAY_MS // 2 - int((1.0 + plan.seconds / 2) * plan.speed * 1_000)
+
+
+async def _audit(wanted: Audit, folder: Path) -> Books:
+    """Read the books in a process of its own, while this one serves the wire."""
+    with ExitStack() as later:
+        said = later.enter_context((folder / "audit.said").open("wb"))
+        process = python("tests.chaos.audit", msgspec.json.encode(wanted), said, stdout=subprocess.PIPE)
+        later.callback(process.wait)
+        later.callback(process.kill)
+        patience_s = wanted.places[0].hold_s + OPEN_S
+        told, _ = await asyncio.to_thread(process.communicate, timeout=patience_s)
+    if process.returncode:
+        raise RuntimeError(f"the books cannot be read: {(folder / 'audit.said').read_text()[-600:]}")
+    return msgspec.json.decode(told, type=Books)
+
+
+def _days(truth: journal.Truth, books: Books, cap_nano: int, *, ledgers: bool) -> Iterator[DayBooks]:
+    told = {(tenant, day): spent for tenant, day, spent in books.ledgers}
+    for tenant, day in sorted(truth.spent_nano):
+        now = day == books.day
+        last = day == max(d for t, d in truth.spent_nano if t == tenant)
+        yield DayBooks(
+            tenant,
+            day,
+            cap_nano,
+            truth.spent_nano[tenant, day],
+            truth.unsure_nano[tenant],
+            tuple(host[tenant][0] for host in books.hosts) if now else (),
+            tuple(host[tenant][1] for host in books.hosts) if now else (),
+            told.get((tenant, day), 0) if ledgers else None,
+            last,
+        )
