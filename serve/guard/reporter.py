@@ -229,7 +229,8 @@ class Reporter:
         """
         match answer:
             case Wait(ms):
-                raise Shut("not every host has reported since Redis forgot the books", ms)
+                why = "not every host has reported since Redis forgot the books"
+                raise Shut(why, min(ms, STATE_RETRY_MS))
             case Stale(report) if report > self.known(tenant).report:
                 self.known(tenant).report = report  # of another worker; the ledger has the last word on it
             case Cold() | Stale():

@@ -44,7 +44,7 @@ from serve.guard.scripts import (
     TooFast,
     Wait,
 )
-from serve.guard.watch import Check, Watch
+from serve.guard.watch import EVERY_S, Check, Watch
 from serve.redis.calls import Reply
 
 PATIENCE_S: Final = 0.14
@@ -162,13 +162,14 @@ class SharedGuard:
 
     @property
     def beat_s(self) -> float:
-        """How often calls under way are renewed in the ledger, in seconds."""
+        """How often calls under way are renewed in the ledger, in seconds; the watch goes along with it."""
         return self._own.beat_s
 
     @beat_s.setter
     def beat_s(self, seconds: float) -> None:
         self._own.beat_s = seconds
         self._watch.report_s = seconds * lease.REPORT_MS / BEAT_MS
+        self._watch.every_s = seconds * EVERY_S * 1_000 / BEAT_MS
 
     # Of the port
 

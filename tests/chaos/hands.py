@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from p402.ports import Guard
+from serve.guard import scripts
+from serve.guard.host import HostLedger
+from serve.guard.reporter import Late
+from serve.guard.shared import SharedGuard
 from serve.guard.sqlite import SqliteGuard
+from serve.redis.address import read_address
+from serve.redis.door import Door
+from serve.redis.link import Link
 from tests.chaos import leaky
-from tests.chaos.place import Place
+from tests.chaos.place import TENANTS, Place
 
 
 @dataclass(frozen=True)
@@ -48,24 +55,16 @@ async def sqlite(place: Place) -> AsyncIterator[SqliteGuard]:
 @asynccontextmanager
 async def shared(place: Place) -> AsyncIterator[Guard]:
     """Redis in front, the host's own SQLite ledger behind."""
-    from serve.guard.shared import SharedGuard
-    from serve.redis.address import read_address
-    from serve.redis.door import Door
-    from serve.redis.link import Link
-
-    own = SqliteGuard(place.ledger, place.limits, place.now_ms)
-    link = Link(read_address(place.redis))
-    door = Door(link)
-    guard = SharedGuard(own=own, door=door, limits=place.limits, hosts=place.hosts, now_ms=place.now_ms)
-    for hand in (own, guard):
-        hand.beat_s /= place.speed
-    await guard.start()
+    own = HostLedger(place.ledger, place.limits, place.now_ms)
+    way = Late(lambda: Door(Link(read_address(place.redis), scripts=scripts.ALL)))
+    guard = SharedGuard(own, way, place.limits, hosts=place.hosts, tenants=TENANTS, now_ms=place.now_ms)
+    guard.beat_s /= place.speed
+    guard.start()
+    await guard.join()
     try:
         yield guard
     finally:
         await guard.close()
-        await door.aclose()
-        await link.aclose()
 
 
 @asynccontextmanager
@@ -78,7 +77,7 @@ HANDS = {
     "sqlite": Hand(sqlite, redis=False, hosts=1, ledgers=True, longest_ms=300),
     "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300),
 }
-DEFAULT = "sqlite"
+DEFAULT = "redis"
 BROKEN = {
     name: Hand(partial(leaking, leak), redis=False, hosts=1, ledgers=True, longest_ms=300)
     for name, leak in leaky.LEAKS.items()

@@ -14,6 +14,7 @@ MEAN_COST = 0.6
 """What a call costs of its hold, on average."""
 MOST_HELD = 2.0
 """The largest hold, in units."""
+TENANTS = ("t0", "t1")
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
 
 

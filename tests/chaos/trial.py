@@ -16,7 +16,7 @@ from tests.chaos import journal
 from tests.chaos.audit import Audit, Books
 from tests.chaos.faults import AWAY_S, Fault, Scene
 from tests.chaos.hands import hand_of
-from tests.chaos.place import MEAN_COST, NOON_MS, UNIT_NANO, Orders, Place
+from tests.chaos.place import MEAN_COST, NOON_MS, TENANTS, UNIT_NANO, Orders, Place
 from tests.chaos.processes import OPEN_S, Crew, python
 from tests.chaos.verdict import DayBooks, Measured
 from tests.serve.redis.proxy import proxy
@@ -44,7 +44,6 @@ class Plan:
 
     seconds: float = 4.0
     workers: int = 6
-    tenants: int = 2
     callers: int = 4
     rate: float = 250.0
     speed: float = 60.0
@@ -126,9 +125,8 @@ def _places(hand: str, folders: list[Path], redis: str, fault: Fault, plan: Plan
 
 def _orders(place: Place, slot: int, seed: str, plan: Plan, limit_s: float) -> Orders:
     """What the first worker in a slot of a host is told, but for its journal."""
-    tenants = tuple(f"t{n}" for n in range(plan.tenants))
     name = f"h{place.host}w{slot}"
-    return Orders(place, name, "", seed, tenants, plan.callers, plan.pace_s, limit_s)
+    return Orders(place, name, "", seed, TENANTS, plan.callers, plan.pace_s, limit_s)
 
 
 def _began_ms(fault: Fault, plan: Plan) -> int:

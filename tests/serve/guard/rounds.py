@@ -44,7 +44,12 @@ async def ask(guard: Guard, name: str, calls: int, tenant: str) -> list[Hold]:
 
     async def one(number: int) -> Hold | Refusal:
         await asyncio.sleep(random.random() * SPREAD_S)
-        return await guard.reserve(tenant, f"{name}-{tenant}-{number}-{time.monotonic_ns()}", AMOUNT)
+        request = f"{name}-{tenant}-{number}-{time.monotonic_ns()}"
+        while True:
+            verdict = await guard.reserve(tenant, request, AMOUNT)
+            if isinstance(verdict, Hold) or verdict.status != 503:
+                return verdict
+            await asyncio.sleep(SPREAD_S)  # a tenant that no host has reported yet
 
     verdicts = await asyncio.gather(*(one(number) for number in range(calls)))
     return [verdict for verdict in verdicts if isinstance(verdict, Hold)]

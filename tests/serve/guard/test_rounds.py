@@ -18,7 +18,7 @@ from tests.chaos.processes import ROOT
 from tests.serve.guard.rounds import ACTUAL, AMOUNT, Rounds
 from tests.serve.redis.server import redis_server
 
-HANDS = ["sqlite"]
+HANDS = ["sqlite", "redis"]
 PROCESSES, CALLS, ROUNDS = 4, 50, 20
 
 
