@@ -55,7 +55,7 @@ class Journal:
         self._write("ended", request, now_ms())
 
     def waited(self, wait_ms: float, starved_ms: float) -> None:
-        """No reservation has taken longer so far; for a part of it the machine gave this process no time."""
+        """No hold has taken longer so far; for a part of it the machine gave this process no time."""
         self._write("waited", round(wait_ms), round(starved_ms))
 
     def _write(self, *words: object) -> None:

@@ -119,7 +119,9 @@ class Worker:
         if rng.random() < FAILS_OVER:
             more = int(amount_nano * rng.uniform(0.1, 0.3))
             journal.asked(request, tenant, amount_nano + more)
+            begun = time.monotonic()
             raised = await guard.top_up(hold, amount_nano + more)
+            self._waited(begun, time.monotonic())
             if isinstance(raised, Refusal):
                 journal.refused(request, raised.code)
             else:

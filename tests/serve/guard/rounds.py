@@ -40,7 +40,7 @@ class Rounds(Place, frozen=True):
 
 
 async def ask(guard: Guard, name: str, calls: int, tenant: str) -> list[Hold]:
-    """What is granted of many reservations at once, in several groups, so that those of others come between."""
+    """What is granted of many reservations at about the same time, with those of others between them."""
 
     async def one(number: int) -> Hold | Refusal:
         await asyncio.sleep(random.random() * SPREAD_S)
