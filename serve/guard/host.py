@@ -8,6 +8,7 @@ nothing of Redis: `serve.guard.shared` asks it and tells it.
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from p402.errors import Refusal, StoreError
@@ -53,20 +54,36 @@ class HostLedger(SqliteGuard):
         return await future
 
     async def from_lease(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int,
+        limits: Limits,
+        orphaned: Callable[[Hold], None],
     ) -> Hold | Refusal | None:
         """Admit a call that the lease pays for, under limits of this host's own; None where it has no room.
+
+        Parameters
+        ----------
+        orphaned
+            Called with what is granted after the caller was cancelled.
 
         Raises
         ------
         StoreError
             The file took nothing.
         """
-        verdict = await self.do(
+        done = self._begin(
             lambda db, now_ms: position.from_lease(
                 db, tenant, request_id, amount_nano, expected_nano, limits, now_ms
             )
         )
+        try:
+            verdict = await asyncio.shield(done)
+        except asyncio.CancelledError:
+            done.add_done_callback(partial(_hand_over, orphaned))
+            raise
         if isinstance(verdict, Hold):
             self._keep_alive(verdict)
         return verdict
@@ -100,11 +117,22 @@ class HostLedger(SqliteGuard):
         StoreError
             It was not done.
         """
+        return await self._begin(work)
+
+    def _begin(self, work: Callable[[sqlite3.Connection, int], T]) -> asyncio.Future[T]:
         self._refuse_closed()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._ask(Do(future, work))
-        return await future
+        return future
 
     def _refuse_closed(self) -> None:
         if not self._open:
             raise StoreError(f"guard state {self._path} is closed")
+
+
+def _hand_over(orphaned: Callable[[Hold], None], done: asyncio.Future[Hold | Refusal | None]) -> None:
+    """Pass on a hold that nobody waits for any more."""
+    if not done.cancelled() and done.exception() is None:
+        hold = done.result()
+        if isinstance(hold, Hold):
+            orphaned(hold)

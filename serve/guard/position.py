@@ -74,6 +74,8 @@ class Told:
         Calls that are held.
     idle_ms
         Since a call was last asked for, to a second or two.
+    short_ms
+        Since a call last found no room for what was held, leases included.
     """
 
     tenant: str
@@ -82,6 +84,7 @@ class Told:
     lease_nano: int
     live: int
     idle_ms: int
+    short_ms: int
 
 
 def host_name(db: sqlite3.Connection) -> str:
@@ -112,12 +115,12 @@ def numbers(db: sqlite3.Connection, tenants: Iterable[str]) -> dict[str, int]:
 def survey(db: sqlite3.Connection, now_ms: int) -> list[Told]:
     """Of every tenant that was ever reported."""
     rows = db.execute(
-        "SELECT tenant, report, dirty, lease_nano, asked_ms, "
+        "SELECT tenant, report, dirty, lease_nano, asked_ms, short_ms, "
         "(SELECT count(*) FROM hold WHERE hold.tenant = shared.tenant AND state = 0) FROM shared"
     ).fetchall()
     return [
-        Told(t, report, bool(dirty), lease, live, now_ms - asked)
-        for t, report, dirty, lease, asked, live in rows
+        Told(t, report, bool(dirty), lease, live, now_ms - asked, now_ms - short)
+        for t, report, dirty, lease, asked, short, live in rows
     ]
 
 
@@ -144,8 +147,8 @@ def begin(
     wanted_nano = 0 if idle else wanted_nano
     kept = min(lease_nano, wanted_nano) if lease_day == today else 0
     db.execute(
-        "INSERT INTO shared (tenant, report, taken, dirty, lease_day, lease_nano, asked_ms) "
-        "VALUES (?, ?, 0, 0, ?, ?, 0) ON CONFLICT (tenant) DO UPDATE SET "
+        "INSERT INTO shared (tenant, report, taken, dirty, lease_day, lease_nano, asked_ms, short_ms) "
+        "VALUES (?, ?, 0, 0, ?, ?, 0, 0) ON CONFLICT (tenant) DO UPDATE SET "
         "report = excluded.report, dirty = 0, "
         "lease_day = excluded.lease_day, lease_nano = excluded.lease_nano",
         (tenant, report, today, kept),
@@ -214,9 +217,10 @@ def soil(db: sqlite3.Connection, tenant: str) -> None:
     db.execute("UPDATE shared SET dirty = 1 WHERE tenant = ?", (tenant,))
 
 
-def asked(db: sqlite3.Connection, tenants: Iterable[str], now_ms: int) -> None:
-    """Note that calls of some tenants were asked for."""
+def asked(db: sqlite3.Connection, tenants: Iterable[str], short: Iterable[str], now_ms: int) -> None:
+    """Note that calls of some tenants were asked for, and which of them found no room for what is held."""
     db.executemany("UPDATE shared SET asked_ms = ? WHERE tenant = ?", [(now_ms, t) for t in tenants])
+    db.executemany("UPDATE shared SET short_ms = ? WHERE tenant = ?", [(now_ms, t) for t in short])
 
 
 def is_unknown_to_redis(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:

@@ -47,7 +47,7 @@ from serve.guard.scripts import (
 from serve.guard.watch import EVERY_S, Check, Watch
 from serve.redis.calls import Reply
 
-PATIENCE_S: Final = 0.14
+PATIENCE_S: Final = 0.1
 """Redis is not asked again for a request after this; a call may take 150 ms, so that all is under 300 ms."""
 
 _log = logging.getLogger("p402.guard")
@@ -305,6 +305,8 @@ class SharedGuard:
                     day, None, account, in_flight, amount_nano, expected_nano, limits, now_ms
                 )
                 assert isinstance(refusal, Refusal), (answer, "script and law disagree")
+                if refusal.code == daily.OVER_HELD:
+                    self._watch.short(tenant)
                 return refusal
             case Over(seq):
                 self._saw(tenant, seq)
@@ -317,8 +319,8 @@ class SharedGuard:
         try:
             recorded = await self._own.record(hold, tat_us, report)
         except BaseException:
-            self._tell(hold.tenant, hold.id, hold.day, 0, report)
-            self._own.settle(hold, 0)
+            self._under[hold.tenant, hold.id] = report
+            self.settle(hold, 0)
             raise
         match recorded:
             case Recorded.YES:
@@ -373,7 +375,9 @@ class SharedGuard:
     ) -> Hold | Refusal:
         """Admit a call without Redis."""
         local = lease.local(limits, self._reporter.hosts)
-        verdict = await self._own.from_lease(tenant, request_id, amount_nano, expected_nano, local)
+        verdict = await self._own.from_lease(
+            tenant, request_id, amount_nano, expected_nano, local, lambda hold: self.settle(hold, 0)
+        )
         if verdict is None:
             return self._away(str(shut), shut.retry_ms)
         self._reporter.counters.from_lease += isinstance(verdict, Hold)

@@ -63,6 +63,7 @@ class Watch:
         self._check = check
         self._untrusted: str | None = None if check is None else "it has not been looked at yet"
         self._asked: set[str] = set()  # of this worker, since the ledger was told
+        self._short: set[str] = set()  # likewise
         self._reported: dict[str, float] = {}
         self._lock: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,6 +72,10 @@ class Watch:
     def asked(self, tenant: str) -> None:
         """Note that a call of a tenant was asked for."""
         self._asked.add(tenant)
+
+    def short(self, tenant: str) -> None:
+        """Note that what is held, leases included, left a call of a tenant no room."""
+        self._short.add(tenant)
 
     def refuse_untrusted(self) -> None:
         """Keep away from a Redis that is not known to keep budgets; `Shut` says why."""
@@ -149,7 +154,8 @@ class Watch:
         idle, wanted = self._is_idle(told), self._reporter.wanted_nano(tenant)
         busy = told.live > 0 or told.lease_nano > 0 or not idle
         poor = not idle and 2 * told.lease_nano < wanted
-        if (busy and now - last >= self.report_s * (0.25 if poor else 1.0)) or await self._forgot(tenant):
+        due = now - last >= self.report_s * (0.25 if poor else 1.0)
+        if (idle and told.lease_nano > 0) or (busy and due) or await self._forgot(tenant):
             await self._report(tenant, idle=idle)
 
     async def _report(self, tenant: str, *, idle: bool) -> None:
@@ -162,13 +168,15 @@ class Watch:
         return await self._redis.call("HGET", key, field) != b"%d" % self._reporter.known(tenant).report
 
     def _is_idle(self, told: Told) -> bool:
-        return told.idle_ms >= self.idle_ms
+        """Whether a tenant needs no lease, or others need its money more."""
+        return told.idle_ms >= self.idle_ms or told.short_ms < self.idle_ms
 
     async def _note_asked(self) -> None:
         """Have the ledger know who asked, of all workers."""
-        asked, self._asked = self._asked, set()
+        asked, short = self._asked, self._short
         if asked:
-            await self._own.do(lambda db, now_ms: position.asked(db, asked, now_ms))
+            self._asked, self._short = set(), set()
+            await self._own.do(lambda db, now_ms: position.asked(db, asked, short, now_ms))
 
     def _leads(self) -> bool:
         """Whether this worker has the watch, or takes it now."""
