@@ -15,6 +15,7 @@
        +- CorruptComponent     its bytes do not have its name's hash
        +- MissingSnapshot      a row cites a snapshot that the store has not
        +- DiskFull             nothing was written
+       +- StateAway            what hosts share cannot be asked now
        +- StaleWeights         other weights were published meanwhile
 
 `serve.errors` is the one place that turns these into HTTP answers.
@@ -117,6 +118,10 @@ class MissingSnapshot(StoreError):
 
 class DiskFull(StoreError):
     """The disk took no more; nothing of this write is counted as done."""
+
+
+class StateAway(StoreError):
+    """What hosts share cannot be asked now; the operator has been told why, and its text may be shown."""
 
 
 class StaleWeights(StoreError):

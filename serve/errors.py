@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from p402.answer import Rejected
-from p402.errors import DiskFull, Refusal, RequestError, StoreError, TooLarge
+from p402.errors import DiskFull, Refusal, RequestError, StateAway, StoreError, TooLarge
 from serve.http import Header, HttpReply, header_value, json_reply
 from serve.metadata import attempt_fields
 
@@ -96,6 +96,8 @@ def exception_reply(error: Exception, request_id: str) -> HttpReply:
         case DiskFull():
             report(error, request_id)
             return refusal_reply(DISK_FULL, request_id)
+        case StateAway():
+            return refusal_reply(Refusal("INTERNAL_ERROR", 503, str(error), MENDED_MS), request_id)
         case StoreError():
             report(error, request_id)
             return refusal_reply(STORE_FAILED, request_id)

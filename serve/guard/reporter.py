@@ -5,6 +5,7 @@ something. It knows nothing of what a request wants: that is `serve.guard.shared
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from serve.guard.operations import STATE_RETRY_MS
 from serve.guard.scripts import Caller, Cold, Newer, Stale, Taken, Wait
 from serve.redis.calls import Part, RedisAway, RedisRefused, Reply
 
+_log = logging.getLogger("p402.guard")
 T = TypeVar("T")
 TRIES: Final = 3
 """Reports in a row: the first may find another worker's in force, the second a ledger that went back."""
@@ -80,7 +82,7 @@ class Late(Generic[Made]):
 
 
 class Shut(Exception):
-    """Redis gives no verdict now.
+    """Redis gives no verdict now; the text may be shown to clients.
 
     Attributes
     ----------
@@ -168,6 +170,7 @@ class Reporter:
         self._lease_nano = lease_nano
         self._known: dict[str, Known] = {}
         self._running: dict[str, asyncio.Task[bool]] = {}
+        self._ailing = False
 
     def known(self, tenant: str) -> Known:
         """What is known of a tenant."""
@@ -198,14 +201,26 @@ class Reporter:
             And the ledger cannot be written.
         """
         try:
-            return read(await sent)
+            reply = await sent
         except RedisAway as gone:
+            self._complain(str(gone))
             if gone.may_be_done:
                 await self.soil(tenant)
             key, _ = scripts.report_field(tenant, self.host)
-            raise Shut(str(gone), self._redis.retry_after_ms(key) or STATE_RETRY_MS) from None
+            raise Shut("Redis does not answer", self._redis.retry_after_ms(key) or STATE_RETRY_MS) from None
         except RedisRefused as refused:
-            raise Shut(f"Redis refuses: {refused}") from None
+            self._complain(f"Redis refuses: {refused}")
+            raise Shut("Redis takes nothing") from None
+        if self._ailing:
+            self._ailing = False
+            _log.warning("Redis answers again")
+        return read(reply)
+
+    def _complain(self, why: str) -> None:
+        """Tell the operator, once, what clients are not told: it names machines."""
+        if not self._ailing:
+            self._ailing = True
+            _log.error("budgets are reserved without Redis, from leases alone: %s", why)
 
     async def soil(self, tenant: str) -> None:
         """Mark a tenant's books for a report."""

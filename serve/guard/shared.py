@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from p402.errors import Refusal, StoreError
+from p402.errors import Refusal, StateAway, StoreError
 from p402.guard import daily, lease, ledger, rate
 from p402.guard.explain import Standing
 from p402.guard.slots import BEAT_MS
@@ -437,7 +437,7 @@ class SharedGuard:
                     return answer
                 await self._reporter.mend(tenant, answer, self.patience_s)
         except Shut as shut:
-            raise StoreError(f"the shared budget cannot be read: {shut}") from None
+            raise StateAway(f"the shared budget cannot be read: {shut}; try again shortly") from None
 
 
 def _check(amount_nano: int) -> None:

@@ -61,7 +61,7 @@ class Watch:
         self._reporter = reporter
         self._tenants = tenants
         self._check = check
-        self._untrusted: str | None = None if check is None else "it has not been looked at yet"
+        self._trusted = check is None
         self._asked: set[str] = set()  # of this worker, since the ledger was told
         self._short: set[str] = set()  # likewise
         self._reported: dict[str, float] = {}
@@ -78,9 +78,9 @@ class Watch:
         self._short.add(tenant)
 
     def refuse_untrusted(self) -> None:
-        """Keep away from a Redis that is not known to keep budgets; `Shut` says why."""
-        if self._untrusted is not None:
-            raise Shut(f"Redis may not keep budgets: {self._untrusted}")
+        """Keep away from a Redis that is not known to keep budgets."""
+        if not self._trusted:
+            raise Shut("Redis is not known to keep budgets")
 
     async def start(self) -> None:
         """Look once, and go on looking.
@@ -135,13 +135,9 @@ class Watch:
 
     async def _look_at_redis(self) -> None:
         """Have Redis checked, until that has succeeded once."""
-        if self._untrusted is not None and self._check is not None:
-            try:
-                await self._check()
-            except ConfigError as error:
-                self._untrusted = str(error)
-                raise
-            self._untrusted = None
+        if self._check is not None and not self._trusted:
+            await self._check()
+            self._trusted = True
 
     async def _see_to(self, tenant: str, told: Told | None) -> None:
         """Report a tenant that needs it."""
