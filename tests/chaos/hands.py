@@ -15,7 +15,7 @@ from serve.redis.address import read_address
 from serve.redis.door import Door
 from serve.redis.link import Link
 from tests.chaos import leaky
-from tests.chaos.place import TENANTS, Place
+from tests.chaos.place import Place
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,15 @@ async def shared(place: Place) -> AsyncIterator[Guard]:
     """Redis in front, the host's own SQLite ledger behind."""
     own = HostLedger(place.ledger, place.limits, place.now_ms)
     way = Late(lambda: Door(Link(read_address(place.redis), scripts=scripts.ALL)))
-    guard = SharedGuard(own, way, place.limits, hosts=place.hosts, tenants=TENANTS, now_ms=place.now_ms)
+    guard = SharedGuard(
+        own,
+        way,
+        place.limits,
+        hosts=place.hosts,
+        tenants=place.tenants,
+        now_ms=place.now_ms,
+        lease_nano=place.lease_nano,
+    )
     guard.beat_s /= place.speed
     guard.start()
     await guard.join()

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS
+from p402.guard.lease import wanted_nano
 from p402.limits import MAX_PER_HOUR, Limits, Rate
 
 UNIT_NANO = 1_000_000
@@ -46,6 +47,15 @@ class Place(msgspec.Struct, frozen=True):
     def hosts(self) -> int:
         """How many there are."""
         return len(self.folders)
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Those that a guard knows of from its start."""
+        return TENANTS
+
+    def lease_nano(self, cap_nano: int, hosts: int) -> int:
+        """Lease that a host asks for."""
+        return wanted_nano(cap_nano, hosts)
 
     @property
     def ledger(self) -> Path:

@@ -14,8 +14,8 @@
 -- says that nothing was done. Money is whole nano-USD below 2^53, exact in Lua's numbers.
 
 local books, holds, due, slots, old = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local HELD, EXPIRED, SETTLED = 0, 1, 2
-local DAY_MS, KEEP_DAYS, FORGET_MS = 86400000, 2, 3600000
+local HELD, EXPIRED, SETTLED, DROPPED = 0, 1, 2, 3 -- dropped: a report did not name it; it had its request of the rate
+local DAY_MS, KEEP_DAYS, FORGET_MS, DROPPED_MS = 86400000, 2, 3600000, 60000
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1])
@@ -111,7 +111,7 @@ local function enter()
     wipe()
     return {'cold'}
   end
-  if host ~= '' and tonumber(found[2] or 0) ~= report then return {'stale', found[2] or '0'} end
+  if host ~= '' and (report == 0 or tonumber(found[2] or 0) ~= report) then return {'stale', found[2] or '0'} end
   return nil
 end
 

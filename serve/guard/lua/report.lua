@@ -47,9 +47,9 @@ for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
   local e = read(redis.call('HGET', holds, id))
   if e.host == host then
     hold(e.day, -e.amount)
-    redis.call('ZREM', due, id)
-    redis.call('ZREM', slots, id)
-    redis.call('HDEL', holds, id)
+    e.state = DROPPED
+    write(id, e)
+    drop(id, now + DROPPED_MS)
   elseif e.day == today then
     others[e.host] = (others[e.host] or 0) + e.amount
   end

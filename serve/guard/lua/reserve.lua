@@ -19,7 +19,7 @@ local known = read(redis.call('HGET', holds, id))
 local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
 local tat, calls, mean, m2 = number(a[1]), number(a[2]), number(a[3]), number(a[4])
 local past = {a[1] or '0', a[2] or '0', a[3] or '0', a[4] or '0'}
-if known then
+if known and known.state ~= DROPPED then
   changed()
   if known.state == SETTLED then return {'over', int(now), int(q)} end
   return {'granted', int(now), int(q), int(known.day), int(known.amount), unpack(past)}
@@ -28,6 +28,8 @@ local spent, held = totals(today)
 local flying = in_flight()
 local now_us = now * 1000
 local base = math.max(tat, now_us)
+local after = base + spacing
+if known then after, spacing = tat, 0 end -- asked for again behind a report: its request was taken from the rate
 
 local function out_of_line()
   if not blocks or expected == 0 or calls < math.max(2, shortest) then return false end
@@ -35,13 +37,14 @@ local function out_of_line()
   return sd >= LEAST_SD and (math.log(expected) - mean) / sd >= z
 end
 
-if base + spacing - spacing * burst - now_us > 0 or spent + held + amount > cap or flying >= most
+if spacing > 0 and base + spacing - spacing * burst - now_us > 0 or spent + held + amount > cap or flying >= most
   or out_of_line() then
   changed()
   return {'refused', int(now), int(q), int(spent), int(held), int(flying), unpack(past)}
 end
+if known then redis.call('ZREM', old, id) end
 q = q + 1
-redis.call('HSET', books, 'q', int(q), 'tat', int(base + spacing), int(today) .. ':h', int(held + amount))
+redis.call('HSET', books, 'q', int(q), 'tat', int(after), int(today) .. ':h', int(held + amount))
 keep(id, {day = today, amount = amount, expires = now + ttl, state = HELD, charged = 0, slot = now + lease, host = host})
-past[1] = int(base + spacing)
+past[1] = int(after)
 return {'granted', int(now), int(q), int(today), int(amount), unpack(past)}

@@ -10,8 +10,8 @@ sweep()
 forget()
 changed()
 local e = read(redis.call('HGET', holds, id))
-if (e and e.state == SETTLED) or (not e and day < today - KEEP_DAYS) then return {'settled', int(now), int(q)} end
-if not e then
+if (e and e.state == SETTLED) or ((not e or e.state == DROPPED) and day < today - KEEP_DAYS) then return {'settled', int(now), int(q)} end
+if not e or e.state == DROPPED then
   e = {day = day, amount = actual, expires = now, state = HELD, charged = 0, slot = 0, host = host}
 elseif e.state == HELD then
   hold(e.day, -e.amount)

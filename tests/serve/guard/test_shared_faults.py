@@ -468,3 +468,45 @@ def test_two_workers_of_a_host_report_at_once_and_grant_on(tmp_path: Path) -> No
         assert await a.guard.spent("t") == (truth, 0)
 
     story(tmp_path, tell_it)
+
+
+def test_a_host_that_has_not_reported_a_tenant_is_not_believed_before_it_has(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a, b = (host(n, hosts=2, tenants=(), lease_nano=lambda *_: 0, link=PATIENT) for n in "ab")
+        for h in (a, b):
+            await h.start()
+        refused = await a.guard.reserve("new", "a1", 1)
+        assert isinstance(refused, Refusal)
+        assert refused.status == 503
+        assert isinstance(await b.guard.reserve("new", "b1", 1), Hold)
+        assert isinstance(await a.guard.reserve("new", "a1", 1), Hold)
+
+    story(tmp_path, tell_it)
+
+
+def test_a_call_that_a_report_overtakes_is_granted_again_and_takes_one_request_of_the_rate(
+    tmp_path: Path,
+) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a = host(limits=capped(CAP, rate=Rate(1, 5)), lease_nano=lambda *_: 0, link=PATIENT)
+        await a.start()
+        record, overtaken = a.own.record, 0
+
+        async def after_a_report(*args):
+            nonlocal overtaken
+            if overtaken < 2:
+                overtaken += 1
+                await a.guard._reporter.report("t")
+            return await record(*args)
+
+        a.own.record = after_a_report
+        assert isinstance(await a.guard.reserve("t", "1", 100), Hold)
+        assert overtaken == 2
+        assert await a.guard.spent("t") == (0, 100)
+        for i in range(4):
+            assert isinstance(await a.guard.reserve("t", f"more{i}", 1), Hold)
+        refused = await a.guard.reserve("t", "last", 1)
+        assert isinstance(refused, Refusal)
+        assert refused.code == "RATE_LIMIT_EXCEEDED"
+
+    story(tmp_path, tell_it)
