@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.daily import Entry, State
@@ -22,6 +24,8 @@ from p402.ports import Hold
 from serve.guard import books
 from serve.guard.books import Sheet
 
+MOST_TOKENS: Final = 64
+"""Reports in a row of which nobody knows whether Redis took them."""
 MOST_EXPIRED: Final = 500
 """Expired calls that a report names, the last first; others that settle late are booked twice."""
 
@@ -38,6 +42,10 @@ class Position:
         Its number, from 1.
     taken
         Number of the last report that Redis is known to have taken.
+    token
+        Made by chance, so that no other ledger's report is taken for this one.
+    tokens
+        Of every report of this ledger that Redis may have.
     kept_nano, wanted_nano
         Lease that is left, and that is asked for; of `lease_day`.
     account
@@ -53,6 +61,8 @@ class Position:
     host: str
     report: int
     taken: int
+    token: str
+    tokens: tuple[str, ...]
     lease_day: int
     kept_nano: int
     wanted_nano: int
@@ -97,8 +107,21 @@ def rename(db: sqlite3.Connection) -> str:
     """Give this ledger a new name; what Redis has under the old one stays there, as a lost host's."""
     name = secrets.token_hex(8)
     db.execute("INSERT INTO host VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET name = excluded.name", (name,))
-    db.execute("UPDATE shared SET taken = 0")
+    db.execute("UPDATE shared SET taken = 0, tokens = '[]', dirty = 1")
     return name
+
+
+def overtaken(
+    db: sqlite3.Connection, _: int, *, tenant: str, host: str, report: int, foreign: bool
+) -> tuple[str, int]:
+    """Name and number to go on with, where a report in force is not the one that was sent.
+
+    Where it is none of this ledger's, under its name of then, the ledger gets another name.
+    """
+    name, ours = host_name(db), number(db, tenant)
+    if name == host and (foreign or report > ours):
+        name = rename(db)
+    return name, ours
 
 
 def number(db: sqlite3.Connection, tenant: str) -> int:
@@ -140,18 +163,20 @@ def begin(
     """
     today = daily.day_of(now_ms)
     row = db.execute(
-        "SELECT report, taken, lease_day, lease_nano FROM shared WHERE tenant = ?", (tenant,)
+        "SELECT report, taken, tokens, lease_day, lease_nano FROM shared WHERE tenant = ?", (tenant,)
     ).fetchone()
-    report, taken, lease_day, lease_nano = row or (0, 0, 0, 0)
+    report, taken, tokens, lease_day, lease_nano = row or (0, 0, "[]", 0, 0)
+    token, earlier = secrets.token_hex(8), orjson.loads(tokens)[-MOST_TOKENS:]
     report = max(report, at_least) + 1
     wanted_nano = 0 if idle else wanted_nano
     kept = min(lease_nano, wanted_nano) if lease_day == today else 0
     db.execute(
-        "INSERT INTO shared (tenant, report, taken, dirty, lease_day, lease_nano, asked_ms, short_ms) "
-        "VALUES (?, ?, 0, 0, ?, ?, 0, 0) ON CONFLICT (tenant) DO UPDATE SET "
-        "report = excluded.report, dirty = 0, "
+        "INSERT INTO shared "
+        "(tenant, report, taken, tokens, dirty, lease_day, lease_nano, asked_ms, short_ms) "
+        "VALUES (?, ?, 0, ?, 0, ?, ?, 0, 0) ON CONFLICT (tenant) DO UPDATE SET "
+        "report = excluded.report, tokens = excluded.tokens, dirty = 0, "
         "lease_day = excluded.lease_day, lease_nano = excluded.lease_nano",
-        (tenant, report, today, kept),
+        (tenant, report, orjson.dumps([*earlier, token]).decode(), today, kept),
     )
     oldest = today - daily.KEEP_DAYS
     days = db.execute(
@@ -171,6 +196,8 @@ def begin(
         host_name(db),
         report,
         taken,
+        token,
+        tuple(earlier),
         today,
         kept,
         wanted_nano,
@@ -202,8 +229,14 @@ def finish(
     """Note that Redis has taken a report, and what it said of the lease and of other hosts."""
     db.execute(
         "UPDATE shared SET taken = max(taken, ?1), "
-        "lease_nano = lease_nano + CASE report WHEN ?1 THEN ?2 ELSE 0 END WHERE tenant = ?3",
-        (position.report, lease_nano - position.kept_nano, tenant),
+        "lease_nano = lease_nano + CASE report WHEN ?1 THEN ?2 ELSE 0 END, "
+        "tokens = CASE report WHEN ?1 THEN ?4 ELSE tokens END WHERE tenant = ?3",
+        (
+            position.report,
+            lease_nano - position.kept_nano,
+            tenant,
+            orjson.dumps([position.token]).decode(),
+        ),
     )
     db.executemany(
         "INSERT INTO peer VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant, host) DO UPDATE SET "
@@ -223,9 +256,9 @@ def asked(db: sqlite3.Connection, tenants: Iterable[str], short: Iterable[str], 
     db.executemany("UPDATE shared SET short_ms = ? WHERE tenant = ?", [(now_ms, t) for t in short])
 
 
-def is_unknown_to_redis(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:
-    """Whether a call is held or expired, and no report has named it."""
-    query = "SELECT 1 FROM hold WHERE tenant = ? AND id = ? AND state < 2 AND under = 0"
+def lives(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:
+    """Whether a call is held or expired."""
+    query = "SELECT 1 FROM hold WHERE tenant = ? AND id = ? AND state < 2"
     return db.execute(query, (tenant, request_id)).fetchone() is not None
 
 

@@ -16,8 +16,8 @@ from p402.limits import Limits
 from serve.guard import position, scripts
 from serve.guard.host import HostLedger
 from serve.guard.operations import STATE_RETRY_MS
-from serve.guard.scripts import Caller, Cold, Newer, Stale, Taken, Wait
-from serve.redis.calls import Part, RedisAway, RedisRefused, Reply
+from serve.guard.scripts import Caller, Cold, Foreign, Newer, Stale, Taken, Wait
+from serve.redis.calls import Cause, Part, RedisAway, RedisRefused, Reply
 
 _log = logging.getLogger("p402.guard")
 T = TypeVar("T")
@@ -54,10 +54,13 @@ class Late(Generic[Made]):
     def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
         self._made: Made | None = None
+        self._closed = False
 
     @property
     def way(self) -> Made:
-        """What was made."""
+        """What was made; `RedisAway` once it is closed."""
+        if self._closed:
+            raise RedisAway(Cause.CLOSED, "Redis is asked no more: the guard is closed")
         if self._made is None:
             self._made = self._make()
         return self._made
@@ -76,6 +79,7 @@ class Late(Generic[Made]):
 
     async def aclose(self) -> None:
         """Close what was made; idempotent."""
+        self._closed = True
         made, self._made = self._made, None
         if made is not None:
             await made.aclose()
@@ -206,8 +210,8 @@ class Reporter:
             self._complain(str(gone))
             if gone.may_be_done:
                 await self.soil(tenant)
-            key, _ = scripts.report_field(tenant, self.host)
-            raise Shut("Redis does not answer", self._redis.retry_after_ms(key) or STATE_RETRY_MS) from None
+            retry_ms = self._redis.retry_after_ms(scripts.books_of(tenant)) or STATE_RETRY_MS
+            raise Shut("Redis does not answer", retry_ms) from None
         except RedisRefused as refused:
             self._complain(f"Redis refuses: {refused}")
             raise Shut("Redis takes nothing") from None
@@ -268,7 +272,28 @@ class Reporter:
         StoreError
             The ledger cannot be used.
         """
+        if idle and (running := self._running.get(tenant)) is not None:
+            await asyncio.wait([running])  # it keeps the lease
         return await asyncio.shield(self._begin(tenant, idle=idle))
+
+    def knows(self, tenant: str) -> bool:
+        """Whether there are limits of a tenant: its ledger may be older than the configuration."""
+        try:
+            self._limits(tenant)
+        except LookupError:
+            return False
+        return True
+
+    async def peek(self, tenant: str) -> tuple[int, int]:
+        """Number of this host's report that is in force, and the sequence number; 0 for what is not there.
+
+        Raises
+        ------
+        Shut
+            Redis does not answer.
+        """
+        parts = scripts.ask_peek(tenant, self.host)
+        return await self.ask(tenant, self._redis.call(*parts), scripts.read_peek)
 
     def _begin(self, tenant: str, *, idle: bool) -> "asyncio.Task[bool]":
         task = self._running.get(tenant)
@@ -285,7 +310,9 @@ class Reporter:
             task.exception()  # whoever waits has it; nobody may
 
     async def _report(self, tenant: str, *, idle: bool) -> bool:
-        known, at_least = self.known(tenant), 0
+        known = self.known(tenant)
+        await self.peek(tenant)  # a report that is begun and never sent would leave its mark on the ledger
+        at_least = 0
         for _ in range(TRIES):
             cap_nano, wanted = self._limits(tenant).daily_cap_nano, self.wanted_nano(tenant)
             told = await self._own.do(
@@ -311,13 +338,25 @@ class Reporter:
                     )
                     await self._own.do(done)
                     return answer.open
-                case Newer(number):
-                    ours = await self._own.do(lambda db, _: position.number(db, tenant))
-                    if number <= ours:  # another worker of this host was faster, and said no less
+                case Newer(number) | Foreign(number):
+                    check = partial(
+                        position.overtaken,
+                        tenant=tenant,
+                        host=told.host,
+                        report=number,
+                        foreign=isinstance(answer, Foreign),
+                    )
+                    name, ours = await self._own.do(check)
+                    if name == told.host:  # another worker of this host was faster, and said no less
                         known.report = ours
                         return True
-                    at_least = number
-                    await self._own.do(lambda db, _: position.rename(db))
+                    _log.error(
+                        "Redis has a report that ledger %s never made: a backup, or a copy of another's; "
+                        "it goes on as %s, and what Redis has of the old name stands",
+                        told.host,
+                        name,
+                    )
+                    self.host, at_least = name, number
                 case _:
                     assert_never(answer)
         raise Shut("this host's reports are overtaken; does another host use a copy of its ledger?")

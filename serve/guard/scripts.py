@@ -200,6 +200,13 @@ class Newer:
     report: int
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A report is in force that this ledger never made: the ledger went back, or is a copy of another's."""
+
+    report: int
+
+
 Shut = Cold | Stale | Wait
 
 
@@ -232,9 +239,11 @@ def ask_top_up(
     )  # fmt: skip
 
 
-def ask_settle(who: Caller, tenant: str, request_id: str, day: int, actual_nano: int) -> tuple[Part, ...]:
-    """Command of `settle.lua`."""
-    return (*_head(SETTLE, tenant, who), request_id, day, actual_nano)
+def ask_settle(
+    who: Caller, tenant: str, request_id: str, day: int, actual_nano: int, *, learns: bool = True
+) -> tuple[Part, ...]:
+    """Command of `settle.lua`; `learns` says whether the tenant's past takes it in."""
+    return (*_head(SETTLE, tenant, who), request_id, day, actual_nano, int(learns))
 
 
 def ask_look(who: Caller, tenant: str, most_calls: int) -> tuple[Part, ...]:
@@ -246,10 +255,11 @@ def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> t
     """Command of `report.lua`; `who.report` is the position's own number."""
     history = position.account.history
     parts: list[Part] = [
-        *_head(REPORT, tenant, who), position.taken, who.hosts, cap_nano, HOLD_TTL_MS,
+        *_head(REPORT, tenant, who), position.taken, position.token, who.hosts, cap_nano, HOLD_TTL_MS,
         position.lease_day, position.kept_nano, position.wanted_nano,
         position.account.tat_us, history.count, repr(history.mean), repr(history.m2),
     ]  # fmt: skip
+    parts += (len(position.tokens), *position.tokens)
     parts.append(len(position.days))
     for day, spent_nano in position.days:
         parts += (day, spent_nano)
@@ -262,9 +272,21 @@ def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> t
     return tuple(parts)
 
 
-def report_field(tenant: str, host: str) -> tuple[str, str]:
-    """Key and field in which Redis has the number of a host's report."""
-    return f"p402:{{{tenant}}}:books", f"g:{host}"
+def books_of(tenant: str) -> str:
+    """Key of a tenant's books."""
+    return f"p402:{{{tenant}}}:books"
+
+
+def ask_peek(tenant: str, host: str) -> tuple[Part, ...]:
+    """Command that reads which report of a host is in force, and the sequence number."""
+    return ("HMGET", books_of(tenant), f"g:{host}", "q")
+
+
+def read_peek(reply: Reply) -> tuple[int, int]:
+    """Its answer; 0 for what is not there."""
+    assert isinstance(reply, list), reply
+    report, seq = (int(word) if isinstance(word, bytes) else 0 for word in reply)
+    return report, seq
 
 
 def _head(script: Script, tenant: str, who: Caller) -> tuple[Part, ...]:
@@ -340,11 +362,13 @@ def read_look(reply: Reply) -> Looked | Shut:
     return Looked(now, seq, day, in_flight, _account(words[6:10]), calls)
 
 
-def read_report(reply: Reply) -> Taken | Newer:
+def read_report(reply: Reply) -> Taken | Newer | Foreign:
     """Answer of `report.lua`."""
     words = _words(reply)
     if words[0] == b"newer":
         return Newer(int(words[1]))
+    if words[0] == b"foreign":
+        return Foreign(int(words[1]))
     assert words[0] == b"taken", words
     others = tuple((words[i].decode(), int(words[i + 1])) for i in range(5, len(words), 2))
     return Taken(int(words[1]), int(words[2]), words[3] == b"1", int(words[4]), others)

@@ -124,6 +124,7 @@ class SharedGuard:
         p402.errors.ConfigError
             Redis must not keep budgets.
         """
+        self._loop = asyncio.get_running_loop()
         try:
             self._reporter.host = await self._own.do(lambda db, _: position.host_name(db))
             await self._watch.start()
@@ -144,7 +145,7 @@ class SharedGuard:
         if self._own.open:
             try:
                 for told in await self._settled():
-                    if told.dirty or told.lease_nano:
+                    if self._reporter.knows(told.tenant) and (told.dirty or told.lease_nano):
                         await self._reporter.report(told.tenant, idle=True)
             except (StoreError, Shut) as error:
                 _log.warning("Redis did not hear this worker's last word: %s", error)
@@ -250,13 +251,16 @@ class SharedGuard:
         says that a report has come between.
         """
         _check(actual_nano)
+        if not on_loop(self._loop):
+            self._loop.call_soon_threadsafe(self.settle, hold, actual_nano)
+            return
         early = self._under.pop((hold.tenant, hold.id), None)
-        if early is not None:
+        if early is not None and self._own.open:
             self._tell(hold.tenant, hold.id, hold.day, actual_nano, early)
 
         def tell_again(report: int) -> None:
             if report != early:
-                self._tell(hold.tenant, hold.id, hold.day, actual_nano, report)
+                self._tell(hold.tenant, hold.id, hold.day, actual_nano, report, learns=early is None)
 
         self._own.settle_and_tell(hold, actual_nano, tell_again)
 
@@ -292,7 +296,8 @@ class SharedGuard:
         try:
             answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_reserve)
         except asyncio.CancelledError:
-            self._tell(tenant, request_id, 0, 0, who.report)  # comes behind it in Redis, too
+            if (tenant, request_id) not in self._under:  # a repeat has nothing of its own to give back
+                self._tell(tenant, request_id, 0, 0, who.report)  # comes behind it in Redis, too
             raise
         match answer:
             case Granted(_, seq, day, amount, account):
@@ -316,11 +321,14 @@ class SharedGuard:
 
     async def _record(self, hold: Hold, tat_us: int, report: int) -> Hold | Refusal | None:
         """Write a granted hold down; without that nobody may be called under it."""
+        key = (hold.tenant, hold.id)
+        repeated = key in self._under
         try:
             recorded = await self._own.record(hold, tat_us, report)
         except BaseException:
-            self._under[hold.tenant, hold.id] = report
-            self.settle(hold, 0)
+            if not repeated:
+                self._under[key] = report
+                self.settle(hold, 0)
             raise
         match recorded:
             case Recorded.YES:
@@ -355,7 +363,7 @@ class SharedGuard:
                 return refusal
             case Over(seq):
                 self._saw(tenant, seq)
-                lives = await self._own.do(lambda db, _: position.is_unknown_to_redis(db, tenant, hold.id))
+                lives = await self._own.do(lambda db, _: position.lives(db, tenant, hold.id))
                 return Stale(0) if lives else daily.OVER  # a lease paid for it: Redis hears of it by a report
             case Cold() | Stale() | Wait():
                 return answer
@@ -389,26 +397,32 @@ class SharedGuard:
 
     # Telling
 
-    def _tell(self, tenant: str, request_id: str, day: int, actual_nano: int, report: int) -> None:
+    def _tell(
+        self, tenant: str, request_id: str, day: int, actual_nano: int, report: int, *, learns: bool = True
+    ) -> None:
         """Settle in Redis; what fails, a report makes good."""
         who = self._reporter.caller(tenant, report)
-        sent = self._redis.call(*scripts.ask_settle(who, tenant, request_id, day, actual_nano))
-        task = asyncio.get_running_loop().create_task(self._told(tenant, sent))
+        sent = self._redis.call(*scripts.ask_settle(who, tenant, request_id, day, actual_nano, learns=learns))
+        task = asyncio.get_running_loop().create_task(self._told(tenant, report, sent))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _told(self, tenant: str, sent: Awaitable[Reply]) -> None:
+    async def _told(self, tenant: str, report: int, sent: Awaitable[Reply]) -> None:
         try:
             try:
                 answer = await self._reporter.ask(tenant, sent, scripts.read_settle)
             except Shut:
                 await self._reporter.soil(tenant)
                 return
+            match answer:
+                case Settled(seq):
+                    self._saw(tenant, seq)
+                case Stale(newer) if newer > report:
+                    pass  # that report was begun after the settlement, and says it
+                case _:  # one that was begun before may still be on its way
+                    await self._reporter.soil(tenant)
         except StoreError as error:
             _log.error("what tenant %s spent is not in Redis yet: %s", tenant, error)
-            return
-        if isinstance(answer, Settled):
-            self._saw(tenant, answer.seq)
 
     def _saw(self, tenant: str, seq: int) -> None:
         known = self._reporter.known(tenant)
@@ -443,6 +457,14 @@ class SharedGuard:
 def _check(amount_nano: int) -> None:
     if not 0 <= amount_nano <= scripts.MAX_NANO:
         raise ValueError(f"amount is {amount_nano} nano-USD; expected 0 or more and less than 2**53")
+
+
+def on_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is the thread of an event loop that runs."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _servers_own() -> int:

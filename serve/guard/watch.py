@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from p402.errors import ConfigError, StoreError
+from p402.errors import P402Error
 from p402.guard import lease
-from serve.guard import position, scripts
+from serve.guard import position
 from serve.guard.host import HostLedger
 from serve.guard.position import Told
 from serve.guard.reporter import Redis, Reporter, Shut
@@ -120,18 +120,30 @@ class Watch:
             await self._look_at_redis()
             await self._note_asked()
             if self._leads():
-                told = {t.tenant: t for t in await self._own.do(position.survey)}
-                names = [*dict.fromkeys((*self._tenants, *told))]
-                for i in range(0, len(names), AT_ONCE):
-                    await asyncio.gather(*(self._see_to(n, told.get(n)) for n in names[i : i + AT_ONCE]))
-        except (Shut, StoreError, ConfigError, RedisAway, RedisRefused, OSError) as error:
+                await self._see_to_all()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the books are looked at again
             if not self._ailing:
                 self._ailing = True
-                _log.error("the shared budget is not looked after: %s", error)
+                expected = isinstance(error, Shut | P402Error | RedisAway | RedisRefused | OSError)
+                _log.error(
+                    "the shared budget is not looked after: %s", error, exc_info=None if expected else error
+                )
         else:
             if self._ailing:
                 _log.warning("the shared budget is looked after again")
             self._ailing = False
+
+    async def _see_to_all(self) -> None:
+        """Report every tenant that needs it, whatever happens to others; then the first fault is raised."""
+        told = {t.tenant: t for t in await self._own.do(position.survey)}
+        names = [n for n in dict.fromkeys((*self._tenants, *told)) if self._reporter.knows(n)]
+        faults: list[Exception] = []
+        for i in range(0, len(names), AT_ONCE):
+            seen_to = (self._see_to(n, told.get(n)) for n in names[i : i + AT_ONCE])
+            ended = await asyncio.gather(*seen_to, return_exceptions=True)
+            faults += [fault for fault in ended if isinstance(fault, Exception)]
+        if faults:
+            raise faults[0]
 
     async def _look_at_redis(self) -> None:
         """Have Redis checked, until that has succeeded once."""
@@ -159,9 +171,10 @@ class Watch:
         self._reported[tenant] = time.monotonic()
 
     async def _forgot(self, tenant: str) -> bool:
-        """Whether Redis has another report of this host in force than its own ledger."""
-        key, field = scripts.report_field(tenant, self._reporter.host)
-        return await self._redis.call("HGET", key, field) != b"%d" % self._reporter.known(tenant).report
+        """Whether Redis has another report of this host in force than its own ledger, or went back."""
+        known = self._reporter.known(tenant)
+        report, seq = await self._reporter.peek(tenant)
+        return report != known.report or seq < known.seen
 
     def _is_idle(self, told: Told) -> bool:
         """Whether a tenant needs no lease, or others need its money more."""

@@ -4,7 +4,7 @@
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
 --   1 books  hash: q, born, open, n_hosts; tat, calls, mean, m2; g:HOST its last report;
 --            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host
---   2 holds  hash: request id -> "day amount expires state charged slot host"
+--   2 holds  hash: request id -> "day amount expires state charged slot host report"
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
 --   5 old    zset: calls that are not held any more, by when they may be forgotten
@@ -30,14 +30,21 @@ local function number(x) return tonumber(x or 0) end
 
 local function read(text)
   if not text then return nil end
-  local d, a, x, s, c, l, h = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local d, a, x, s, c, l, h, r = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
   return {day = tonumber(d), amount = tonumber(a), expires = tonumber(x), state = tonumber(s),
-          charged = tonumber(c), slot = tonumber(l), host = h}
+          charged = tonumber(c), slot = tonumber(l), host = h, report = tonumber(r)}
+end
+
+-- What is known of a call. An expired one of this host that its report in force did not name is charged no more.
+local function known_of(id)
+  local e = read(redis.call('HGET', holds, id))
+  if e and e.state == EXPIRED and e.host == host and e.report ~= report then e.state, e.charged = DROPPED, 0 end
+  return e
 end
 
 local function write(id, e)
   redis.call('HSET', holds, id, table.concat(
-    {int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host}, ' '))
+    {int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host, int(e.report)}, ' '))
 end
 
 local function spend(day, who, nano)
@@ -122,7 +129,7 @@ local function closed(hosts, cap, grace_ms)
   if found[1] then return nil end
   local left = tonumber(found[2]) + grace_ms - now
   if left > 0 then return {'wait', int(left)} end
-  local missing, seen_nano = math.max(0, hosts - tonumber(found[3])), 0
+  local missing, share = math.max(0, hosts - tonumber(found[3])), math.floor(cap / hosts)
   local fields = redis.call('HGETALL', books)
   local reported = {}
   for i = 1, #fields, 2 do
@@ -131,9 +138,13 @@ local function closed(hosts, cap, grace_ms)
   end
   for i = 1, #fields, 2 do
     local day, who = string.match(fields[i], '^(%d+):s:(.+)$')
-    if who and tonumber(day) == today and not reported[who] then seen_nano = seen_nano + tonumber(fields[i + 1]) end
+    if who and tonumber(day) == today and not reported[who] and missing > 0 then
+      redis.call('HSETNX', books, int(today) .. ':s:?' .. who, '0')
+      spend(today, '?' .. who, math.max(0, share - tonumber(fields[i + 1])))
+      missing = missing - 1
+    end
   end
-  spend(today, '?', math.max(0, missing * math.floor(cap / hosts) - seen_nano))
+  spend(today, '?', missing * share)
   redis.call('HSET', books, 'open', '1')
   return nil
 end

@@ -1,16 +1,18 @@
 -- Take a host's position in place of what the books have of it: what it spent, what it holds, its lease.
 -- The first report of a host that Redis has forgotten, or whose books went back, begins them anew.
--- ARGV 5..: last report that Redis is known to have taken, hosts, cap, hold's ttl ms,
+-- ARGV 5..: last report that Redis is known to have taken, this report's token, hosts, cap, hold's ttl ms,
 --   day of the lease, lease kept (within the cap already), lease wanted, tat, calls, mean, m2 of the host's own calls,
---   then three lists, each behind its length: (day, spent), (id, day, amount, expires, state, slot) of calls that
+--   then four lists, each behind its length: tokens of which one must be in force, (day, spent), (id, day, amount, expires, state, slot) of calls that
 --   are held or expired, (host, day, nano) that it last saw others have.
 -- Reply: taken now q open lease, then (host, nano) spent and held by every other host today
---        newer number (this report of this host, or a later one, is in force)
+--        newer number (a later report of this host is in force)
+--        foreign number (a report is in force that this ledger never made: it went back, or is a copy)
 
-local taken, hosts, cap, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local lease_day, kept, wanted = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local taken, token = tonumber(ARGV[5]), ARGV[6]
+local hosts, cap, ttl = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local lease_day, kept, wanted = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local LEASE = 'lease:' .. host
-local at = 16
+local at = 17
 
 local function list(width)
   local found, n = {}, tonumber(ARGV[at])
@@ -24,16 +26,21 @@ local function list(width)
   return found
 end
 
-local days, calls, peers = list(2), list(6), list(3)
+local ours, days, calls, peers = list(1), list(2), list(6), list(3)
 
-local found = redis.call('HMGET', books, 'q', 'g:' .. host)
+local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host)
 local mine = tonumber(found[2] or 0)
 q = tonumber(found[1] or 0)
 if found[1] and (q < seen or (mine > 0 and mine < taken)) then
   wipe()
   found = {false, false}
 end
-if mine >= report and found[1] then return {'newer', int(mine)} end
+if found[1] and found[3] then
+  local own = false
+  for _, row in ipairs(ours) do own = own or row[1] == found[3] end
+  if mine > report or (own and mine == report) then return {'newer', int(mine)} end
+  if not own then return {'foreign', int(mine)} end
+end
 if not found[1] then
   mine = 0
   q = math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), seen + 1)
@@ -72,7 +79,9 @@ end
 for _, row in ipairs(days) do spend(tonumber(row[1]), host, tonumber(row[2])) end
 for _, row in ipairs(calls) do
   local e = {day = tonumber(row[2]), amount = tonumber(row[3]), expires = tonumber(row[4]),
-             state = tonumber(row[5]), charged = 0, slot = tonumber(row[6]), host = host}
+             state = tonumber(row[5]), charged = 0, slot = tonumber(row[6]), host = host, report = report}
+  local had = read(redis.call('HGET', holds, row[1]))
+  if had and had.state == HELD then hold(had.day, -had.amount) end -- under an earlier name of this ledger
   if e.state == HELD then
     hold(e.day, e.amount)
     redis.call('ZREM', old, row[1])
@@ -93,9 +102,9 @@ end
 
 -- Bucket and past are the tenant's: the bucket's fullest word holds, a host's past is added once.
 local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
-local tat = math.max(number(a[1]), tonumber(ARGV[12]))
+local tat = math.max(number(a[1]), tonumber(ARGV[13]))
 local n, mean, m2 = number(a[2]), number(a[3]), number(a[4])
-local n2, mean2, m22 = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local n2, mean2, m22 = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 if mine == 0 and n2 > 0 then
   if n == 0 then
     n, mean, m2 = n2, mean2, m22
@@ -106,7 +115,7 @@ if mine == 0 and n2 > 0 then
     n = both
   end
 end
-redis.call('HSET', books, 'tat', int(tat), 'calls', int(n), 'mean', real(mean), 'm2', real(m2), 'g:' .. host, int(report))
+redis.call('HSET', books, 'tat', int(tat), 'calls', int(n), 'mean', real(mean), 'm2', real(m2), 'g:' .. host, int(report), 't:' .. host, token)
 
 local open = redis.call('HGET', books, 'open')
 if mine == 0 then
@@ -115,8 +124,13 @@ if mine == 0 then
     open = '1'
     redis.call('HSET', books, 'open', '1')
   end
-  local absent = number(redis.call('HGET', books, int(today) .. ':s:?'))
-  spend(today, '?', -math.min(absent, math.floor(cap / hosts)))
+  local own, any = '?' .. host, '?'
+  local absent = redis.call('HMGET', books, int(today) .. ':s:' .. own, int(today) .. ':s:' .. any)
+  if absent[1] then
+    spend(today, own, -tonumber(absent[1]))
+  else
+    spend(today, any, -math.min(number(absent[2]), math.floor(cap / hosts)))
+  end
 end
 
 -- The lease: what is kept was inside the cap already; more only while there is room for every host's.
@@ -128,13 +142,14 @@ end
 if lease > 0 then
   hold(lease_day, lease)
   redis.call('ZREM', old, LEASE)
-  keep(LEASE, {day = lease_day, amount = lease, expires = now + ttl, state = HELD, charged = 0, slot = 0, host = host})
+  keep(LEASE, {day = lease_day, amount = lease, expires = now + ttl, state = HELD, charged = 0, slot = 0,
+              host = host, report = report})
 end
 changed()
 local reply = {'taken', int(now), int(q), open and '1' or '0', int(lease)}
 for who, _ in pairs(spent_by) do others[who] = others[who] or 0 end
 for who, held in pairs(others) do
-  if who ~= host and who ~= '?' then
+  if who ~= host and string.sub(who, 1, 1) ~= '?' then
     reply[#reply + 1] = who
     reply[#reply + 1] = int(held + (spent_by[who] or 0))
   end

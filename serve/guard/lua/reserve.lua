@@ -15,7 +15,7 @@ local LEAST_SD = 1e-6
 local no = enter() or closed(hosts, cap, grace)
 if no then return no end
 sweep()
-local known = read(redis.call('HGET', holds, id))
+local known = known_of(id)
 local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
 local tat, calls, mean, m2 = number(a[1]), number(a[2]), number(a[3]), number(a[4])
 local past = {a[1] or '0', a[2] or '0', a[3] or '0', a[4] or '0'}
@@ -45,6 +45,7 @@ end
 if known then redis.call('ZREM', old, id) end
 q = q + 1
 redis.call('HSET', books, 'q', int(q), 'tat', int(after), int(today) .. ':h', int(held + amount))
-keep(id, {day = today, amount = amount, expires = now + ttl, state = HELD, charged = 0, slot = now + lease, host = host})
+keep(id, {day = today, amount = amount, expires = now + ttl, state = HELD, charged = 0, slot = now + lease,
+          host = host, report = report})
 past[1] = int(after)
 return {'granted', int(now), int(q), int(today), int(amount), unpack(past)}

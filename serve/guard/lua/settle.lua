@@ -1,18 +1,18 @@
 -- Replace a hold, live or expired, by what was spent; once. An unknown one is booked as the truth, but for a day
--- that is closed. ARGV 5..: request id, day, actual. Reply: settled now q. A stale host's word needs no booking: its next report
+-- that is closed. ARGV 5..: request id, day, actual, whether the past learns of it. Reply: settled now q. A stale host's word needs no booking: its next report
 -- has what it says.
 
-local id, day, actual = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local id, day, actual, learns = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
 
 local no = enter()
 if no then return no end
 sweep()
 forget()
 changed()
-local e = read(redis.call('HGET', holds, id))
+local e = known_of(id)
 if (e and e.state == SETTLED) or ((not e or e.state == DROPPED) and day < today - KEEP_DAYS) then return {'settled', int(now), int(q)} end
 if not e or e.state == DROPPED then
-  e = {day = day, amount = actual, expires = now, state = HELD, charged = 0, slot = 0, host = host}
+  e = {day = day, amount = actual, expires = now, state = HELD, charged = 0, slot = 0, host = host, report = report}
 elseif e.state == HELD then
   hold(e.day, -e.amount)
 end
@@ -20,7 +20,7 @@ spend(e.day, e.host, actual - e.charged)
 e.state, e.charged = SETTLED, actual
 write(id, e)
 drop(id, now + FORGET_MS)
-if actual > 0 then
+if actual > 0 and learns then
   local a = redis.call('HMGET', books, 'calls', 'mean', 'm2')
   local calls, mean, m2, value = number(a[1]) + 1, number(a[2]), number(a[3]), math.log(actual)
   local distance = value - mean

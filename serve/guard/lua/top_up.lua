@@ -11,7 +11,7 @@ local no = enter() or closed(hosts, cap, grace)
 if no then return no end
 sweep()
 changed()
-local e = read(redis.call('HGET', holds, id))
+local e = known_of(id)
 if not e or e.state == SETTLED or e.state == DROPPED then return {'over', int(now), int(q)} end
 local target, was_held = math.max(amount, e.amount), 0
 if e.state == HELD then was_held = e.amount end

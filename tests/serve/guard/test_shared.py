@@ -210,7 +210,7 @@ def test_script_and_law_grant_the_same_lease(
 ) -> None:
     wanted = max(kept, wanted)
     today = NOON // DAY_MS
-    told = Position("h", 1, 0, today, kept, wanted, Account(), ((today, spent),), (), ())
+    told = Position("h", 1, 0, "x", (), today, kept, wanted, Account(), ((today, spent),), (), ())
     parts = scripts.ask_report(Caller(NOON, "h", 1, 0, hosts), "t", told, cap)
 
     async def report() -> Taken | Newer:
@@ -218,7 +218,7 @@ def test_script_and_law_grant_the_same_lease(
         link = Link(read_address(redis.url), scripts=scripts.ALL, **PATIENT)
         try:
             for other in range(hosts - 1):
-                nothing = Position(f"o{other}", 1, 0, today, 0, 0, Account(), (), (), ())
+                nothing = Position(f"o{other}", 1, 0, "y", (), today, 0, 0, Account(), (), (), ())
                 who = Caller(NOON, f"o{other}", 1, 0, hosts)
                 await link.call(*scripts.ask_report(who, "t", nothing, cap))
             return scripts.read_report(await link.call(*parts))
