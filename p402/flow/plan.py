@@ -14,6 +14,7 @@ from p402.errors import ModelNotFound, nearest
 from p402.events import RowInputs
 from p402.flow.lengths import AnswerLengths
 from p402.flow.state import WorkerState
+from p402.guard.lengths import TELLING
 from p402.limits import HOLD_PREDICTED
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
@@ -295,7 +296,7 @@ def hold_of(plan: Plan, inputs: RowInputs, arm: int, predicted: int | None = Non
         room = int(snapshot.context.item(arm)) - inputs.prompt_bound
         usual = min(snapshot.spec.policy.default_max_output, limit, room)
         cap = output = max(1, min(usual, affordable))
-        teaches = inputs.n == 1 and affordable >= usual
+        teaches = inputs.n == 1 and cap >= min(usual, TELLING)
     most = bound(prices, arm, inputs.prompt_bound, output * inputs.n)
     assert most is not None, "an arm of unknown price was chosen"
     amount = most

@@ -26,6 +26,9 @@ GENERATION: Final = 5_000
 FAMILIAR: Final = 30
 """Answers that a finer pool must have before a coarser one speaks for it."""
 
+TELLING: Final = 4_096
+"""Output cap from which an answer tells how long such answers are, though money had lowered its cap."""
+
 UNBOUNDED: Final = 1 << 31
 """Length of an answer that its cap ended: nobody knows how long it would have been."""
 
