@@ -49,7 +49,7 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "promote": Command("experiments.promote:promote", "Publish a version of the weights", "learn"),
     "rollback": Command("experiments.promote:rollback", "Publish the previous weights again", "learn"),
     "demo": Command("experiments.demo:main", "Run the whole loop on simulated providers", "demo"),
-    "bench": Command("experiments.bench:main", "Measure decisions and the gateway", "replay"),
+    "bench": Command("experiments.bench:main", "Measure decisions, the gateway and holds", "replay"),
 }
 
 HELP: Final = frozenset({"-h", "--help", "help"})
