@@ -127,6 +127,10 @@ class Outcome(Event, frozen=True, kw_only=True, tag="outcome"):
     stream: bool = False
     anomaly_z: float | None = None
     """How far above its tenant's past the charge was, where layer 4 flags it (promise P15)."""
+    hold_nano: int | None = None
+    """What was held for the round when it settled; a charge (cost and fee) above it is its overshoot."""
+    bound_nano: int | None = None
+    """The most that it could have cost, where the hold was predicted and covered less than that."""
 
 
 class Reward(Event, frozen=True, kw_only=True, tag="reward"):

@@ -19,6 +19,13 @@ ANOMALY_CALLS: Final = 30
 """Calls a history must have before it can raise an alarm; notebooks/anomaly_thresholds shows why."""
 
 
+HOLD_STRICT: Final = "strict"
+"""A hold is the most that a call may cost."""
+
+HOLD_PREDICTED: Final = "p99.9"
+"""Where a call names no output cap, a hold is what 999 of 1,000 such calls do not exceed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """A rate of requests.

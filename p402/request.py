@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from p402.limits import Limits
+from p402.limits import HOLD_STRICT, Limits
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class Tenant:
     """Who calls, as the key alone says, and what it may do.
 
     Money is nano-USD. `route_named_models` is observe, on or off. `limits` are those of the guard's layers
-    that need state.
+    that need state; `hold` is the rule by which money is set aside: `HOLD_STRICT` or `HOLD_PREDICTED`.
     """
 
     name: str
@@ -121,3 +121,4 @@ class Tenant:
     fee_bps: int = 0
     policy: str = "default"
     default_mode: str = "balanced"
+    hold: str = HOLD_STRICT

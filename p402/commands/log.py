@@ -25,6 +25,16 @@ MIB = 1 << 20
 GOAL_MIB = 1024
 """Parquet and components per million rounds, at most."""
 
+_HOLDS = """
+WITH held AS (
+    SELECT tenant, bound_nano IS NOT NULL AS predicted, coalesce(bound_nano - hold_nano, 0) AS freed,
+           greatest(coalesce(cost_nano + fee_nano, 0) - hold_nano, 0) AS over
+    FROM outcomes WHERE hold_nano IS NOT NULL
+)
+SELECT tenant, predicted, count(*), count(*) FILTER (over > 0), sum(over), max(over), sum(freed)
+FROM held GROUP BY tenant, predicted ORDER BY tenant, predicted
+"""
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Compact, measure and export the traffic log."
 )
@@ -58,6 +68,13 @@ def stats(log: LogFolder = DEFAULT_LOG) -> None:
         for by in ("mode", "arm"):
             console.print(_groups(con, by))
     console.print(f"dataset {manifests.load(log).digest}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def holds(log: LogFolder = DEFAULT_LOG) -> None:
+    """Count calls by how they were held, and what cost more than its hold."""
+    with connect(log) as con:
+        Console().print(_holds(con, log))
 
 
 @app.command()
@@ -134,6 +151,29 @@ def _groups(con: duckdb.DuckDBPyConnection, by: str) -> Table:
     for name, rounds, outcomes, failures, rewarded, cost in rows:
         usd = "" if cost is None else f"{cost / 1e9:.6f}"
         table.add_row(Text(name or "(none)"), str(rounds), str(outcomes), str(failures), str(rewarded), usd)
+    return table
+
+
+def _holds(con: duckdb.DuckDBPyConnection, log: Path) -> Table:
+    table = _table(
+        "tenant", "held", "calls", "over", "share", "sum $", "most $", "freed $", title=f"holds of {log}"
+    )
+    rows = con.execute(_HOLDS).fetchall()
+    for tenant, predicted, calls, over, total, most, freed in rows:
+        table.add_row(
+            Text(tenant),
+            "p99.9" if predicted else "strict",
+            f"{calls:,}",
+            f"{over:,}",
+            f"{over / calls:.3%}",
+            *(f"{nano / 1e9:.6f}" for nano in (total, most, freed)),
+        )
+    table.caption = (
+        "over: calls that cost more than was held for them, by how much in all and at most; "
+        "freed: what strict holds would have taken beside"
+        if rows
+        else "no outcome of this log tells what was held for it"
+    )
     return table
 
 

@@ -18,7 +18,7 @@ from p402.errors import Refusal, StoreError
 from p402.events import Refused, Reward
 from p402.flow.account import Account
 from p402.flow.exchange import Exchange, log_refuses
-from p402.flow.plan import Attempted, Choice, Plan, choose, hold_of, make_plan, request_ceiling_nano
+from p402.flow.plan import Attempted, Choice, Plan, attempt_of, choose, make_plan, request_ceiling_nano
 from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
@@ -172,12 +172,12 @@ class Flow:
         return Completed(None, account.metadata(outcome, explain(plan, plan.inputs)))
 
     async def _reserve(self, plan: Plan, choice: Choice, arrived_ms: float) -> Exchange | Rejected:
-        """Hold the most that the chosen arm may cost; layer 5 is asked once more, of the hold itself.
+        """Hold what the chosen arm may cost, by the tenant's rule; layer 5 is asked once more, of its most.
 
         Where the day has no room for that arm, one further decision is taken under what is left.
         """
-        first = _first(plan, choice)
-        refusal = refuse_single(first.amount_nano, request_ceiling_nano(plan.request, plan.tenant))
+        first = self._first(plan, choice)
+        refusal = refuse_single(first.most_nano, request_ceiling_nano(plan.request, plan.tenant))
         if refusal is not None:
             return self._refused(plan, refusal)
         hold = await self._hold(plan, first)
@@ -191,6 +191,9 @@ class Flow:
                 return self._refused(plan, hold)
         account = Account(plan, first.choice, arrived_ms)
         return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
+
+    def _first(self, plan: Plan, choice: Choice) -> Attempted:
+        return attempt_of(plan, plan.inputs, plan.live, choice, self.state.lengths)
 
     def _hold(self, plan: Plan, first: Attempted) -> Awaitable[Hold | Refusal]:
         expected = expected_nano(plan, first) if plan.tenant.limits.block_anomalies else 0
@@ -210,7 +213,7 @@ class Flow:
             return None
         smaller = replace(plan, inputs=replace(plan.inputs, ceiling_pico=ceiling))
         choice = choose(smaller, smaller.inputs, smaller.live)
-        return None if choice is None else (smaller, _first(smaller, choice))
+        return None if choice is None else (smaller, self._first(smaller, choice))
 
 
 def expected_nano(plan: Plan, first: Attempted) -> int:
@@ -218,9 +221,3 @@ def expected_nano(plan: Plan, first: Attempted) -> int:
     inputs, prices = plan.inputs, plan.snapshot.spec.prices
     cost = bill(prices, first.choice.arm, inputs.prompt_tokens, 0, inputs.expected_output * inputs.n)
     return 0 if cost is None else with_fee(cost, plan.tenant.fee_bps)
-
-
-def _first(plan: Plan, choice: Choice) -> Attempted:
-    """The first attempt, with the most that it may cost."""
-    most, cap = hold_of(plan, plan.inputs, choice.arm)
-    return Attempted(choice, with_fee(most, plan.tenant.fee_bps), cap, plan.inputs, plan.live)

@@ -18,16 +18,18 @@ from p402.answer import ArmView, Completed, Rejected, StreamEnd
 from p402.errors import Refusal, StoreError
 from p402.events import Outcome
 from p402.flow.account import Account, charged_nano
-from p402.flow.plan import Attempted, choose, hold_of, request_ceiling_nano
+from p402.flow.plan import Attempted, attempt_of, choose, request_ceiling_nano
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
 from p402.flow.views import explain
 from p402.guard.anomaly import CODE as ANOMALY
 from p402.guard.anomaly import z_score
 from p402.guard.ledger import is_out_of_line
+from p402.guard.lengths import UNBOUNDED
+from p402.limits import HOLD_PREDICTED
 from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.routing.pricing import with_fee, without_fee
-from p402.units import PICO_PER_NANO
+from p402.units import PICO_PER_NANO, nano_to_usd
 
 MAX_ATTEMPTS: Final = 3
 
@@ -172,6 +174,16 @@ class Exchange:
     ) -> None:
         self.account.record(self._now.choice, status, usage, self.waited_ms(), code=code, ttfb_ms=ttfb_ms)
         self._sent_ms = None
+        if usage is not None:
+            self._note_length(usage, whole=status == "ok" and not usage.estimated)
+
+    def _note_length(self, usage: Usage, *, whole: bool) -> None:
+        """Learn how long answers get, where holds are predicted and no cap was named or lowered by money."""
+        plan, now = self.account.plan, self._now
+        if now.cap is None or not now.teaches or plan.tenant.hold != HOLD_PREDICTED:
+            return
+        tokens = UNBOUNDED if usage.output >= now.cap else usage.output
+        self._state.lengths.learn(plan.tenant.name, plan.signals.task, now.choice.name, tokens, whole=whole)
 
     def _failed(self, failure: Failure) -> None:
         self._record("failed", failure.usage, code=failure.code)
@@ -235,10 +247,9 @@ class Exchange:
         choice = choose(plan, inputs, live)
         if choice is None:
             return None
-        most, cap = hold_of(plan, inputs, choice.arm)
-        if most > left:
-            return None
-        return Attempted(choice, with_fee(spent + most, plan.tenant.fee_bps), cap, inputs, live)
+        following = attempt_of(plan, inputs, live, choice, self._state.lengths, spent)
+        within = following.most_nano <= with_fee(spent + left, plan.tenant.fee_bps)
+        return following if within else None
 
     def _log_attempt(self, number: int, attempted: Attempted) -> None:
         now_ms, plan = self._ports.clock.now_ms(), self.account.plan
@@ -278,7 +289,7 @@ class Exchange:
         now_ms = clock.now_ms()
         outcome = account.outcome(now_ms, clock.monotonic_ms(), status, code)
         charged = charged_nano(outcome, self._hold.amount_nano)
-        outcome = self._flagged(outcome, charged)
+        outcome = self._held(self._flagged(outcome, charged), charged)
         try:
             self._ports.guard.settle(self._hold, charged)
         finally:
@@ -316,6 +327,18 @@ class Exchange:
                 past_calls=self._hold.history.count,
             )
         )
+
+    def _held(self, outcome: Outcome, charged_nano: int) -> Outcome:
+        """Tell in the log what was held, and in the answer too where that was too little."""
+        held, most = self._hold.amount_nano, self._now.most_nano
+        predicted = held < most
+        if charged_nano > held:
+            why = "holds are predicted (p99.9)" if predicted else "its tokens were more than its bound"
+            self.account.warnings.append(
+                f"hold_exceeded: ${nano_to_usd(held):.6f} was held for this call and "
+                f"${nano_to_usd(charged_nano):.6f} is charged, {why}"
+            )
+        return msgspec.structs.replace(outcome, hold_nano=held, bound_nano=most if predicted else None)
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name

@@ -5,20 +5,24 @@ Everything here is arithmetic over what the ports have read: it awaits nothing a
 
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from p402.errors import ModelNotFound, nearest
 from p402.events import RowInputs
+from p402.flow.lengths import AnswerLengths
 from p402.flow.state import WorkerState
+from p402.guard.lengths import TELLING
+from p402.limits import HOLD_PREDICTED
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import decide_one
 from p402.routing.features import Signals
 from p402.routing.live import LiveState
-from p402.routing.pricing import affordable_output, bound, without_fee
+from p402.routing.pricing import affordable_output, bound, with_fee, without_fee
 from p402.routing.scale import PARAM_ONE
 from p402.units import PICO_PER_NANO
 
@@ -34,15 +38,27 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempted(msgspec.Struct, frozen=True):
-    """A choice with what it may cost at most, in nano-USD, fee and earlier attempts included.
+    """A choice with what it may cost, in nano-USD, fee and earlier attempts included.
 
-    `cap` is the output cap to send where the caller named none; `inputs` and `live` are what it was
-    chosen by.
+    Attributes
+    ----------
+    amount_nano
+        What is to be held.
+    most_nano
+        The most that it may cost: the same, or more where the hold is predicted.
+    cap
+        The output cap to send where the caller named none.
+    teaches
+        Whether the length of its answer says how long such answers are.
+    inputs, live
+        What it was chosen by.
     """
 
     choice: Choice
     amount_nano: int
+    most_nano: int
     cap: int | None
+    teaches: bool
     inputs: RowInputs
     live: LiveState
 
@@ -228,20 +244,64 @@ def choose(plan: Plan, inputs: RowInputs, live: LiveState) -> Choice | None:
     return Choice(made.arm, name, made.count, made.n_eligible, made.n_explored)
 
 
-def hold_of(plan: Plan, inputs: RowInputs, arm: int) -> tuple[int, int | None]:
-    """Most that the attempt may cost in nano-USD, and the output cap to send where the caller named none.
+class Held(NamedTuple):
+    """What one attempt may cost, in nano-USD without fee; the rest as in `Attempted`."""
+
+    amount_nano: int
+    most_nano: int
+    cap: int | None
+    teaches: bool
+
+
+def attempt_of(
+    plan: Plan,
+    inputs: RowInputs,
+    live: LiveState,
+    choice: Choice,
+    lengths: AnswerLengths,
+    spent_nano: int = 0,
+) -> Attempted:
+    """A choice with its hold, by the tenant's rule; first attempts and failovers alike.
+
+    Parameters
+    ----------
+    spent_nano
+        What earlier attempts were billed.
+    """
+    tenant, predicted = plan.tenant, None
+    if tenant.hold == HOLD_PREDICTED:
+        predicted = lengths.most(tenant.name, plan.signals.task, choice.name)
+    amount, most, cap, teaches = hold_of(plan, inputs, choice.arm, predicted)
+    amount, most = (with_fee(spent_nano + nano, tenant.fee_bps) for nano in (amount, most))
+    return Attempted(choice, amount, most, cap, teaches, inputs, live)
+
+
+def hold_of(plan: Plan, inputs: RowInputs, arm: int, predicted: int | None = None) -> Held:
+    """What to hold for an attempt, the most that it may cost, and the output cap to send.
 
     Without a named cap, the cap is what the ceiling affords, so the most stays within the ceiling
     wherever one token of output does.
+
+    Parameters
+    ----------
+    predicted
+        Output tokens to hold for where the caller named no cap and asked for one choice; None holds the most.
     """
     snapshot = plan.snapshot
-    prices, output, cap = snapshot.spec.prices, inputs.max_output, None
+    prices, output, cap, teaches = snapshot.spec.prices, inputs.max_output, None, False
     if output is None:
         ceiling_nano = inputs.ceiling_pico // PICO_PER_NANO
         affordable = affordable_output(prices, arm, inputs.prompt_bound, ceiling_nano, inputs.n)
         limit = int(snapshot.output_limit.item(arm))
         room = int(snapshot.context.item(arm)) - inputs.prompt_bound
-        cap = output = max(1, min(snapshot.spec.policy.default_max_output, limit, affordable, room))
+        usual = min(snapshot.spec.policy.default_max_output, limit, room)
+        cap = output = max(1, min(usual, affordable))
+        teaches = inputs.n == 1 and cap >= min(usual, TELLING)
     most = bound(prices, arm, inputs.prompt_bound, output * inputs.n)
     assert most is not None, "an arm of unknown price was chosen"
-    return most, cap
+    amount = most
+    if predicted is not None and cap is not None and inputs.n == 1 and predicted < cap:
+        less = bound(prices, arm, inputs.prompt_bound, predicted)
+        assert less is not None, "an arm of unknown price was chosen"
+        amount = less
+    return Held(amount, most, cap, teaches)

@@ -1,7 +1,8 @@
-"""What one worker remembers between requests: its snapshot, its live state, its sessions.
+"""What one worker remembers between requests: snapshot, live state, sessions, lengths of answers.
 
 The only mutable state of the flow, changed in one place each: a snapshot is swapped whole,
-live columns are replaced by a logged delta, a session's last arm is noted after it answered.
+live columns are replaced by a logged delta, a session's last arm and an answer's length are noted
+after it answered.
 It knows no clock and writes nothing: the caller logs the delta it is given.
 """
 
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from p402.events import ArmLive, Live
+from p402.flow.lengths import AnswerLengths
 from p402.routing.compiled import Snapshot
 from p402.routing.health import Health
 from p402.routing.live import LiveState
@@ -33,7 +35,7 @@ class Warmth(msgspec.Struct, frozen=True):
 
 
 class WorkerState:
-    """Snapshot, live columns and sessions of one worker.
+    """Snapshot, live columns, sessions and answers' lengths of one worker.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ class WorkerState:
     ----------
     hidden
         Arms of the snapshot that no tenant may use: they stand there only to be priced.
+    lengths
+        Of the answers so far, for holds that are predicted; they change no decision.
     """
 
     def __init__(self, worker: str, snapshot: Snapshot) -> None:
@@ -52,6 +56,7 @@ class WorkerState:
         self.hidden = hidden_arms(snapshot)
         self.health = Health()
         self.live = LiveState.at_start(snapshot.n_arms)
+        self.lengths = AnswerLengths()
         self._sessions: OrderedDict[tuple[str, str], Warmth] = OrderedDict()
 
     def swap(self, snapshot: Snapshot) -> None:

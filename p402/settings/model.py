@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from p402.limits import MAX_PER_HOUR, Limits, Rate
+from p402.limits import HOLD_PREDICTED, HOLD_STRICT, MAX_PER_HOUR, Limits, Rate
 from p402.request import Tenant
 from p402.settings.kinds import (
     NAME,
@@ -216,6 +216,12 @@ class TenantSettings:
         whole(1, MAX_PER_HOUR, "requests"), "layer 1: requests gained an hour, and most at once", 1_000
     )
     max_in_flight: int = setting(whole(1, 100_000, "requests"), "layer 3: requests in flight", 10)
+    hold: str = setting(
+        one_of(HOLD_STRICT, HOLD_PREDICTED),
+        "layer 6: what is set aside for a request that names no `max_tokens`: the whole output cap, or the "
+        "99.9th percentile of such answers, once a worker has seen 2,995 of them",
+        HOLD_STRICT,
+    )
     anomaly_z: Decimal = setting(
         exact(Decimal("0.1"), Decimal(100), "standard deviations"),
         "layer 4: distance from the tenant's past, in ln(cost), from which a call is flagged",
@@ -262,6 +268,7 @@ class TenantSettings:
             fee_bps=self.fee_bps,
             policy=self.name,
             default_mode=self.default_mode,
+            hold=self.hold,
         )
 
 

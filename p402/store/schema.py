@@ -123,6 +123,8 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("overhead_ms", _real),
             ("stream", _claim),
             ("anomaly_z", _real),
+            ("hold_nano", _whole),
+            ("bound_nano", _whole),
         ]
     ),
     "reward": pa.schema(

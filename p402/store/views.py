@@ -56,6 +56,7 @@ SELECT d.id, d.ts_ms, d.tenant, d.session, d.worker, d.snapshot, d.live_seq,
        o.cost_nano, o.direct_nano, o.fee_nano, o.direct_nano - o.cost_nano AS saving_nano,
        o.prompt_tokens, o.output_tokens, o.cached_tokens, o.reasoning_tokens, o.usage_estimated,
        o.latency_ms, o.provider_latency_ms, o.ttfb_ms, o.overhead_ms, o.stream, o.anomaly_z,
+       o.hold_nano, o.bound_nano,
        r.quality, r.reward_status, coalesce(r.n_rewards, 0) AS n_rewards, r.reward_ts_ms
 FROM decisions d
 LEFT JOIN outcomes o ON o.id = d.id AND o.tenant = d.tenant

@@ -12,10 +12,12 @@ import pytest
 import uvloop
 
 from experiments import bench
-from experiments.bench import decision, exploration, gateway, kernel, replay
+from experiments.bench import decision, exploration, gateway, holds, kernel, replay
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
+from p402.limits import HOLD_PREDICTED, HOLD_STRICT
+from p402.routing.pricing import bound
 
 PLAIN = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -183,3 +185,61 @@ def test_exploration_gives_up_no_more_score_than_its_rule_allows():
     assert 0.0 < cost.loss <= cost.gate
     assert cost.spend > 0.0
     assert 1.0 < cost.explored <= 24.0
+
+
+@pytest.fixture(scope="module")
+def days():
+    """A day of thirty agents under a tenth of the cap, by both rules."""
+    case = holds.Case("test", holds.DEAR, holds.log_normal)
+    return {rule: holds.play(case, rule, 1, agents=30, cap_usd=300) for rule in (HOLD_STRICT, HOLD_PREDICTED)}
+
+
+def test_predicted_holds_let_more_of_a_cap_be_used_before_they_stand_in_the_way(days):
+    strict, predicted = days[HOLD_STRICT], days[HOLD_PREDICTED]
+    assert 0.5 < strict.at_first < predicted.at_first <= predicted.at_refusal <= 1.0
+    assert predicted.lowered < strict.lowered < strict.calls
+    assert strict.predicted == strict.over == 0
+    assert strict.spent <= 1.0
+    assert predicted.spent < 1.01
+    assert predicted.predicted > 300
+    assert predicted.over_nano >= predicted.worst_nano >= 0
+
+
+def test_the_first_refusal_comes_where_the_holds_in_flight_say(days):
+    snapshot, tenant = holds._world(holds.DEAR, HOLD_STRICT, 30, 300)
+    prices = snapshot.spec.prices
+    cap = snapshot.spec.policy.default_max_output
+    a_call = bound(prices, snapshot.index[holds.DEAR], holds.PROMPT_BYTES // 2 + 7, cap)
+    held = 29 * a_call / tenant.limits.daily_cap_nano
+    assert abs(days[HOLD_STRICT].at_first - (1.0 - held)) < 2 * a_call / tenant.limits.daily_cap_nano
+
+
+def test_a_day_of_agents_is_the_same_for_the_same_seed(days):
+    case = holds.Case("test", holds.DEAR, holds.log_normal)
+    assert holds.play(case, HOLD_PREDICTED, 1, agents=30, cap_usd=300) == days[HOLD_PREDICTED]
+    assert holds.play(case, HOLD_PREDICTED, 2, agents=30, cap_usd=300) != days[HOLD_PREDICTED]
+
+
+def test_figures_of_holds_are_the_worst_of_their_seeds(days):
+    case = holds.Case("test", holds.DEAR, holds.log_normal)
+    found = {
+        f.name: f for f in holds._figures(case, HOLD_PREDICTED, [days[HOLD_PREDICTED], holds.Day(calls=1)])
+    }
+    assert (
+        found["cap used when holds first stood in the way, test, p99.9"].value
+        == days[HOLD_PREDICTED].at_first
+    )
+    assert found["cap used in the end, test, p99.9"].value == days[HOLD_PREDICTED].spent
+    assert found["calls that passed their hold, test, p99.9"].most == 0.001
+
+
+def test_lengths_of_the_holds_bench_are_what_it_says():
+    chance = holds.np.random.Generator(holds.np.random.Philox(1))
+    drawn = sorted(holds.log_normal(chance, 0.0) for _ in range(20_000))
+    assert abs(drawn[10_000] - holds.MEDIAN) < 15
+    assert 5_300 < drawn[19_979] < 8_500
+    assert max(holds.real(chance, 0.0) for _ in range(2_000)) > 4_000
+    before, after = (
+        holds.longer(holds.np.random.Generator(holds.np.random.Philox(2)), s) for s in (0.4, 0.6)
+    )
+    assert after == 3 * before

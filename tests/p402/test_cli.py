@@ -15,6 +15,13 @@ from p402 import cli
 from p402.errors import ConfigError
 
 HEAVY = ("mlflow", "duckdb", "polars", "pyarrow", "sklearn", "numpy", "typer", "quart")
+FLAT: dict[str, cli.Command] = {}
+"""Every command that runs something, by all of its words."""
+for _name, _command in cli.COMMANDS.items():
+    if isinstance(_command, cli.Group):
+        FLAT |= {f"{_name} {part}": command for part, command in _command.commands.items()}
+    else:
+        FLAT[_name] = _command
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
@@ -63,14 +70,14 @@ def test_the_console_script_passes_arguments_and_status_on() -> None:
     assert "neither a deployment nor a model" in run.stderr
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", FLAT)
 def test_every_command_whose_module_is_there_resolves_to_a_function(name: str) -> None:
-    module, _, function = cli.COMMANDS[name].target.partition(":")
+    module, _, function = FLAT[name].target.partition(":")
     assert function.isidentifier()
     package = module.rpartition(".")[0]
     if find_spec(package.partition(".")[0]) is None or not _exists(module):
         pytest.skip(f"{module} is not part of this tree")
-    assert callable(cli.resolve(cli.COMMANDS[name].target))
+    assert callable(cli.resolve(FLAT[name].target))
 
 
 def _exists(module: str) -> bool:
@@ -138,6 +145,7 @@ sys.exit(main(sys.argv[1:]))
     ("command", "extra"),
     [
         (["log", "stats"], "replay"),
+        (["limits", "suggest"], "replay"),
         (["replay", "--verify"], "replay"),
         (["learn", "--once"], "learn"),
         (["promote", "--force", "--weights", "quality=1", "--reason", "r"], "learn"),
@@ -182,6 +190,35 @@ def test_an_error_of_ours_is_one_line_and_status_1(
     assert capsys.readouterr().err == "p402 tried: p402.toml: no such file\n"
 
 
+@pytest.mark.parametrize(
+    ("argv", "status"), [(["limits"], 2), (["limits", "--help"], 0), (["limits", "-h"], 0)]
+)
+def test_the_help_of_a_group_lists_its_parts_from_both_rooms(
+    capsys: pytest.CaptureFixture[str], argv: list[str], status: int
+) -> None:
+    assert cli.main(argv) == status
+    out = capsys.readouterr().out
+    assert "usage: p402 limits COMMAND" in out
+    assert "  explain  " in out
+    assert "  suggest  " in out
+
+
+def test_an_unknown_part_of_a_group_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["limits", "sugest"]) == 2
+    assert capsys.readouterr().err == (
+        "unknown command `sugest`; did you mean `suggest`? `p402 limits --help` lists all commands\n"
+    )
+
+
+@pytest.mark.parametrize("part", ["explain", "suggest"])
+def test_a_part_of_a_group_has_its_own_help(part: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "p402.cli", "limits", part, "--help"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert f"p402 limits {part}" in run.stdout
+
+
 def test_a_command_gets_its_arguments_and_gives_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
@@ -209,6 +246,8 @@ def helps(command: object, path: str) -> Iterator[tuple[str, str]]:
         ("serve.keys_command", None),
         ("p402.commands.catalog", None),
         ("p402.commands.log", None),
+        ("p402.commands.limits", None),
+        ("serve.limits_command", None),
         ("sim.command", None),
         ("sim.replay.command", None),
         ("experiments.learn", None),
@@ -228,5 +267,5 @@ def test_no_help_text_loses_a_word_as_markup(module: str, function: str | None) 
 def test_every_extra_named_exists() -> None:
     from importlib.metadata import metadata
 
-    named = {command.extra for command in cli.COMMANDS.values() if command.extra is not None}
+    named = {command.extra for command in FLAT.values() if command.extra is not None}
     assert named <= set(metadata("p402").get_all("Provides-Extra"))

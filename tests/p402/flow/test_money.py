@@ -262,7 +262,7 @@ def test_the_hold_covers_every_split_of_the_prompt_even_at_odd_prices():
     world = World(spec=a_spec(odd, denied={"default": ()}))
     request = a_request(max_output=100)
     plan = make_plan("req_" + "0" * 32, request, a_tenant(baseline_model=None), world.state, 0)
-    most, _ = hold_of(plan, plan.inputs, 0)
+    most = hold_of(plan, plan.inputs, 0).most_nano
     bound = plan.inputs.prompt_bound
     for prompt in range(0, bound + 1, 3):
         for cached in range(0, prompt + 1, 5):

@@ -48,6 +48,16 @@ def test_defaults_are_those_of_the_product():
     )
 
 
+def test_holds_are_strict_unless_a_tenant_asks_for_predicted_ones():
+    found = read('[tenants.agents]\nhold = "p99.9"\n' + PROVIDER)
+    assert {name: tenant.tenant().hold for name, tenant in found.tenants.items()} == {
+        "default": "strict",
+        "agents": "p99.9",
+    }
+    assert read(PROVIDER, P402_TENANTS_DEFAULT_HOLD="p99.9").tenants["default"].hold == "p99.9"
+    refused('[tenants.agents]\nhold = "p99"\n' + PROVIDER, "tenants.agents.hold", "p99.9")
+
+
 def test_money_is_exact():
     found = read("[tenants.default]\ndaily_cap_usd = 0.1\nmax_request_usd = 9007.199254740991\n" + PROVIDER)
     assert found.tenants["default"].tenant().limits.daily_cap_nano == 100_000_000
