@@ -183,6 +183,11 @@ class Reporter:
             found = self._known[tenant] = Known()
         return found
 
+    @property
+    def tenants(self) -> list[str]:
+        """Those that this worker has asked for."""
+        return list(self._known)
+
     def wanted_nano(self, tenant: str) -> int:
         """Lease to ask for where a tenant is active."""
         return self._lease_nano(self._limits(tenant).daily_cap_nano, self.hosts)

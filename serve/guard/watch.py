@@ -121,6 +121,8 @@ class Watch:
             await self._note_asked()
             if self._leads():
                 await self._see_to_all()
+            else:
+                await self._knock()
         except Exception as error:  # noqa: BLE001 - whatever it was, the books are looked at again
             if not self._ailing:
                 self._ailing = True
@@ -144,6 +146,11 @@ class Watch:
             faults += [fault for fault in ended if isinstance(fault, Exception)]
         if faults:
             raise faults[0]
+
+    async def _knock(self) -> None:
+        """Find out whether Redis is back, so that no request has to: each worker has a breaker of its own."""
+        for tenant in self._reporter.tenants[:AT_ONCE]:
+            await self._reporter.peek(tenant)
 
     async def _look_at_redis(self) -> None:
         """Have Redis checked, until that has succeeded once."""

@@ -611,6 +611,24 @@ def test_a_call_that_the_lease_paid_is_renewed_while_a_report_that_names_it_is_o
     story(tmp_path, tell_it)
 
 
+def test_an_outage_that_is_long_over_refuses_no_call_of_a_worker_without_the_watch(tmp_path: Path) -> None:
+    """Its breaker stayed open until a request knocked, which was refused, however long Redis had been well."""
+
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a, b = host(lease_nano=lambda *_: 0), host(lease_nano=lambda *_: 0)
+        for h in (a, b):
+            h.guard._watch.every_s = 0.02
+            await h.start()
+        server.kill()
+        assert isinstance(await b.guard.reserve("t", "away", 1), Refusal)
+        server.start()
+        await asyncio.sleep(2)  # ten openings, a hundred looks
+        assert isinstance(await a.guard.reserve("t", "of a", 1), Hold)
+        assert isinstance(await b.guard.reserve("t", "of b", 1), Hold)
+
+    story(tmp_path, tell_it)
+
+
 # Life
 
 
