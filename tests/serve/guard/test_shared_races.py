@@ -612,7 +612,7 @@ def test_a_call_that_the_lease_paid_is_renewed_while_a_report_that_names_it_is_o
 
 
 def test_an_outage_that_is_long_over_refuses_no_call_of_a_worker_without_the_watch(tmp_path: Path) -> None:
-    """Its breaker stayed open until a request knocked, which was refused, however long Redis had been well."""
+    """Its breaker stayed open until a request knocked, which was refused however long Redis had been well."""
 
     async def tell_it(server: Server, host: Callable[..., Host]) -> None:
         a, b = host(lease_nano=lambda *_: 0), host(lease_nano=lambda *_: 0)
