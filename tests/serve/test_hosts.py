@@ -132,6 +132,29 @@ def test_p18_a_gateway_goes_on_from_its_lease_when_redis_dies_and_mends_the_book
     assert "Traceback" not in err
 
 
+def test_p16_a_single_request_over_the_ceiling_is_refused_whatever_state_redis_is_in(tmp_path: Path) -> None:
+    async def run(server: Server):
+        async with loopback(answer) as provider:
+            host(tmp_path / "a", provider.url, server.url, hosts=1, tenant="max_request_usd = 0.001\n")
+            async with (
+                gateway(tmp_path / "a") as (process, url),
+                httpx.AsyncClient(base_url=url, timeout=30) as client,
+            ):
+                said = []
+                for state in ("well", "frozen", "gone", "back"):
+                    {"frozen": server.freeze, "gone": server.kill, "back": server.start}.get(state, int)()
+                    reply = await client.post("/v1/chat/completions", json=HELLO)
+                    said.append((reply.status_code, reply.json()["error"]["code"]))
+                await stopped(process)
+                return said, len(provider.requests)
+
+    (tmp_path / "redis").mkdir()
+    with redis_server(tmp_path / "redis") as server:
+        said, calls = asyncio.run(run(server))
+    assert said == [(402, "REQUEST_COST_EXCEEDED")] * 4
+    assert calls == 0
+
+
 def test_start_refuses_several_hosts_without_redis(tmp_path: Path) -> None:
     path = write_config(tmp_path, "http://127.0.0.1:9/v1")
     path.write_text(path.read_text().replace("[server]\n", "[server]\nhosts = 2\n"))

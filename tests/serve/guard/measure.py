@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 
 from p402.ports import Guard, Hold
-from serve.guard import scripts
+from serve.guard import position, scripts
 from serve.guard.host import HostLedger
 from serve.guard.shared import SharedGuard
 from serve.guard.sqlite import SqliteGuard
@@ -108,6 +108,34 @@ async def waits(guard: Guard | None, seconds: float) -> str:
     return f"{own[len(own) // 2]:.2f}, {own[at]:.2f}, {own[-1]:.2f} ({whole[at]:.2f}, {whole[-1]:.2f})"
 
 
+async def frozen(server: Server, folder: Path) -> list[tuple[float, float]]:
+    """Ms of reservations once Redis stands still, as they are and without the time that no core was free."""
+    own = HostLedger(folder / "frozen.db", lambda _: LIMITS, lambda: time.time_ns() // 1_000_000)
+    door = Door(Link(read_address(server.url), scripts=scripts.ALL))
+    shared = SharedGuard(own, door, lambda _: LIMITS, tenants=("t0",))
+    shared.start()
+    await shared.join()
+    hold = await shared.reserve("t0", "first", 1)
+    assert isinstance(hold, Hold)
+    while not [told for told in await own.do(position.survey) if told.lease_nano]:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    taken: list[tuple[float, float]] = []
+    server.freeze()
+    try:
+        for i in range(500):
+            before, began = _unscheduled_ms(), time.perf_counter()
+            hold = await shared.reserve("t0", f"frozen{i}", 1)
+            ms = (time.perf_counter() - began) * 1e3
+            assert isinstance(hold, Hold), hold
+            shared.settle(hold, 1)
+            taken.append((ms, max(0.0, ms - (_unscheduled_ms() - before))))
+            await asyncio.sleep(0.002)
+    finally:
+        server.thaw()
+    await shared.close()
+    return taken
+
+
 async def measure(server: Server, folder: Path, rounds: int, calls: int) -> None:
     door = CountingDoor(Link(read_address(server.url), scripts=scripts.ALL))
     one = SqliteGuard(folder / "one.db", lambda _: LIMITS, lambda: time.time_ns() // 1_000_000)
@@ -161,6 +189,15 @@ async def measure(server: Server, folder: Path, rounds: int, calls: int) -> None
         print(f"| {name} | {alone} | {beside} |")
     await shared.close()
     await one.close()
+    taken = await frozen(server, folder)
+    later = sorted(own for _, own in taken[1:])
+    whole = sorted(ms for ms, _ in taken[1:])
+    print(
+        f"\nRedis frozen, ms a reservation: the first {taken[0][0]:.0f}; {len(later)} later ones over "
+        f"{len(later) * 0.003:.0f} s, paid from the lease: {later[len(later) // 2]:.2f} at the median, "
+        f"{later[int(len(later) * 0.99)]:.2f} at 99 %, {later[-1]:.2f} at most "
+        f"(with the time that no core was free: {whole[int(len(whole) * 0.99)]:.2f} at 99 %, {whole[-1]:.2f})"
+    )
 
 
 def main() -> None:
