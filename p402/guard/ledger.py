@@ -79,7 +79,7 @@ def reserve(
     if isinstance(verdict, Refusal):
         return verdict
     if limits.block_anomalies and is_out_of_line(account.history, expected_nano, limits):
-        return _out_of_line(account.history, expected_nano, limits)
+        return refuse_out_of_line(account.history, expected_nano, limits)
     return Posted(verdict, replace(account, tat_us=tat_us))
 
 
@@ -107,8 +107,9 @@ def is_out_of_line(history: CostHistory, cost_nano: int, limits: Limits) -> bool
     return anomaly.out_of_line(history, cost_nano, limits.anomaly_z, limits.anomaly_calls)
 
 
-def _out_of_line(history: CostHistory, cost_nano: int, limits: Limits) -> Refusal:
-    score = anomaly.z_score(history, cost_nano, limits.anomaly_calls)
+def refuse_out_of_line(history: CostHistory, cost_nano: int, limits: Limits) -> Refusal:
+    """Refusal of a call that is expected to be an anomaly."""
+    score = anomaly.z_score(history, cost_nano, limits.anomaly_calls) or limits.anomaly_z
     return Refusal(
         anomaly.CODE,
         402,

@@ -58,9 +58,7 @@ class Late(Generic[Made]):
 
     @property
     def way(self) -> Made:
-        """What was made; `RedisAway` once it is closed."""
-        if self._closed:
-            raise RedisAway(Cause.CLOSED, "Redis is asked no more: the guard is closed")
+        """What was made."""
         if self._made is None:
             self._made = self._make()
         return self._made
@@ -70,8 +68,8 @@ class Late(Generic[Made]):
         await self.way.open()
 
     def call(self, *parts: Part) -> Awaitable[Reply]:
-        """Send one command."""
-        return self.way.call(*parts)
+        """Send one command; once it is closed, none goes out."""
+        return _closed() if self._closed else self.way.call(*parts)
 
     def retry_after_ms(self, key: Part) -> int:
         """In how many ms asking for a key again may help."""
@@ -83,6 +81,10 @@ class Late(Generic[Made]):
         made, self._made = self._made, None
         if made is not None:
             await made.aclose()
+
+
+async def _closed() -> Reply:
+    raise RedisAway(Cause.CLOSED, "Redis is asked no more: the guard is closed")
 
 
 class Shut(Exception):
