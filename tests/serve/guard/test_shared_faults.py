@@ -15,6 +15,7 @@ from p402.guard.lease import GRACE_MS, IDLE_MS, wanted_nano
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits, Rate
 from p402.ports import Hold
+from serve.guard import position
 from tests.conformance.guard import NOON
 from tests.limits import capped
 from tests.serve.guard.test_shared import PATIENT, Host, tell
@@ -508,5 +509,70 @@ def test_a_call_that_a_report_overtakes_is_granted_again_and_takes_one_request_o
         refused = await a.guard.reserve("t", "last", 1)
         assert isinstance(refused, Refusal)
         assert refused.code == "RATE_LIMIT_EXCEEDED"
+
+    story(tmp_path, tell_it)
+
+
+def test_a_raise_that_a_report_overtakes_is_asked_for_again(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a = host(lease_nano=lambda *_: 0, link=PATIENT)
+        await a.start()
+        hold = await a.guard.reserve("t", "1", 100)
+        assert isinstance(hold, Hold)
+        raise_to, overtaken = a.own.raise_to, []
+
+        async def after_a_report(*args):
+            if not overtaken:
+                overtaken.append(args)
+                await a.guard._reporter.report("t")
+            return await raise_to(*args)
+
+        a.own.raise_to = after_a_report
+        raised = await a.guard.top_up(hold, 150)
+        assert isinstance(raised, Hold)
+        assert await a.guard.spent("t") == (0, 150)
+        await a.guard._reporter.report("t")
+        assert await a.guard.spent("t") == (0, 150), "the ledger knows it too"
+
+    story(tmp_path, tell_it)
+
+
+@pytest.mark.parametrize("leased", [False, True])
+def test_calls_under_way_are_renewed_for_as_long_as_their_worker_lives(tmp_path: Path, leased: bool) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        clock = [NOON]
+        a = host(clock=clock, link=PATIENT)
+        await a.start()
+        await drawn(a)
+        if leased:
+            hold = await a.own.from_lease("t", "1", 10, 0, capped(CAP), lambda _: None)
+        else:
+            hold = await a.guard.reserve("t", "1", 10)
+        assert isinstance(hold, Hold)
+        for _ in range(20):
+            clock[0] += SLOT_LEASE_MS - 1_000
+            a.own._beat()
+            await a.guard._watch.look()
+        standing = await a.guard.standing("t")
+        assert standing.in_flight == 1
+        assert standing.day.spent_nano == 0
+        assert {name for name, _ in standing.calls if not name.startswith("lease:")} == {"1"}
+        told = {t.tenant: t for t in await a.own.do(position.survey)}
+        assert not told["t"].dirty
+
+    story(tmp_path, tell_it)
+
+
+def test_a_lease_of_yesterday_pays_for_nothing(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        clock = [NOON]
+        a = host(clock=clock)
+        await a.start()
+        await drawn(a)
+        server.kill()
+        clock[0] += DAY_MS
+        refused = await a.guard.reserve("t", "1", 1)
+        assert isinstance(refused, Refusal)
+        assert refused.status == 503
 
     story(tmp_path, tell_it)
