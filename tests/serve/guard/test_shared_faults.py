@@ -576,3 +576,23 @@ def test_a_lease_of_yesterday_pays_for_nothing(tmp_path: Path) -> None:
         assert refused.status == 503
 
     story(tmp_path, tell_it)
+
+
+def test_a_reservation_whose_answer_is_lost_is_taken_back(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        async with proxy(server.port) as between:
+            a = host(url=between.url, lease_nano=lambda *_: 0)
+            await a.start()
+            between.cut = 5
+            refused = await a.guard.reserve("t", "1", 50)
+            assert isinstance(refused, Refusal)
+            assert refused.status == 503
+
+            async def taken_back() -> bool:
+                await a.guard._watch.look()
+                return await spent(a) == (0, 0)
+
+            await until(taken_back)
+            assert await tell(server, "ZCARD", "p402:{t}:slots") == 0
+
+    story(tmp_path, tell_it)
