@@ -131,6 +131,10 @@ def _show(answer: dict[str, object]) -> None:
         console.print(
             f"  {call['request_id']}  holds ${call['held_usd']:.6f} for {seconds:,.0f} s more, {state}"
         )
+    leases = answer["leases"]
+    assert isinstance(leases, list)
+    for lease in leases:
+        console.print(f"  host {lease['host']} keeps ${lease['held_usd']:.6f} for when Redis is away")
 
 
 def main(argv: list[str]) -> int:

@@ -14,6 +14,8 @@ from p402.limits import Limits, Rate
 
 SHARE: Final = 200
 """All leases of a tenant together are at most the cap divided by this, so that they hardly take from it."""
+PREFIX: Final = "lease:"
+"""A lease is held under this and its host's name; no request id begins so."""
 IDLE_MS: Final = 60_000
 """A tenant that has asked for nothing for so long needs no lease."""
 REPORT_MS: Final = 10_000

@@ -4,6 +4,7 @@ import orjson
 
 from p402.guard.daily import DAY_MS
 from p402.guard.explain import Layer, Standing, layers, past
+from p402.guard.lease import PREFIX
 from p402.limits import Limits
 from p402.units import nano_to_usd
 from serve.handlers.front import Front
@@ -11,7 +12,7 @@ from serve.http import HttpReply, HttpRequest, json_reply
 
 
 async def explain(front: Front, request: HttpRequest) -> HttpReply:
-    """Every layer with state: used, left, whether it refuses any call now and until when; calls under way."""
+    """Every layer with state: used, left, whether it refuses and until when; calls under way; leases."""
     tenant = front.tenant(request)
     standing = await front.flow.ports.guard.standing(tenant.name)
     return json_reply(200, orjson.dumps(told(tenant.name, standing, tenant.limits)))
@@ -35,6 +36,16 @@ def told(tenant: str, standing: Standing, limits: Limits) -> dict[str, object]:
                 "in_flight": name in standing.slots,
             }
             for name, entry in standing.calls
+            if not name.startswith(PREFIX)
+        ],
+        "leases": [
+            {
+                "host": name.removeprefix(PREFIX),
+                "held_usd": nano_to_usd(entry.amount_nano),
+                "expires_in_ms": entry.expires_ms - standing.now_ms,
+            }
+            for name, entry in standing.calls
+            if name.startswith(PREFIX)
         ],
     }
 
