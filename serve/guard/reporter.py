@@ -176,6 +176,7 @@ class Reporter:
         self._lease_nano = lease_nano
         self._known: dict[str, Known] = {}
         self._running: dict[str, asyncio.Task[bool]] = {}
+        self._soiling: set[asyncio.Task[None]] = set()
         self._ailing = False
 
     def known(self, tenant: str) -> Known:
@@ -207,16 +208,15 @@ class Reporter:
         Raises
         ------
         Shut
-            There is none; if Redis may have done what was asked, the tenant's books are marked for a report.
-        StoreError
-            And the ledger cannot be written.
+            There is none; if Redis may have done what was asked, the tenant's books are being marked for a
+            report.
         """
         try:
             reply = await sent
         except RedisAway as gone:
             self._complain(str(gone))
             if gone.may_be_done:
-                await self.soil(tenant)
+                self._soil_soon(tenant)
             retry_ms = self._redis.retry_after_ms(scripts.books_of(tenant)) or STATE_RETRY_MS
             raise Shut("Redis does not answer", retry_ms) from None
         except RedisRefused as refused:
@@ -236,6 +236,22 @@ class Reporter:
     async def soil(self, tenant: str) -> None:
         """Mark a tenant's books for a report."""
         await self._own.do(lambda db, _: position.soil(db, tenant))
+
+    def _soil_soon(self, tenant: str) -> None:
+        """The same while nobody waits: a request has waited long enough."""
+        task = asyncio.get_running_loop().create_task(self.soil(tenant))
+        self._soiling.add(task)
+        task.add_done_callback(self._soiled)
+
+    def _soiled(self, task: "asyncio.Task[None]") -> None:
+        self._soiling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("what Redis was asked in vain is not marked for a report: %s", error)
+
+    async def marked(self) -> None:
+        """Wait until all that is to be marked for a report is."""
+        if self._soiling:
+            await asyncio.wait(set(self._soiling))
 
     async def refresh(self, tenant: str) -> None:
         """Take name and report from the ledger: another worker of this host may have changed them."""

@@ -47,7 +47,7 @@ from serve.guard.scripts import (
 from serve.guard.watch import EVERY_S, Check, Watch
 from serve.redis.calls import Reply
 
-PATIENCE_S: Final = 0.1
+PATIENCE_S: Final = 0.05
 """Redis is not asked again for a request after this; a call may take 150 ms, so that all is under 300 ms."""
 
 _log = logging.getLogger("p402.guard")
@@ -433,11 +433,11 @@ class SharedGuard:
 
     async def _settled(self) -> list[position.Told]:
         """Where all tenants' reports stand, once all that was settled before is in ledger and Redis."""
-        found = await self._own.do(position.survey)
+        await self._own.do(position.survey)
         if self._telling:
             await asyncio.wait(set(self._telling))
-            found = await self._own.do(position.survey)
-        return found
+        await self._reporter.marked()
+        return await self._own.do(position.survey)
 
     async def _look(self, tenant: str, most: int) -> Looked:
         try:
