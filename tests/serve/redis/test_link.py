@@ -64,7 +64,7 @@ def test_a_thousand_calls_at_once_get_their_own_replies(run: Any, redis: Server)
         assert await at.call("EVALSHA", PAIR.sha, 1, "k", number) == [b"k", b"%d" % number]
 
     async def scene() -> int:
-        async with link(redis.url, scripts=[PAIR]) as at:
+        async with link(redis.url, scripts=[PAIR], deadline_ms=20_000) as at:
             await asyncio.gather(*(one(at, number) for number in range(1_000)))
             return at.opened
 
@@ -172,7 +172,7 @@ def test_scripts_that_redis_forgot_are_loaded_again_and_their_calls_sent_again_o
     run: Any, redis: Server
 ) -> None:
     async def scene() -> tuple[list[object], list[object], int]:
-        async with link(redis.url, scripts=[PAIR, COUNT]) as at:
+        async with link(redis.url, scripts=[PAIR, COUNT], deadline_ms=20_000) as at:
             await at.call("DEL", "count")
             replies: list[object] = []
             for _ in range(5):
