@@ -45,6 +45,12 @@ def wanted(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="runs of each fault (5)")
     parser.add_argument("--first-seed", type=int, default=1, help="to do a run again (1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="that spending the cap takes (4)")
+    parser.add_argument(
+        "--slack-ms",
+        type=int,
+        default=0,
+        help="added to the longest wait that is promised, for a busy machine (0)",
+    )
     parser.add_argument("--keep", type=Path, help="folder for what runs with a breach leave behind")
     found = parser.parse_args(argv)
     hand = hand_of(found.hand)
@@ -74,7 +80,7 @@ def one(hand: str, fault: Fault, seed: int, plan: Plan, keep: Path | None) -> Me
 def main(argv: list[str]) -> int:
     """Do all runs; gives the exit code."""
     asked = wanted(argv)
-    console, plan = Console(), Plan(seconds=asked.seconds)
+    console, plan = Console(), Plan(seconds=asked.seconds, slack_ms=asked.slack_ms)
     if not console.is_terminal:
         console = Console(width=WIDTH)
     runs: list[Measured] = []

@@ -29,7 +29,8 @@ def test_the_budget_survives_what_is_killed_or_forgets(tmp_path, hand):
     faults = ["none", "kill-workers", "kill-host", "midnight"]
     if hand_of(hand).redis:
         faults += ["flushall", "cut"]
-    done = chaos(tmp_path, "--hand", hand, "--seconds", "2", "--faults", ",".join(faults))
+    slack = ("--slack-ms", "5000")  # how long anything takes is `make chaos`'s matter
+    done = chaos(tmp_path, "--hand", hand, "--seconds", "2", "--faults", ",".join(faults), *slack)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("kept") == 2 * len(faults)  # as each ends, and in the table
     assert not list(tmp_path.iterdir())
@@ -54,7 +55,8 @@ def test_a_guard_that_breaks_a_promise_is_found(tmp_path, hand, fault, said):
 
 def test_redis_alone_is_exact_while_it_remembers(tmp_path):
     """What is found above is the guard's, not the harness's."""
-    done = chaos(tmp_path, "--hand", "forgetful", "--seconds", "2", "--faults", "none,script-flush")
+    words = ("--seconds", "2", "--faults", "none,script-flush", "--slack-ms", "5000")
+    done = chaos(tmp_path, "--hand", "forgetful", *words)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -40,6 +40,8 @@ class Plan:
         Calls a second for each tenant: what a small machine makes with time to spare.
     speed
         Of the guard's clock.
+    slack_ms
+        Added to the longest wait that is promised.
     """
 
     seconds: float = 4.0
@@ -47,6 +49,7 @@ class Plan:
     callers: int = 4
     rate: float = 250.0
     speed: float = 60.0
+    slack_ms: int = 0
 
     @property
     def cap_nano(self) -> int:
@@ -106,7 +109,7 @@ async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path)
         killed=len(killed),
         longest_ms=truth.longest_ms,
         longest_raw_ms=truth.longest_raw_ms,
-        promised_ms=hand.longest_ms + fault.locked_ms,
+        promised_ms=hand.longest_ms + fault.locked_ms + plan.slack_ms,
         during=sum(since <= at <= until for at in truth.dispatched_ms),
         after=sum(at > until for at in truth.dispatched_ms),
         seconds=time.monotonic() - begun,
