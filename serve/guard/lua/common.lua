@@ -84,11 +84,15 @@ end
 local function sweep()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
     local e = read(redis.call('HGET', holds, id))
-    hold(e.day, -e.amount)
-    spend(e.day, e.host, e.amount)
-    e.state, e.charged = EXPIRED, e.amount
-    write(id, e)
-    drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
+    if e then
+      hold(e.day, -e.amount)
+      spend(e.day, e.host, e.amount)
+      e.state, e.charged = EXPIRED, e.amount
+      write(id, e)
+      drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
+    else -- somebody deleted it: what it holds stays held for the day
+      drop(id, now)
+    end
   end
 end
 

@@ -52,7 +52,9 @@ sweep()
 local others = {}
 for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
   local e = read(redis.call('HGET', holds, id))
-  if e.host == host then
+  if not e then
+    drop(id, now)
+  elseif e.host == host then
     hold(e.day, -e.amount)
     e.state = DROPPED
     write(id, e)

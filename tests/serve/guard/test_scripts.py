@@ -321,3 +321,19 @@ def test_a_refusal_by_any_layer_takes_nothing(told) -> None:
         assert await books.size("due") == await books.size("slots") == 1
 
     told(story)
+
+
+def test_a_key_that_somebody_deleted_breaks_nothing_and_frees_nothing(told) -> None:
+    async def story(books: Books) -> None:
+        await books.report()
+        await books.reserve("a", 10)
+        await books.link.call("DEL", "p402:{t}:holds")
+        await books.report(replace(EMPTY, report=2, token="t2", tokens=("t1",)))
+        again = replace(WHO, report=2)
+        assert isinstance(await books.reserve("b", 20, again), Granted)
+        await books.link.call("DEL", "p402:{t}:holds")
+        late = replace(at(WHO, HOLD_TTL_MS), report=2)
+        assert isinstance(await books.reserve("c", 30, late), Granted)
+        assert await books.spent(late) == (0, 60)
+
+    told(story)
