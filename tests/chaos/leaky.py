@@ -203,7 +203,9 @@ class Forgetful:
         return spent, held
 
     async def standing(self, tenant: str) -> Standing:
-        raise NotImplementedError
+        raise NotImplementedError(
+            "this guard is there to be found out: the harness asks what was spent, no more"
+        )
 
     async def close(self) -> None:
         if self._settling:
