@@ -21,9 +21,10 @@ from p402.guard.explain import Standing
 from p402.settings import Secret
 from p402.store.config import DEFAULT_PATH, load
 from serve.guard import books, scripts
+from serve.guard.answers import Looked
 from serve.guard.books import MOST_SHOWN
 from serve.guard.make import state_path
-from serve.guard.scripts import Caller, Looked
+from serve.guard.scripts import Caller
 from serve.handlers.budgets import told
 from serve.redis.calls import RedisAway, RedisRefused
 from serve.redis.connect import way_to

@@ -14,9 +14,10 @@ from typing import Final, Generic, Protocol, TypeVar, assert_never
 from p402.guard import lease
 from p402.limits import Limits
 from serve.guard import position, scripts
+from serve.guard.answers import Cold, Foreign, Newer, Stale, Taken, Wait
 from serve.guard.host import HostLedger
 from serve.guard.operations import STATE_RETRY_MS
-from serve.guard.scripts import Caller, Cold, Foreign, Newer, Stale, Taken, Wait
+from serve.guard.scripts import Caller
 from serve.redis.calls import Cause, Part, RedisAway, RedisRefused, Reply
 
 _log = logging.getLogger("p402.guard")

@@ -11,11 +11,28 @@ from typing import Final
 
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
-from p402.guard.explain import Standing
 from p402.guard.lease import GRACE_MS
 from p402.guard.ledger import Account
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits
+from serve.guard.answers import (
+    Admitted,
+    Cold,
+    Foreign,
+    Granted,
+    Looked,
+    Newer,
+    NotRaised,
+    Over,
+    Raised,
+    Refused,
+    Settled,
+    Shut,
+    Stale,
+    Taken,
+    TooFast,
+    Wait,
+)
 from serve.guard.position import Position
 from serve.redis.calls import Part, Reply, Script
 
@@ -60,154 +77,6 @@ class Caller:
     report: int
     seen: int
     hosts: int
-
-
-# Answers
-
-
-@dataclass(frozen=True, slots=True)
-class Cold:
-    """Redis knows nothing of the tenant, or its books went back: the host must report."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """Another report of this host is in force: its number, 0 for none."""
-
-    report: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not every host has reported since Redis forgot; in so many ms the absent are counted at their share."""
-
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A call is held."""
-
-    now_ms: int
-    seq: int
-    day: int
-    amount_nano: int
-    account: Account
-    """Its bucket after this call, its past before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A layer refuses; the law tells which and why from these."""
-
-    now_ms: int
-    seq: int
-    day: Day
-    in_flight: int
-    account: Account
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A request that costs nothing was taken from the rate."""
-
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class TooFast:
-    """The rate refuses; the law tells until when from the bucket."""
-
-    now_ms: int
-    seq: int
-    tat_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """The call is settled, or not known: nothing may be held for it."""
-
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """A hold was raised or renewed."""
-
-    seq: int
-    amount_nano: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotRaised:
-    """The day has no room; the law tells why."""
-
-    now_ms: int
-    seq: int
-    day: Day
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What was spent is booked."""
-
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """Where the tenant stands."""
-
-    now_ms: int
-    seq: int
-    day: Day
-    in_flight: int
-    account: Account
-    calls: tuple[tuple[str, Entry], ...]
-
-    @property
-    def standing(self) -> Standing:
-        """The same, as the port tells it."""
-        return Standing(self.now_ms, self.day, self.account, self.in_flight, self.calls)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A report is in force.
-
-    Attributes
-    ----------
-    open
-        Whether money may be given out.
-    lease_nano
-        Of this host, from now on.
-    others
-        Spent and held today by every other host.
-    """
-
-    now_ms: int
-    seq: int
-    open: bool
-    lease_nano: int
-    others: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Newer:
-    """A report of this host is in force already, this one or a later."""
-
-    report: int
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A report is in force that this ledger never made: the ledger went back, or is a copy of another's."""
-
-    report: int
-
-
-Shut = Cold | Stale | Wait
 
 
 # Questions

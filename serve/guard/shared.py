@@ -26,11 +26,7 @@ from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import position, scripts
-from serve.guard.books import MOST_SHOWN
-from serve.guard.host import HostLedger
-from serve.guard.operations import Recorded, away
-from serve.guard.reporter import Redis, Reporter, SharedCounters, Shut
-from serve.guard.scripts import (
+from serve.guard.answers import (
     Admitted,
     Cold,
     Granted,
@@ -44,6 +40,10 @@ from serve.guard.scripts import (
     TooFast,
     Wait,
 )
+from serve.guard.books import MOST_SHOWN
+from serve.guard.host import HostLedger
+from serve.guard.operations import Recorded, away
+from serve.guard.reporter import Redis, Reporter, SharedCounters, Shut
 from serve.guard.watch import EVERY_S, Check, Watch
 from serve.redis.calls import Reply
 

@@ -10,9 +10,10 @@ from p402.guard.anomaly import NO_PAST, CostHistory, observe
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, KEEP_DAYS, Entry, State
 from p402.guard.ledger import Account
 from p402.limits import Rate
-from serve.guard import scripts
+from serve.guard import answers, scripts
+from serve.guard.answers import Cold, Foreign, Granted, Newer, NotRaised, Over, Raised, Refused, Stale
 from serve.guard.position import Position
-from serve.guard.scripts import Caller, Cold, Foreign, Granted, Newer, NotRaised, Over, Raised, Refused, Stale
+from serve.guard.scripts import Caller
 from serve.redis.address import read_address
 from serve.redis.link import Link
 from tests.conformance.guard import NOON
@@ -203,8 +204,8 @@ def test_nothing_is_given_out_before_all_have_reported_but_settlements_are_booke
     async def story(books: Books) -> None:
         two = replace(WHO, hosts=2)
         assert not (await books.report(who=two)).open
-        assert isinstance(await books.reserve("a", 1, two), scripts.Wait)
-        assert isinstance(await books.top_up("a", 1, two), scripts.Wait)
+        assert isinstance(await books.reserve("a", 1, two), answers.Wait)
+        assert isinstance(await books.top_up("a", 1, two), answers.Wait)
         await books.settle("b", 5, two)
         wishes = replace(EMPTY, report=2, token="t2", tokens=("t1",), days=((TODAY, 5),), wanted_nano=9)
         assert (await books.report(wishes, two)).lease_nano == 0

@@ -16,10 +16,11 @@ from p402.guard.lease import granted_nano
 from p402.guard.ledger import Account
 from p402.limits import Limits
 from serve.guard import scripts
+from serve.guard.answers import Newer, Taken
 from serve.guard.host import HostLedger
 from serve.guard.position import Position
 from serve.guard.reporter import Late
-from serve.guard.scripts import Caller, Newer, Taken
+from serve.guard.scripts import Caller
 from serve.guard.shared import SharedGuard
 from serve.redis.address import ClusterAddress, read_address, read_addresses
 from serve.redis.calls import Reply
