@@ -14,7 +14,7 @@ on Redis. Where the ledger takes nothing, everything is refused.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 import msgspec
@@ -100,7 +100,7 @@ class SharedGuard:
         self._reporter = Reporter(own, redis, limits, hosts, now_ms or _servers_own, lease_nano)
         self._watch = Watch(own, redis, self._reporter, tenants, check)
         self._under: dict[tuple[str, str], int] = {}  # report under which Redis granted a call
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[bool]] = set()
 
     # Life
 
@@ -253,12 +253,13 @@ class SharedGuard:
             self._loop.call_soon_threadsafe(self.settle, hold, actual_nano)
             return
         early = self._under.pop((hold.tenant, hold.id), None)
+        first: asyncio.Task[bool] | None = None
         if early is not None and self._own.open:
-            self._tell(hold.tenant, hold.id, hold.day, actual_nano, early)
+            first = self._tell(hold.tenant, hold.id, hold.day, actual_nano, early)
 
         def tell_again(report: int) -> None:
             if report != early:
-                self._tell(hold.tenant, hold.id, hold.day, actual_nano, report, learns=early is None)
+                self._keep(self._tell_again(hold, actual_nano, report, first))
 
         self._own.settle_and_tell(hold, actual_nano, tell_again)
 
@@ -400,30 +401,43 @@ class SharedGuard:
 
     def _tell(
         self, tenant: str, request_id: str, day: int, actual_nano: int, report: int, *, learns: bool = True
-    ) -> None:
-        """Settle in Redis; what fails, a report makes good."""
+    ) -> "asyncio.Task[bool]":
+        """Settle in Redis; what fails, a report makes good. Gives whether it was booked."""
         who = self._reporter.caller(tenant, report)
         sent = self._redis.call(*scripts.ask_settle(who, tenant, request_id, day, actual_nano, learns=learns))
-        task = asyncio.get_running_loop().create_task(self._told(tenant, report, sent))
+        return self._keep(self._told(tenant, report, sent))
+
+    def _keep(self, telling: Coroutine[None, None, bool]) -> "asyncio.Task[bool]":
+        task = asyncio.get_running_loop().create_task(telling)
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+        return task
 
-    async def _told(self, tenant: str, report: int, sent: Awaitable[Reply]) -> None:
+    async def _tell_again(
+        self, hold: Hold, actual_nano: int, report: int, first: "asyncio.Task[bool] | None"
+    ) -> bool:
+        """Settle under a later report; the tenant's past has learnt of it if the first word was booked."""
+        learnt = first is not None and await first
+        return await self._tell(hold.tenant, hold.id, hold.day, actual_nano, report, learns=not learnt)
+
+    async def _told(self, tenant: str, report: int, sent: Awaitable[Reply]) -> bool:
         try:
             try:
                 answer = await self._reporter.ask(tenant, sent, scripts.read_settle)
             except Shut:
                 await self._reporter.soil(tenant)
-                return
+                return False
             match answer:
                 case Settled(seq):
                     self._saw(tenant, seq)
+                    return True
                 case Stale(newer) if newer > report:
                     pass  # that report was begun after the settlement, and says it
                 case _:  # one that was begun before may still be on its way
                     await self._reporter.soil(tenant)
         except StoreError as error:
             _log.error("what tenant %s spent is not in Redis yet: %s", tenant, error)
+        return False
 
     def _saw(self, tenant: str, seq: int) -> None:
         known = self._reporter.known(tenant)
