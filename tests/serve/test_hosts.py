@@ -72,7 +72,15 @@ def test_p13_two_hosts_spend_one_cap_and_both_say_so(tmp_path: Path, redis: Serv
                     )
                     answered += sum(reply.status_code == 200 for reply in replies)
                     codes |= {r.json()["error"]["code"] for r in replies if r.status_code != 200}
-                told = [(await client.get(f"{url}/v1/budgets/explain")).json() for url in (a, b)]
+
+                async def explained() -> list[dict]:
+                    return [(await client.get(f"{url}/v1/budgets/explain")).json() for url in (a, b)]
+
+                async def at_rest() -> bool:
+                    return all(t.get("calls") == [] for t in await explained())
+
+                await _until(at_rest)
+                told = await explained()
                 explained = await asyncio.to_thread(limits, ["explain", "--config", str(paths[0]), "--json"])
                 assert explained == 0
                 printed = json.loads(capsys.readouterr().out)
