@@ -17,6 +17,7 @@ from p402.errors import Refusal
 from p402.events import AnyEvent
 from p402.guard.anomaly import NO_PAST, CostHistory
 from p402.guard.explain import Standing
+from p402.guard.scopes import Scope
 
 
 class Clock(Protocol):
@@ -59,18 +60,28 @@ class Hold(msgspec.Struct, frozen=True):
     """UTC day (days since 1970) whose cap it counts against."""
     history: CostHistory = NO_PAST
     """The tenant's past before this call, for layer 4."""
+    scopes: tuple[Scope, ...] = ()
+    """What it counts against beside the day."""
+    rooms: tuple[int, ...] = ()
+    """Nano-USD that each scope had left beside this call when it was granted."""
 
 
 class Guard(Protocol):
     """Spending protection that needs state."""
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        """Take a slot and set aside the most a call may cost, or say which layer refuses.
+        """Take a slot and set aside the most a call may cost, or say which layer or scope refuses.
 
         Repeating a request id gives the same hold. Nothing is consumed by a refusal. `expected_nano` is
-        what layer 4 judges where a tenant has it refuse; 0 where nobody knows.
+        what layer 4 judges where a tenant has it refuse; 0 where nobody knows. `scopes` are budgets within
+        the tenant's that the call counts against as well, and for good: a repeat's are not asked again.
         """
         ...
 
@@ -93,8 +104,18 @@ class Guard(Protocol):
         """Nano-USD spent and held on the tenant's current UTC day."""
         ...
 
-    async def standing(self, tenant: str) -> Standing:
-        """Where a tenant stands, with the calls that hold its money.
+    async def left(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> int:
+        """Nano-USD that a call may cost at most now: what the day has left, or the scope with the least.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            The ledger cannot be read.
+        """
+        ...
+
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+        """Where a tenant and some scopes stand, with the calls that hold the tenant's money.
 
         Raises
         ------

@@ -12,9 +12,11 @@ import msgspec
 
 from p402.errors import Refusal
 from p402.guard import daily, ledger
+from p402.guard import scopes as budgets
 from p402.guard.daily import Booked, Day, Entry
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account
+from p402.guard.scopes import Scope, Scoped, Totals
 from p402.limits import Limits
 from p402.ports import Hold
 
@@ -34,6 +36,8 @@ class MemoryGuard:
         self._limits = limits
         self._now_ms = now_ms
         self._days: dict[tuple[str, int], Day] = {}
+        self._totals: dict[tuple[str, str], Totals] = {}  # tenant and account
+        self._until: dict[tuple[str, str], int] = {}  # last day on which an account is needed
         self._entries: dict[tuple[str, str], Entry] = {}
         self._accounts: dict[str, Account] = {}
         self._slots: dict[str, dict[str, int]] = {}  # tenant to id to lease, of calls that are held
@@ -41,27 +45,30 @@ class MemoryGuard:
         self._pruned_day = -1
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        """Take a slot and set aside the most a call may cost, or say which layer refuses."""
+        """Take a slot and set aside the most a call may cost, or say which layer or scope refuses."""
         now = self._sweep()
         entry = self._entries.get((tenant, request_id))
         account = self._account(tenant)
+        day = self._day(tenant, daily.day_of(now) if entry is None else entry.day)
+        scoped = self._scoped(tenant, scopes, day.day)
+        in_flight, limits = self._leased(tenant, now), self._limits(tenant)
         verdict = ledger.reserve(
-            self._day(tenant, daily.day_of(now) if entry is None else entry.day),
-            entry,
-            account,
-            self._leased(tenant, now),
-            amount_nano,
-            expected_nano,
-            self._limits(tenant),
-            now,
+            day, entry, account, in_flight, amount_nano, expected_nano, limits, now, scoped
         )
         if isinstance(verdict, Refusal):
             return verdict
         self._accounts[tenant] = verdict.account
         self._book(tenant, request_id, verdict.booked)
-        return self._hold(tenant, request_id, verdict.booked, account)
+        booked = verdict.booked.entry
+        rooms = budgets.rooms(scoped, entry)
+        return Hold(request_id, tenant, booked.amount_nano, booked.day, account.history, scopes, rooms)
 
     async def admit(self, tenant: str) -> Refusal | None:
         """Take one request from the rate, for an answer that costs nothing."""
@@ -76,7 +83,8 @@ class MemoryGuard:
         now = self._sweep()
         entry = self._entries.get((hold.tenant, hold.id))
         cap_nano = self._limits(hold.tenant).daily_cap_nano
-        verdict = daily.top_up(self._day(hold.tenant, hold.day), entry, amount_nano, cap_nano, now)
+        scoped = self._scoped(hold.tenant, hold.scopes, hold.day)
+        verdict = ledger.top_up(self._day(hold.tenant, hold.day), entry, amount_nano, cap_nano, now, scoped)
         if isinstance(verdict, Refusal):
             return verdict
         self._book(hold.tenant, hold.id, verdict)
@@ -87,7 +95,8 @@ class MemoryGuard:
         now = self._sweep()
         entry = self._entries.get((hold.tenant, hold.id))
         account = self._account(hold.tenant)
-        posted = ledger.settle(self._day(hold.tenant, hold.day), entry, account, actual_nano, now)
+        day, accounts = self._day(hold.tenant, hold.day), budgets.accounts(hold.scopes, hold.day)
+        posted = ledger.settle(day, entry, account, actual_nano, now, accounts)
         if posted is not None:
             self._accounts[hold.tenant] = posted.account
             self._book(hold.tenant, hold.id, posted.booked)
@@ -97,8 +106,13 @@ class MemoryGuard:
         day = self._day(tenant, daily.day_of(self._sweep()))
         return day.spent_nano, day.held_nano
 
-    async def standing(self, tenant: str) -> Standing:
-        """Where a tenant stands."""
+    async def left(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> int:
+        """Nano-USD that a call may cost at most now."""
+        day = self._day(tenant, daily.day_of(self._sweep()))
+        return ledger.left(day, self._limits(tenant).daily_cap_nano, self._scoped(tenant, scopes, day.day))
+
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+        """Where a tenant and some scopes stand."""
         now = self._sweep()
         held = [
             (name, entry)
@@ -111,6 +125,7 @@ class MemoryGuard:
             self._account(tenant),
             self._leased(tenant, now),
             tuple(sorted(held, key=lambda call: (call[1].expires_ms, call[0]))),
+            self._scoped(tenant, scopes, daily.day_of(now)),
         )
 
     def _leased(self, tenant: str, now: int) -> int:
@@ -122,12 +137,17 @@ class MemoryGuard:
     def _account(self, tenant: str) -> Account:
         return self._accounts.get(tenant) or Account()
 
-    def _hold(self, tenant: str, request_id: str, booked: Booked, before: Account) -> Hold:
-        return Hold(request_id, tenant, booked.entry.amount_nano, booked.entry.day, before.history)
+    def _scoped(self, tenant: str, scopes: tuple[Scope, ...], day: int) -> Scoped:
+        return tuple([(s, self._totals.get((tenant, s.account(day)), Totals())) for s in scopes])
 
     def _book(self, tenant: str, request_id: str, booked: Booked) -> None:
         entry = booked.entry
         known = self._entries.get((tenant, request_id))
+        for account in entry.accounts:
+            before = self._totals.get((tenant, account), Totals())
+            self._totals[tenant, account] = before.moved(self._day(tenant, entry.day), booked.day)
+            until = budgets.kept_until(account, max(entry.day, daily.day_of(self._now_ms())))
+            self._until[tenant, account] = until
         self._days[tenant, entry.day] = booked.day
         self._entries[tenant, request_id] = entry
         mine = self._slots.setdefault(tenant, {})
@@ -157,4 +177,6 @@ class MemoryGuard:
                 for key, entry in self._entries.items()
                 if entry.day >= oldest or entry.state is daily.State.HELD
             }
+            for key in [key for key, until in self._until.items() if until < daily.day_of(now)]:
+                del self._until[key], self._totals[key]
         return now

@@ -25,6 +25,7 @@ from p402.events import AnyEvent, Outcome
 from p402.flow.chat import Flow
 from p402.flow.state import WorkerState
 from p402.guard.daily import OVER_HELD
+from p402.guard.scopes import Scope
 from p402.limits import HOLD_PREDICTED, HOLD_STRICT, Limits
 from p402.ports import Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.request import ChatRequest, Options, Tenant, Transcript
@@ -242,10 +243,15 @@ class _Guard(MemoryGuard):
         return self._spent_nano / self._cap_nano
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         """Take the hand's own verdict, and note the first refusal by holds."""
-        verdict = await super().reserve(tenant, request_id, amount_nano, expected_nano)
+        verdict = await super().reserve(tenant, request_id, amount_nano, expected_nano, scopes)
         first = self._day_of_case.at_first is None
         if first and isinstance(verdict, Refusal) and verdict.code == OVER_HELD:
             self._day_of_case.at_first = self.share

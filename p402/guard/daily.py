@@ -56,7 +56,8 @@ class Entry:
     """One call in the books of the day it began.
 
     `charged_nano` is the part of the day's `spent_nano` that this entry accounts for. `slot_ms` is
-    until when the call counts as in flight, while it is held (`p402.guard.slots`).
+    until when the call counts as in flight, while it is held (`p402.guard.slots`). `accounts` are those of
+    its scopes (`p402.guard.scopes`), which move as the day does.
     """
 
     day: int
@@ -65,6 +66,7 @@ class Entry:
     state: State = State.HELD
     charged_nano: int = 0
     slot_ms: int = 0
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,14 @@ def day_of(now_ms: int) -> int:
     return now_ms // DAY_MS
 
 
-def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_ms: int) -> Booked | Refusal:
+def reserve(
+    day: Day,
+    entry: Entry | None,
+    amount_nano: int,
+    cap_nano: int,
+    now_ms: int,
+    accounts: tuple[str, ...] = (),
+) -> Booked | Refusal:
     """Set `amount_nano` aside on `day`, if spent, held and it stay within the cap.
 
     Parameters
@@ -97,6 +106,8 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
         Totals of the tenant's current day; for a repeated call, of `entry.day`.
     entry
         What is known of this request id. A live or expired hold is given again as it is.
+    accounts
+        Of the call's scopes, which its entry is to name.
 
     Raises
     ------
@@ -109,7 +120,9 @@ def reserve(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_
     refusal = _room(day, amount_nano, cap_nano, now_ms)
     if refusal is not None:
         return refusal
-    fresh = Entry(day.day, amount_nano, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS)
+    fresh = Entry(
+        day.day, amount_nano, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS, accounts=accounts
+    )
     return Booked(Day(day.day, day.spent_nano, day.held_nano + amount_nano), fresh)
 
 
@@ -134,13 +147,15 @@ def top_up(day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_m
         refusal = _room(others, target, cap_nano, now_ms)
         if refusal is not None:
             return refusal
-    return Booked(
-        Day(others.day, others.spent_nano, others.held_nano + target),
-        Entry(entry.day, target, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS),
+    raised = Entry(
+        entry.day, target, now_ms + HOLD_TTL_MS, slot_ms=now_ms + SLOT_LEASE_MS, accounts=entry.accounts
     )
+    return Booked(Day(others.day, others.spent_nano, others.held_nano + target), raised)
 
 
-def settle(day: Day, entry: Entry | None, actual_nano: int, now_ms: int) -> Booked | None:
+def settle(
+    day: Day, entry: Entry | None, actual_nano: int, now_ms: int, accounts: tuple[str, ...] = ()
+) -> Booked | None:
     """Replace a hold, live or expired, by what was spent; None where nothing changes.
 
     The truth is booked even above the hold or the cap. A second settlement changes nothing. An
@@ -156,7 +171,7 @@ def settle(day: Day, entry: Entry | None, actual_nano: int, now_ms: int) -> Book
     if entry is None:
         if day.day < day_of(now_ms) - KEEP_DAYS:
             return None
-        adopted = Entry(day.day, actual_nano, now_ms, State.SETTLED, actual_nano)
+        adopted = Entry(day.day, actual_nano, now_ms, State.SETTLED, actual_nano, accounts=accounts)
         return Booked(replace(day, spent_nano=day.spent_nano + actual_nano), adopted)
     if entry.state is State.SETTLED:
         return None
@@ -183,8 +198,8 @@ def _room(others: Day, amount_nano: int, cap_nano: int, now_ms: int) -> Refusal 
         return None
     to_midnight_ms = DAY_MS - now_ms % DAY_MS
     seen = (
-        f"spent {_usd(others.spent_nano)} and held {_usd(others.held_nano)} of {_usd(cap_nano)} today; "
-        f"this call may cost up to {_usd(amount_nano)}"
+        f"spent {usd(others.spent_nano)} and held {usd(others.held_nano)} of {usd(cap_nano)} today; "
+        f"this call may cost up to {usd(amount_nano)}"
     )
     if others.spent_nano + amount_nano <= cap_nano:
         return Refusal(
@@ -208,5 +223,6 @@ def _check(amount_nano: int) -> None:
         raise ValueError(f"amount is {amount_nano} nano-USD; expected 0 or more")
 
 
-def _usd(nano: int) -> str:
+def usd(nano: int) -> str:
+    """Money as a refusal says it."""
     return f"${nano_to_usd(nano):.6f}".rstrip("0").rstrip(".")

@@ -11,6 +11,7 @@ from p402.guard import rate, slots
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import DAY_MS, SETTLING_RETRY_MS, Day, Entry
 from p402.guard.ledger import Account, has_slot
+from p402.guard.scopes import Scoped
 from p402.limits import Limits
 
 
@@ -26,6 +27,8 @@ class Standing:
         Calls whose money is held, by id, the first to expire first; maybe not all of them.
     in_flight
         Slots that are leased.
+    scoped
+        Scopes that were asked for, each with its account of now.
     """
 
     now_ms: int
@@ -33,6 +36,7 @@ class Standing:
     account: Account
     in_flight: int
     calls: tuple[tuple[str, Entry], ...]
+    scoped: Scoped = ()
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -25,7 +25,11 @@ GRACE_MS: Final = 30_000
 
 
 def wanted_nano(cap_nano: int, hosts: int) -> int:
-    """Lease that a host of an active tenant asks for; 0 where the cap is too small for one."""
+    """Lease that a host of an active tenant asks for; 0 where the cap is too small for one.
+
+    Of a scope's cap so much is never given out by Redis, for each host: it may spend it in one of the scope's
+    periods while Redis is away.
+    """
     return cap_nano // (SHARE * hosts)
 
 

@@ -8,9 +8,10 @@ no clock and keeps no state: a tenant's account and one call's entry come in, th
 from dataclasses import dataclass, replace
 
 from p402.errors import Refusal
-from p402.guard import anomaly, daily, rate, slots
+from p402.guard import anomaly, daily, rate, scopes, slots
 from p402.guard.anomaly import NO_PAST, CostHistory
 from p402.guard.daily import Booked, Day, Entry, State
+from p402.guard.scopes import Scoped
 from p402.limits import Limits
 from p402.units import nano_to_usd
 
@@ -48,6 +49,7 @@ def reserve(
     expected_nano: int,
     limits: Limits,
     now_ms: int,
+    scoped: Scoped = (),
 ) -> Posted | Refusal:
     """Admit a call and set aside the most it may cost.
 
@@ -59,25 +61,33 @@ def reserve(
         Slots leased to the tenant's other calls.
     expected_nano
         What the call is expected to cost, for layer 4; 0 where nobody knows.
+    scoped
+        Its scopes, each with its account for `day`.
 
     Raises
     ------
     ValueError
         An amount is negative.
     """
-    verdict = daily.reserve(day, entry, amount_nano, limits.daily_cap_nano, now_ms)
+    accounts = tuple([scope.account(day.day) for scope, _ in scoped])
+    verdict = daily.reserve(day, entry, amount_nano, limits.daily_cap_nano, now_ms, accounts)
     if entry is not None:
         return verdict if isinstance(verdict, Refusal) else Posted(verdict, account)
+    narrow = scopes.refusals(scoped, amount_nano, now_ms) if scoped else ()
     tat_us = rate.admit(account.tat_us, limits.rate, now_ms)
     if isinstance(tat_us, Refusal):
         return tat_us
     if isinstance(verdict, Refusal) and verdict.code == daily.OVER_CAP:
         return verdict
+    if narrow and narrow[0].code != daily.OVER_HELD:
+        return narrow[0]
     crowded = slots.refuse(in_flight, limits.max_in_flight)
     if crowded is not None:
         return crowded
     if isinstance(verdict, Refusal):
         return verdict
+    if narrow:
+        return narrow[0]
     if limits.block_anomalies and is_out_of_line(account.history, expected_nano, limits):
         return refuse_out_of_line(account.history, expected_nano, limits)
     return Posted(verdict, replace(account, tat_us=tat_us))
@@ -89,9 +99,44 @@ def admit(account: Account, limits: Limits, now_ms: int) -> Account | Refusal:
     return tat_us if isinstance(tat_us, Refusal) else replace(account, tat_us=tat_us)
 
 
-def settle(day: Day, entry: Entry | None, account: Account, actual_nano: int, now_ms: int) -> Posted | None:
+def top_up(
+    day: Day, entry: Entry | None, amount_nano: int, cap_nano: int, now_ms: int, scoped: Scoped = ()
+) -> Booked | Refusal:
+    """Raise a hold, or renew it, where the day and every scope that the call counts against have room.
+
+    Raises
+    ------
+    ValueError
+        The amount is negative.
+    """
+    verdict = daily.top_up(day, entry, amount_nano, cap_nano, now_ms)
+    if isinstance(verdict, Refusal) or entry is None or amount_nano <= entry.amount_nano:
+        return verdict
+    beside = tuple(
+        (scope, scopes.others(scope, totals, entry))
+        for scope, totals in scoped
+        if scope.account(entry.day) in entry.accounts
+    )
+    narrow = scopes.refusals(beside, amount_nano, now_ms)
+    return narrow[0] if narrow else verdict
+
+
+def left(day: Day, cap_nano: int, scoped: Scoped) -> int:
+    """Most that a call may cost: what the day has left, or the scope with the least; 0 or more."""
+    room = cap_nano - day.spent_nano - day.held_nano
+    return max(0, min((room, *scopes.rooms(scoped, None))))
+
+
+def settle(
+    day: Day,
+    entry: Entry | None,
+    account: Account,
+    actual_nano: int,
+    now_ms: int,
+    accounts: tuple[str, ...] = (),
+) -> Posted | None:
     """Replace a hold by what was spent, and learn from it once; None where nothing changes."""
-    booked = daily.settle(day, entry, actual_nano, now_ms)
+    booked = daily.settle(day, entry, actual_nano, now_ms, accounts)
     if booked is None:
         return None
     return Posted(booked, replace(account, history=anomaly.observe(account.history, actual_nano)))

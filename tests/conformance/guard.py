@@ -14,6 +14,7 @@ from p402.errors import Refusal
 from p402.guard.anomaly import NO_PAST, observe
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Day
 from p402.guard.explain import layers
+from p402.guard.scopes import Kind, Period, Scope, Totals, session
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits, Rate
 from p402.ports import Guard, Hold
@@ -22,6 +23,14 @@ from tests.limits import capped
 Open = Callable[[Callable[[str], Limits], list[int]], AbstractAsyncContextManager[Guard]]
 SLOW = capped(100, rate=Rate(1, 50))
 NOON = 20_000 * DAY_MS + DAY_MS // 2
+KEY = Scope(Kind.KEY, "ci", Period.DAY, 50)
+POLICY = Scope(Kind.POLICY, "interns", Period.MONTH, 70)
+SESSION = session("s-1", 30)
+
+
+async def scoped(guard: Guard, *scopes: Scope) -> list[tuple[int, int]]:
+    """Spent and held of some scopes."""
+    return [(t.spent_nano, t.held_nano) for _, t in (await guard.standing("t", scopes)).scoped]
 
 
 class GuardConformance:
@@ -323,6 +332,149 @@ class GuardConformance:
 
         self.run(open_guard, story, rate=SLOW.rate)
 
+    @pytest.mark.parametrize(
+        ("scope", "code"),
+        [
+            (KEY, "API_KEY_BUDGET_EXCEEDED"),
+            (POLICY, "API_KEY_BUDGET_EXCEEDED"),
+            (SESSION, "SESSION_BUDGET_EXCEEDED"),
+        ],
+    )
+    def test_p19_spend_is_governed_per_session_key_and_policy(
+        self, open_guard: Open, scope: Scope, code: str
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            cap, resets = scope.cap_nano, {"d": DAY_MS // 2, "m": DAY_MS * 27 + DAY_MS // 2, "l": None}
+            hold = await guard.reserve("t", "a", cap, scopes=(scope,))
+            assert hold == Hold("a", "t", cap, NOON // DAY_MS, scopes=(scope,), rooms=(cap,))
+            assert (await guard.spent("t"), await scoped(guard, scope)) == ((0, cap), [(0, cap)])
+            refusal = await guard.reserve("t", "b", 1, scopes=(scope,))
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status, refusal.retry_after_ms) == (
+                "BUDGET_RESERVATION_FAILED",
+                402,
+                1_000,
+            )
+            guard.settle(hold, cap)
+            refusal = await guard.reserve("t", "b", 1, scopes=(scope,))
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.status) == (code, 402)
+            assert refusal.retry_after_ms == resets[scope.period]
+            assert isinstance(await guard.reserve("t", "elsewhere", 1), Hold)
+            assert isinstance(await guard.reserve("other", "b", cap, scopes=(scope,)), Hold)
+            assert (await guard.spent("t"), await scoped(guard, scope)) == ((cap, 1), [(cap, 0)])
+
+        self.run(open_guard, story)
+
+    def test_p19_a_refusal_by_one_scope_takes_nothing_from_day_scopes_rate_or_slots(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            scopes = (KEY, POLICY, SESSION)
+            for i in range(5):
+                assert isinstance(await guard.reserve("t", f"dear{i}", 31, scopes=scopes), Refusal)
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((0, 0), [(0, 0)] * 3)
+            for i in range(2):
+                assert isinstance(await guard.reserve("t", f"r{i}", 15, scopes=scopes), Hold)
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((0, 30), [(0, 30)] * 3)
+            refusal = await guard.reserve("t", "more", 0, scopes=scopes)
+            assert isinstance(refusal, Refusal)
+            assert refusal.code == "RATE_LIMIT_EXCEEDED"
+
+        self.run(open_guard, story, rate=Rate(1, 2))
+
+    def test_p19_each_scope_begins_anew_with_its_own_period(self, open_guard: Open) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            clock[0] = 20_030 * DAY_MS - 1  # 2024-11-03 less a millisecond
+            month = Scope(Kind.KEY, "ci", Period.MONTH, 90)
+            scopes = (KEY, month, SESSION)
+            hold = await guard.reserve("t", "a", 30, scopes=scopes)
+            assert isinstance(hold, Hold)
+            guard.settle(hold, 30)
+            assert await scoped(guard, *scopes) == [(30, 0)] * 3
+            clock[0] += 1
+            assert await scoped(guard, *scopes) == [(0, 0), (30, 0), (30, 0)]
+            refusal = await guard.reserve("t", "b", 1, scopes=scopes)
+            assert isinstance(refusal, Refusal)
+            assert refusal.code == "SESSION_BUDGET_EXCEEDED"
+            guard.settle(await _held(guard, "c", 50, (KEY, month)), 50)
+            clock[0] = 20_058 * DAY_MS - 1  # 2024-12-01 less a millisecond
+            assert await scoped(guard, month) == [(80, 0)]
+            clock[0] += 1
+            assert await scoped(guard, *scopes) == [(0, 0), (0, 0), (30, 0)]
+
+        self.run(open_guard, story)
+
+    def test_p19_a_top_up_needs_room_in_every_scope_and_leaves_all_as_they_were_without(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            scopes = (KEY, SESSION)
+            hold = await _held(guard, "a", 20, scopes)
+            other = await _held(guard, "b", 8, scopes)
+            refusal = await guard.top_up(hold, 23)
+            assert isinstance(refusal, Refusal)
+            assert refusal.code == "BUDGET_RESERVATION_FAILED"
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((0, 28), [(0, 28)] * 2)
+            guard.settle(other, 8)
+            refusal = await guard.top_up(hold, 23)
+            assert isinstance(refusal, Refusal)
+            assert (refusal.code, refusal.retry_after_ms) == ("SESSION_BUDGET_EXCEEDED", None)
+            more = await guard.top_up(hold, 22)
+            assert isinstance(more, Hold)
+            assert more.amount_nano == 22
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((8, 22), [(8, 22)] * 2)
+
+        self.run(open_guard, story)
+
+    def test_p19_scopes_follow_a_hold_that_expires_and_is_settled_late_or_twice(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            scopes = (KEY, POLICY, SESSION)
+            hold = await _held(guard, "a", 20, scopes)
+            clock[0] += HOLD_TTL_MS
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((20, 0), [(20, 0)] * 3)
+            assert isinstance(await guard.top_up(hold, 20), Hold)
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((0, 20), [(0, 20)] * 3)
+            clock[0] += HOLD_TTL_MS
+            for actual in (7, 7, 99):
+                guard.settle(hold, actual)
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((7, 0), [(7, 0)] * 3)
+            guard.settle(Hold("lost", "t", 1, hold.day, scopes=scopes), 5)
+            assert (await guard.spent("t"), await scoped(guard, *scopes)) == ((12, 0), [(12, 0)] * 3)
+
+        self.run(open_guard, story)
+
+    def test_p19_a_repeat_keeps_the_scopes_it_has_and_knows_what_they_have_left_beside_it(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            guard.settle(await _held(guard, "first", 10, (KEY,)), 10)
+            hold = await _held(guard, "a", 20, (KEY,))
+            assert hold.rooms == (40,)
+            again = await _held(guard, "a", 20, (KEY, SESSION))
+            assert again.rooms == (40, 30)
+            assert await scoped(guard, KEY, SESSION) == [(10, 20), (0, 0)]
+
+        self.run(open_guard, story)
+
+    def test_p19_what_a_call_may_cost_is_the_least_that_day_and_scopes_have_left(
+        self, open_guard: Open
+    ) -> None:
+        async def story(guard: Guard, clock: list[int]) -> None:
+            guard.settle(await _held(guard, "a", 25, (SESSION,)), 25)
+            await _held(guard, "b", 40, (KEY,))
+            assert await guard.left("t") == 35
+            assert await guard.left("t", (KEY,)) == 10
+            assert await guard.left("t", (KEY, SESSION)) == 5
+            assert await guard.left("t", (Scope(Kind.KEY, "new", Period.DAY, 7),)) == 7
+            guard.settle(Hold("lost", "t", 1, NOON // DAY_MS, scopes=(SESSION,)), 9)
+            assert await guard.left("t", (KEY, SESSION)) == 0
+            assert (await guard.standing("t", (SESSION,))).scoped == ((SESSION, Totals(34, 0)),)
+
+        self.run(open_guard, story)
+
     def test_a_negative_amount_is_an_error(self, open_guard: Open) -> None:
         async def story(guard: Guard, clock: list[int]) -> None:
             with pytest.raises(ValueError, match="amount"):
@@ -331,3 +483,9 @@ class GuardConformance:
                 guard.settle(Hold("a", "t", 1, 1), -1)
 
         self.run(open_guard, story)
+
+
+async def _held(guard: Guard, name: str, amount: int, scopes: tuple[Scope, ...]) -> Hold:
+    hold = await guard.reserve("t", name, amount, scopes=scopes)
+    assert isinstance(hold, Hold), hold
+    return hold

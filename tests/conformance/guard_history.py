@@ -13,13 +13,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS
+from p402.guard.scopes import Kind, Period, Scope, month_of, session
 from p402.limits import Limits, Rate
 from p402.ports import Hold
 
 CAP = 1_000
 BURST, SPACING_MS, IN_FLIGHT = 5, 1_000, 3
 LIMITS = Limits(CAP, Rate(3_600, BURST), IN_FLIGHT)
-START = 20_000 * DAY_MS + DAY_MS - 400_000  # a history may cross midnight
+START = 20_057 * DAY_MS + DAY_MS - 400_000  # a history may cross midnight, into December
+KEY = Scope(Kind.KEY, "k", Period.DAY, 700)
+MONTH = Scope(Kind.KEY, "k", Period.MONTH, 900)
+SESSION = session("s", 600)
 
 
 @dataclass
@@ -28,7 +32,17 @@ class Known:
     amount: int
     until: int
     slot: int
+    scopes: tuple[Scope, ...] = ()
     actual: int | None = None
+
+    def is_in(self, scope: Scope, day: int) -> bool:
+        """Whether it counts in a scope's account of a day."""
+        alike = {
+            Period.DAY: self.day == day,
+            Period.MONTH: month_of(self.day) == month_of(day),
+            Period.LIFE: True,
+        }
+        return scope in self.scopes and alike[scope.period]
 
 
 class GuardHistory(RuleBasedStateMachine):
@@ -54,10 +68,11 @@ class GuardHistory(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.close()
 
-    def books(self, tenant: str, day: int, but: str = "") -> tuple[int, int]:
+    def books(self, tenant: str, day: int, but: str = "", scope: Scope | None = None) -> tuple[int, int]:
         spent = held = 0
         for (owner, name), known in self.calls.items():
-            if owner != tenant or known.day != day or name == but:
+            counts = known.day == day if scope is None else known.is_in(scope, day)
+            if owner != tenant or not counts or name == but:
                 continue
             if known.actual is not None:
                 spent += known.actual
@@ -87,7 +102,7 @@ class GuardHistory(RuleBasedStateMachine):
         assert verdict.code == code
         return False
 
-    def admitted(self, verdict, tenant: str, day: int, id: str, amount: int) -> bool:  # noqa: A002
+    def admitted(self, verdict, tenant: str, day: int, amount: int, scopes: tuple[Scope, ...]) -> bool:
         """Compare the verdict on a new call with the oracle's; True if it is granted."""
         spent, held = self.books(tenant, day)
         tokens = self.tokens(tenant)
@@ -96,11 +111,26 @@ class GuardHistory(RuleBasedStateMachine):
             return self.refused(verdict, "RATE_LIMIT_EXCEEDED")
         if spent + amount > CAP:
             return self.refused(verdict, "DAILY_SPEND_LIMIT_EXCEEDED")
+        narrow = self.narrowed(tenant, day, amount, scopes)
+        if narrow is not None and narrow != "BUDGET_RESERVATION_FAILED":
+            return self.refused(verdict, narrow)
         if self.in_flight(tenant) >= IN_FLIGHT:
             return self.refused(verdict, "CONCURRENCY_LIMIT_EXCEEDED")
-        if spent + held + amount > CAP:
+        if spent + held + amount > CAP or narrow is not None:
             return self.refused(verdict, "BUDGET_RESERVATION_FAILED")
         return True
+
+    def narrowed(
+        self, tenant: str, day: int, amount: int, scopes: tuple[Scope, ...], but: str = ""
+    ) -> str | None:
+        """Code of a refusal by a scope, by what is spent before what is held."""
+        books = [(scope, *self.books(tenant, day, but, scope)) for scope in scopes]
+        for scope, spent, _ in books:
+            if spent + amount > scope.cap_nano:
+                session = scope.kind is Kind.SESSION
+                return "SESSION_BUDGET_EXCEEDED" if session else "API_KEY_BUDGET_EXCEEDED"
+        full = any(spent + held + amount > scope.cap_nano for scope, spent, held in books)
+        return "BUDGET_RESERVATION_FAILED" if full else None
 
     def remembers(self, hold: Hold, tenant: str) -> None:
         """The past that comes with a hold is that of the settled calls."""
@@ -114,29 +144,33 @@ class GuardHistory(RuleBasedStateMachine):
     def check(self, verdict, tenant: str, day: int, id: str, amount: int) -> bool:  # noqa: A002
         """Compare a verdict with the oracle's; True if it is granted."""
         spent, held = self.books(tenant, day, but=id)
-        if spent + held + amount <= CAP:
+        narrow = self.narrowed(tenant, day, amount, self.calls[tenant, id].scopes, but=id)
+        if spent + held + amount <= CAP and narrow is None:
             assert isinstance(verdict, Hold), verdict
             return True
         assert isinstance(verdict, Refusal)
-        daily = spent + amount > CAP
-        assert verdict.code == ("DAILY_SPEND_LIMIT_EXCEEDED" if daily else "BUDGET_RESERVATION_FAILED")
-        return False
+        if spent + amount > CAP:
+            return self.refused(verdict, "DAILY_SPEND_LIMIT_EXCEEDED")
+        full = spent + held + amount > CAP
+        return self.refused(verdict, "BUDGET_RESERVATION_FAILED" if full else narrow)
 
     tenants = st.sampled_from(["t", "u"])
     ids = st.sampled_from("abcdefghij")
     amounts = st.integers(0, 1_100)
+    scopes = st.sampled_from([(), (SESSION,), (KEY,), (KEY, MONTH, SESSION)])
 
-    @rule(tenant=tenants, id=ids, amount=amounts)
-    def reserve(self, tenant: str, id: str, amount: int) -> None:  # noqa: A002
+    @rule(tenant=tenants, id=ids, amount=amounts, scopes=scopes)
+    def reserve(self, tenant: str, id: str, amount: int, scopes: tuple[Scope, ...]) -> None:  # noqa: A002
         known = self.calls.get((tenant, id))
         day = self.clock[0] // DAY_MS
-        verdict = self.call("reserve", tenant, id, amount)
+        verdict = self.call("reserve", tenant, id, amount, 0, scopes)
         if known is not None and known.actual is not None:
             assert isinstance(verdict, Refusal)
-        elif known is not None or self.admitted(verdict, tenant, day, id, amount):
+        elif known is not None or self.admitted(verdict, tenant, day, amount, scopes):
             if known is None:
                 now = self.clock[0]
-                known = self.calls[tenant, id] = Known(day, amount, now + 300_000, now + 60_000)
+                known = Known(day, amount, now + 300_000, now + 60_000, scopes)
+                self.calls[tenant, id] = known
                 self.taken[tenant].append(now)
             assert (verdict.id, verdict.tenant, verdict.amount_nano, verdict.day) == (
                 id,
@@ -151,7 +185,7 @@ class GuardHistory(RuleBasedStateMachine):
         known = self.calls.get((tenant, id))
         if known is None:
             return
-        verdict = self.call("top_up", Hold(id, tenant, known.amount, known.day), amount)
+        verdict = self.call("top_up", Hold(id, tenant, known.amount, known.day, scopes=known.scopes), amount)
         if known.actual is not None:
             assert isinstance(verdict, Refusal)
             return
@@ -167,7 +201,7 @@ class GuardHistory(RuleBasedStateMachine):
         known = self.calls.get((tenant, id))
         if known is None:
             return
-        hold = Hold(id, tenant, known.amount, known.day)
+        hold = Hold(id, tenant, known.amount, known.day, scopes=known.scopes)
         for _ in range(1 + twice):
             self.call("settle", hold, actual)
         if known.actual is None:
@@ -182,4 +216,9 @@ class GuardHistory(RuleBasedStateMachine):
     @invariant()
     def books_agree(self) -> None:
         for tenant in ("t", "u"):
-            assert self.call("spent", tenant) == self.books(tenant, self.clock[0] // DAY_MS)
+            today, scopes = self.clock[0] // DAY_MS, (KEY, MONTH, SESSION)
+            assert self.call("spent", tenant) == self.books(tenant, today)
+            found = self.call("standing", tenant, scopes).scoped
+            assert [(t.spent_nano, t.held_nano) for _, t in found] == [
+                self.books(tenant, today, scope=scope) for scope in scopes
+            ]

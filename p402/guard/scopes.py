@@ -1,0 +1,193 @@
+"""Budgets within a tenant's: of a session, of an API key, of a policy that keys share.
+
+A call names the scopes it counts against. What it moves in its tenant's day it moves in the account of each
+scope as well, so that there is one ledger and one hold: a scope adds a limit, never a second booking. Its
+accounts begin anew with each UTC day or month, or live as long as the scope. It knows no clock and
+keeps no state. Money is whole nano-USD.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final
+
+from p402.errors import Refusal
+from p402.guard.daily import DAY_MS, KEEP_DAYS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry, State, day_of, usd
+
+LIFE_DAYS: Final = 35
+"""An account of a month or a life is kept for so many days after it moved last; more than any month has."""
+SESSION_OVER: Final = "SESSION_BUDGET_EXCEEDED"
+KEY_OVER: Final = "API_KEY_BUDGET_EXCEEDED"
+CODES: Final = frozenset((SESSION_OVER, KEY_OVER))
+"""Codes of refusals by what a scope has spent."""
+
+
+class Kind(StrEnum):
+    """What a budget is of; the words are stored."""
+
+    SESSION = "session"
+    KEY = "key"
+    POLICY = "policy"
+
+
+class Period(StrEnum):
+    """After what time an account begins anew; the letters are stored."""
+
+    DAY = "d"
+    MONTH = "m"
+    LIFE = "l"
+
+
+_WORDS: Final = {Period.DAY: "today", Period.MONTH: "this month", Period.LIFE: "so far"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One more budget that a call counts against.
+
+    Attributes
+    ----------
+    name
+        Without white space; unique among its tenant's of this kind.
+    cap_nano
+        Most that a period may cost.
+    """
+
+    kind: Kind
+    name: str
+    period: Period
+    cap_nano: int
+
+    @property
+    def stem(self) -> str:
+        """What all its accounts begin with."""
+        return f"{self.kind}:{self.name}/{self.period}"
+
+    def account(self, day: int) -> str:
+        """Account that a call of a UTC day counts in."""
+        number = {Period.DAY: day, Period.MONTH: month_of(day), Period.LIFE: ""}[self.period]
+        return f"{self.stem}{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One account; `held_nano` is the sum of its held calls' amounts."""
+
+    spent_nano: int = 0
+    held_nano: int = 0
+
+    def moved(self, before: Day, after: Day) -> "Totals":
+        """The account after a call of its moved the tenant's day from one value to another."""
+        return Totals(
+            self.spent_nano + after.spent_nano - before.spent_nano,
+            self.held_nano + after.held_nano - before.held_nano,
+        )
+
+
+Scoped = tuple[tuple[Scope, Totals], ...]
+"""A call's scopes, each with its account."""
+
+
+def session(session_id: str, cap_nano: int) -> Scope:
+    """Budget of a session, for as long as it lives; clients choose ids, so the name is a digest."""
+    name = blake2b(session_id.encode("utf-8", "replace"), digest_size=12).hexdigest()
+    return Scope(Kind.SESSION, name, Period.LIFE, cap_nano)
+
+
+def month_of(day: int) -> int:
+    """Months since the year 0, of a UTC day (days since 1970)."""
+    when = date(1970, 1, 1) + timedelta(days=day)
+    return 12 * when.year + when.month - 1
+
+
+def accounts(scopes: tuple[Scope, ...], day: int) -> tuple[str, ...]:
+    """Accounts that a call of a UTC day counts in."""
+    return tuple(scope.account(day) for scope in scopes)
+
+
+def kept_until(account: str, day: int) -> int:
+    """Last UTC day on which an account is needed that a call of `day` moved."""
+    _, _, period = account.rpartition("/")
+    return int(period[1:]) + KEEP_DAYS if period[0] == Period.DAY else day + LIFE_DAYS
+
+
+def resets_in_ms(period: Period, now_ms: int) -> int | None:
+    """Time until a period ends, in ms; None for a life."""
+    match period:
+        case Period.DAY:
+            return DAY_MS - now_ms % DAY_MS
+        case Period.MONTH:
+            today = date(1970, 1, 1) + timedelta(days=day_of(now_ms))
+            following = (today.replace(day=1) + timedelta(days=31)).replace(day=1)
+            return (following - today).days * DAY_MS - now_ms % DAY_MS
+        case Period.LIFE:
+            return None
+
+
+def others(scope: Scope, totals: Totals, entry: Entry | None) -> Totals:
+    """An account without what a call has in it."""
+    if entry is None or scope.account(entry.day) not in entry.accounts:
+        return totals
+    held = entry.amount_nano if entry.state is State.HELD else 0
+    return Totals(totals.spent_nano - entry.charged_nano, totals.held_nano - held)
+
+
+def rooms(scoped: Scoped, entry: Entry | None) -> tuple[int, ...]:
+    """What each scope has left beside a call; negative where more was spent than its cap."""
+    return tuple(
+        scope.cap_nano - beside.spent_nano - beside.held_nano
+        for scope, totals in scoped
+        for beside in (others(scope, totals, entry),)
+    )
+
+
+def refusals(scoped: Scoped, amount_nano: int, now_ms: int) -> tuple[Refusal, ...]:
+    """What scopes say against a call, those first that have spent too much, then those that hold too much.
+
+    Parameters
+    ----------
+    scoped
+        Accounts without what the call itself has in them.
+    """
+    found = [r for scope, totals in scoped if (r := _refuse(scope, totals, amount_nano, now_ms)) is not None]
+    return tuple(sorted(found, key=lambda refusal: refusal.code == OVER_HELD))
+
+
+def _refuse(scope: Scope, beside: Totals, amount_nano: int, now_ms: int) -> Refusal | None:
+    if beside.spent_nano + beside.held_nano + amount_nano <= scope.cap_nano:
+        return None
+    whose = _named(scope)
+    seen = (
+        f"spent {usd(beside.spent_nano)} and held {usd(beside.held_nano)} of {usd(scope.cap_nano)} "
+        f"{_WORDS[scope.period]}; this call may cost up to {usd(amount_nano)}"
+    )
+    if beside.spent_nano + amount_nano <= scope.cap_nano:
+        return Refusal(
+            OVER_HELD,
+            402,
+            f"what is left of the budget of {whose} is held by calls under way: {seen}; "
+            "retry when they have ended",
+            SETTLING_RETRY_MS,
+        )
+    resets_ms = resets_in_ms(scope.period, now_ms) if amount_nano <= scope.cap_nano else None
+    advice = {
+        Period.DAY: "it resets at 00:00 UTC",
+        Period.MONTH: "it resets on the first of the next month, 00:00 UTC",
+        Period.LIFE: "begin another session or ask for a larger budget",
+    }[scope.period]
+    return Refusal(
+        SESSION_OVER if scope.kind is Kind.SESSION else KEY_OVER,
+        402,
+        f"budget of {whose}: {seen}; "
+        f"{advice if amount_nano <= scope.cap_nano else 'lower max_tokens or ask for a larger budget'}",
+        resets_ms,
+    )
+
+
+def _named(scope: Scope) -> str:
+    return {
+        Kind.SESSION: "this session",
+        Kind.KEY: f"API key {scope.name!r}",
+        Kind.POLICY: f"policy {scope.name!r}",
+    }[scope.kind]
