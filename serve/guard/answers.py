@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from p402.guard.daily import Day, Entry
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account
+from p402.guard.scopes import Scoped, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Granted:
     amount_nano: int
     account: Account
     """Its bucket after this call, its past before it."""
+    totals: tuple[Totals, ...] = ()
+    """Of each scope, beside this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Refused:
     day: Day
     in_flight: int
     account: Account
+    totals: tuple[Totals, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,13 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class NotRaised:
-    """The day has no room; the law tells why."""
+    """The day or a scope has no room; the law tells why."""
 
     now_ms: int
     seq: int
     day: Day
     entry: Entry
+    totals: tuple[Totals, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +115,12 @@ class Looked:
     in_flight: int
     account: Account
     calls: tuple[tuple[str, Entry], ...]
+    scoped: Scoped = ()
 
     @property
     def standing(self) -> Standing:
         """The same, as the port tells it."""
-        return Standing(self.now_ms, self.day, self.account, self.in_flight, self.calls)
+        return Standing(self.now_ms, self.day, self.account, self.in_flight, self.calls, self.scoped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,11 @@ class Foreign:
     """A report is in force that this ledger never made: the ledger went back, or is a copy of another's."""
 
     report: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Redis lacks what earlier reports told of scopes: all of it is to be told."""
 
 
 Shut = Cold | Stale | Wait

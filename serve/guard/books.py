@@ -14,17 +14,19 @@ import orjson
 
 from p402.errors import Refusal
 from p402.guard import daily, ledger
+from p402.guard import scopes as budgets
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import Booked, Day, Entry, State
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account, Posted, has_slot
+from p402.guard.scopes import Scope, Scoped, Totals
 from p402.limits import Limits
 from p402.ports import Hold
 
 _READ: Final = """
 SELECT
   (SELECT json_group_array(
-     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under))
+     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under, accounts))
    FROM json_each(?) AS wanted CROSS JOIN hold
    WHERE tenant = json_extract(wanted.value, '$[0]') AND hold.id = json_extract(wanted.value, '$[1]')),
   (SELECT json_group_array(json_array(tenant, day, spent_nano, held_nano))
@@ -35,6 +37,11 @@ SELECT
      (SELECT count(*) FROM hold WHERE tenant = wanted.value AND state = 0 AND slot_ms > ?)))
    FROM json_each(?) AS wanted LEFT JOIN account ON tenant = wanted.value)
 """
+_READ_SCOPES: Final = """
+SELECT json_group_array(json_array(tenant, account, spent_nano, held_nano))
+FROM json_each(?) AS wanted CROSS JOIN scope
+WHERE tenant = json_extract(wanted.value, '$[0]') AND account = json_extract(wanted.value, '$[1]')
+"""
 _WRITE_DAYS: Final = """
 INSERT INTO day
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
@@ -42,19 +49,29 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant, day) DO UPDATE SET spent_nano = excluded.spent_nano, held_nano = excluded.held_nano
 """
 _WRITE_HOLDS: Final = """
-INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under)
+INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under, accounts)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-  json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]')
+  json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
+  json_extract(value, '$[9]')
 FROM json_each(?) WHERE true
 ON CONFLICT (tenant, id) DO UPDATE SET
   amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms, state = excluded.state,
   charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms, under = excluded.under
 """
+_WRITE_SCOPES: Final = """
+INSERT INTO scope
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'), 0, json_extract(value, '$[4]'),
+  coalesce((SELECT report FROM shared WHERE tenant = json_extract(value, '$[0]')), 0)
+FROM json_each(?) WHERE true
+ON CONFLICT (tenant, account) DO UPDATE SET spent_nano = excluded.spent_nano,
+  held_nano = excluded.held_nano, until_day = max(until_day, excluded.until_day), report = excluded.report
+"""
 MOST_SHOWN: Final = 100
 """Held calls that are named when a tenant asks where it stands."""
 _HELD: Final = """
-SELECT id, day, amount_nano, expires_ms, charged_nano, slot_ms FROM hold
+SELECT id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, accounts FROM hold
 WHERE tenant = ? AND state = 0 ORDER BY expires_ms, id LIMIT ?
 """
 _WRITE_ACCOUNTS: Final = """
@@ -71,6 +88,8 @@ CallKey = tuple[str, str]
 """Tenant and request id."""
 DayKey = tuple[str, int]
 """Tenant and UTC day."""
+ScopeKey = tuple[str, str]
+"""Tenant and a scope's account."""
 
 
 class Sheet:
@@ -81,8 +100,8 @@ class Sheet:
 
     Parameters
     ----------
-    calls, days, tenants
-        What the transaction will ask for; any other day is read when it is asked for.
+    calls, days, tenants, accounts
+        What the transaction will ask for; any other day or scope's account is read when it is asked for.
     now_ms
         When it runs: slots leased beyond it count as taken.
     """
@@ -94,6 +113,7 @@ class Sheet:
         days: Iterable[DayKey],
         tenants: Iterable[str],
         now_ms: int,
+        accounts: Iterable[ScopeKey] = (),
     ) -> None:
         self._db = db
         self._now_ms = now_ms
@@ -102,10 +122,13 @@ class Sheet:
         self._days: dict[DayKey, Day] = {}
         self._accounts: dict[str, Account] = {}
         self._in_flight: dict[str, int] = {}
+        self._totals: dict[ScopeKey, Totals] = {}
+        self._shifted: dict[ScopeKey, int] = {}  # those that changed, and until what day they are needed
         self._written: dict[CallKey, Entry] = {}
         self._moved: dict[DayKey, Day] = {}
         self._posted: dict[str, Account] = {}
         self._read(self._entries, days, set(tenants))
+        self._read_scopes(accounts)
 
     def entry(self, tenant: str, request_id: str) -> Entry | None:
         """What is known of a call."""
@@ -122,6 +145,17 @@ class Sheet:
             self._read((), (key,), ())
         return self._days[key]
 
+    def totals(self, tenant: str, account: str) -> Totals:
+        """A scope's account."""
+        key = (tenant, account)
+        if key not in self._totals:
+            self._read_scopes((key,))
+        return self._totals[key]
+
+    def scoped(self, tenant: str, scopes: tuple[Scope, ...], day: int) -> Scoped:
+        """Scopes, each with its account of a day."""
+        return tuple([(scope, self.totals(tenant, scope.account(day))) for scope in scopes])
+
     def account(self, tenant: str) -> Account:
         """Bucket and past of a tenant."""
         return self._accounts[tenant]
@@ -131,8 +165,14 @@ class Sheet:
         return self._in_flight[tenant]
 
     def book(self, tenant: str, request_id: str, booked: Booked) -> None:
-        """Take a verdict that changes day and call."""
+        """Take a verdict that changes day and call, and the call's scopes as it changes the day."""
         call, day = (tenant, request_id), (tenant, booked.day.day)
+        before = self.day(tenant, booked.day.day)
+        if booked.entry.accounts and before != booked.day:
+            today = max(booked.day.day, daily.day_of(self._now_ms))
+            for account in booked.entry.accounts:
+                self._totals[tenant, account] = self.totals(tenant, account).moved(before, booked.day)
+                self._shifted[tenant, account] = budgets.kept_until(account, today)
         if tenant in self._in_flight:
             had, has = (has_slot(e, self._now_ms) for e in (self._entries[call], booked.entry))
             self._in_flight[tenant] += has - had
@@ -155,11 +195,17 @@ class Sheet:
         if self._moved:
             moved = [(t, d.day, d.spent_nano, d.held_nano) for (t, _), d in self._moved.items()]
             self._db.execute(_WRITE_DAYS, (_json(moved),))
+        if self._shifted:
+            shifted = [
+                (*key, self._totals[key].spent_nano, self._totals[key].held_nano, until)
+                for key, until in self._shifted.items()
+            ]
+            self._db.execute(_WRITE_SCOPES, (_json(shifted),))
         if self._written:
             written = [
                 (
                     *(tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano),
-                    *(e.slot_ms, self._under.get((tenant, name), 0)),
+                    *(e.slot_ms, self._under.get((tenant, name), 0), " ".join(e.accounts)),
                 )
                 for (tenant, name), e in self._written.items()
             ]
@@ -175,8 +221,12 @@ class Sheet:
         wanted = set(days)
         asked = (_json(list(calls)), _json(list(wanted)), self._now_ms, orjson.dumps(list(tenants)).decode())
         holds, totals, accounts = self._db.execute(_READ, asked).fetchone()
-        for tenant, name, day, amount_nano, expires_ms, state, charged, slot_ms, under in orjson.loads(holds):
-            self._entries[tenant, name] = Entry(day, amount_nano, expires_ms, State(state), charged, slot_ms)
+        for tenant, name, day, amount_nano, expires_ms, state, charged, slot_ms, under, accts in orjson.loads(
+            holds
+        ):
+            self._entries[tenant, name] = entry_of(
+                day, amount_nano, expires_ms, state, charged, slot_ms, accts
+            )
             self._under[tenant, name] = under
         self._days.update({key: Day(key[1]) for key in wanted})
         for tenant, day, spent_nano, held_nano in orjson.loads(totals):
@@ -188,6 +238,21 @@ class Sheet:
             )
             self._in_flight[tenant] = in_flight
 
+    def _read_scopes(self, accounts: Iterable[ScopeKey]) -> None:
+        wanted = set(accounts) - self._totals.keys()
+        if wanted:
+            (found,) = self._db.execute(_READ_SCOPES, (_json(list(wanted)),)).fetchone()
+            self._totals.update(dict.fromkeys(wanted, Totals()))
+            for tenant, account, spent_nano, held_nano in orjson.loads(found):
+                self._totals[tenant, account] = Totals(spent_nano, held_nano)
+
+
+def entry_of(
+    day: int, amount_nano: int, expires_ms: int, state: int, charged: int, slot_ms: int, accounts: str
+) -> Entry:
+    """A call as its row has it."""
+    return Entry(day, amount_nano, expires_ms, State(state), charged, slot_ms, tuple(accounts.split()))
+
 
 def reserve(
     sheet: Sheet,
@@ -197,19 +262,23 @@ def reserve(
     expected_nano: int,
     limits: Limits,
     now_ms: int,
+    scopes: tuple[Scope, ...] = (),
 ) -> tuple[Hold | Refusal, bool]:
     """Verdict, and whether it is a hold that was not there before."""
     entry, account = sheet.entry(tenant, request_id), sheet.account(tenant)
     day = sheet.day(tenant, daily.day_of(now_ms) if entry is None else entry.day)
+    scoped = sheet.scoped(tenant, scopes, day.day)
+    in_flight = sheet.in_flight(tenant)
     verdict = ledger.reserve(
-        day, entry, account, sheet.in_flight(tenant), amount_nano, expected_nano, limits, now_ms
+        day, entry, account, in_flight, amount_nano, expected_nano, limits, now_ms, scoped
     )
     if isinstance(verdict, Refusal):
         return verdict, False
     if entry is None:
         sheet.post(tenant, request_id, verdict)
-    booked = verdict.booked.entry
-    return Hold(request_id, tenant, booked.amount_nano, booked.day, account.history), entry is None
+    booked, rooms = verdict.booked.entry, budgets.rooms(scoped, entry)
+    hold = Hold(request_id, tenant, booked.amount_nano, booked.day, account.history, scopes, rooms)
+    return hold, entry is None
 
 
 def admit(sheet: Sheet, tenant: str, limits: Limits, now_ms: int) -> Refusal | None:
@@ -224,7 +293,8 @@ def admit(sheet: Sheet, tenant: str, limits: Limits, now_ms: int) -> Refusal | N
 def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: int) -> Hold | Refusal:
     """Raise or renew a hold."""
     entry = sheet.entry(hold.tenant, hold.id)
-    verdict = daily.top_up(sheet.day(hold.tenant, hold.day), entry, amount_nano, cap_nano, now_ms)
+    day, scoped = sheet.day(hold.tenant, hold.day), sheet.scoped(hold.tenant, hold.scopes, hold.day)
+    verdict = ledger.top_up(day, entry, amount_nano, cap_nano, now_ms, scoped)
     if isinstance(verdict, Refusal):
         return verdict
     sheet.book(hold.tenant, hold.id, verdict)
@@ -243,7 +313,8 @@ def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, now_ms: int) -
     )
     if entry is not None:
         return entry.state is not State.SETTLED
-    verdict = daily.reserve(sheet.day(tenant, granted.day), None, granted.amount_nano, _NO_CAP, now_ms)
+    day, accounts = sheet.day(tenant, granted.day), budgets.accounts(granted.scopes, granted.day)
+    verdict = daily.reserve(day, None, granted.amount_nano, _NO_CAP, now_ms, accounts)
     assert isinstance(verdict, Booked), "no cap, no refusal"
     after = replace(account, tat_us=max(account.tat_us, tat_us))
     sheet.post(tenant, granted.id, Posted(verdict, after), report)
@@ -253,7 +324,8 @@ def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, now_ms: int) -
 def settle(sheet: Sheet, hold: Hold, actual_nano: int, now_ms: int) -> Entry | None:
     """Replace a hold by what was spent; what was there before, None where nothing was or nothing changes."""
     entry, account = sheet.entry(hold.tenant, hold.id), sheet.account(hold.tenant)
-    posted = ledger.settle(sheet.day(hold.tenant, hold.day), entry, account, actual_nano, now_ms)
+    accounts = budgets.accounts(hold.scopes, hold.day)
+    posted = ledger.settle(sheet.day(hold.tenant, hold.day), entry, account, actual_nano, now_ms, accounts)
     if posted is None:
         return None
     sheet.post(hold.tenant, hold.id, posted)
@@ -266,27 +338,33 @@ def spent(sheet: Sheet, tenant: str, now_ms: int) -> tuple[int, int]:
     return day.spent_nano, day.held_nano
 
 
-def standing(db: sqlite3.Connection, tenant: str, now_ms: int) -> Standing:
-    """Where a tenant stands, with its calls that expire first."""
+def left(sheet: Sheet, tenant: str, cap_nano: int, scopes: tuple[Scope, ...], now_ms: int) -> int:
+    """Most that a call may cost now."""
+    day = sheet.day(tenant, daily.day_of(now_ms))
+    return ledger.left(day, cap_nano, sheet.scoped(tenant, scopes, day.day))
+
+
+def standing(db: sqlite3.Connection, tenant: str, now_ms: int, scopes: tuple[Scope, ...] = ()) -> Standing:
+    """Where a tenant and some scopes stand, with the tenant's calls that expire first."""
     today = daily.day_of(now_ms)
     sheet = Sheet(db, (), ((tenant, today),), (tenant,), now_ms)
     rows = db.execute(_HELD, (tenant, MOST_SHOWN)).fetchall()
-    calls = tuple(
-        (name, Entry(day, amount, expires_ms, State.HELD, charged, slot_ms))
-        for name, day, amount, expires_ms, charged, slot_ms in rows
-    )
+    calls = tuple((name, entry_of(*row)) for name, *row in rows)
     account, in_flight = sheet.account(tenant), sheet.in_flight(tenant)
-    return Standing(now_ms, sheet.day(tenant, today), account, in_flight, calls)
+    scoped = sheet.scoped(tenant, scopes, today)
+    return Standing(now_ms, sheet.day(tenant, today), account, in_flight, calls, scoped)
 
 
 def sweep(db: sqlite3.Connection, now_ms: int) -> int:
     """Charge every hold that has outlived its lease; gives the wall time before which no other can."""
     due = db.execute(
-        "SELECT tenant, id, day FROM hold WHERE state = 0 AND expires_ms <= ?", (now_ms,)
+        "SELECT tenant, id, day, accounts FROM hold WHERE state = 0 AND expires_ms <= ?", (now_ms,)
     ).fetchall()
     if due:
-        sheet = Sheet(db, [(t, name) for t, name, _ in due], [(t, day) for t, _, day in due], (), now_ms)
-        for tenant, request_id, day in due:
+        calls, days = [(t, name) for t, name, _, _ in due], [(t, day) for t, _, day, _ in due]
+        accounts = [(t, account) for t, _, _, names in due for account in names.split()]
+        sheet = Sheet(db, calls, days, (), now_ms, accounts)
+        for tenant, request_id, day, _ in due:
             entry = sheet.entry(tenant, request_id)
             booked = None if entry is None else daily.expire(sheet.day(tenant, day), entry, now_ms)
             if booked is not None:
@@ -297,9 +375,10 @@ def sweep(db: sqlite3.Connection, now_ms: int) -> int:
 
 
 def prune(db: sqlite3.Connection, now_ms: int) -> None:
-    """Drop entries that no settlement can reach any more; the days' totals stay."""
-    oldest = daily.day_of(now_ms) - daily.KEEP_DAYS
-    db.execute("DELETE FROM hold WHERE day < ? AND state <> 0", (oldest,))
+    """Drop entries that no settlement can reach, and accounts that none can need; the days' totals stay."""
+    today = daily.day_of(now_ms)
+    db.execute("DELETE FROM hold WHERE day < ? AND state <> 0", (today - daily.KEEP_DAYS,))
+    db.execute("DELETE FROM scope WHERE until_day < ? AND held_nano = 0", (today,))
 
 
 def _json(rows: Sequence[tuple[str | int, ...]]) -> str:

@@ -1,8 +1,10 @@
 """The guard's SQLite file: its tables, opened, checked, and brought up to date.
 
 `day` holds one row per tenant and UTC day, `hold` one per call, `account` a tenant's bucket and past, whose
-moments are text: a float comes back as it was written. `host`, `shared` and `peer` are for a budget that
-hosts share (`serve.guard.position`). It knows nothing of the law, of threads or of event loops.
+moments are text: a float comes back as it was written. `scope` has a row per account of a scope, and a call
+names its own, parted by spaces. `host`, `shared` and `peer` are for a budget that hosts share
+(`serve.guard.position`), as are a scope's `lent_nano` and `report`. It knows nothing of the law, of threads
+or of event loops.
 """
 
 import sqlite3
@@ -12,7 +14,7 @@ from p402.errors import ConfigError, StoreError
 from serve import sqlite_file
 
 APPLICATION_ID = 0x70343032  # "p402"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE day (
   tenant TEXT NOT NULL, day INTEGER NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
@@ -47,8 +49,18 @@ CREATE TABLE peer (
   PRIMARY KEY (tenant, host)
 ) STRICT, WITHOUT ROWID;
 """
+_SCOPES = """
+ALTER TABLE hold ADD COLUMN accounts TEXT NOT NULL DEFAULT '';
+CREATE TABLE scope (
+  tenant TEXT NOT NULL, account TEXT NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
+  lent_nano INTEGER NOT NULL, until_day INTEGER NOT NULL, report INTEGER NOT NULL,
+  PRIMARY KEY (tenant, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scope_until ON scope (until_day);
+CREATE INDEX scope_report ON scope (tenant, report);
+"""
 _SLOTS = "ALTER TABLE hold ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;"
-_STEPS = (_SCHEMA, _SLOTS + _ACCOUNTS, _SHARED)
+_STEPS = (_SCHEMA, _SLOTS + _ACCOUNTS, _SHARED, _SCOPES)
 """What brings a file from one schema to the next, from none on."""
 
 

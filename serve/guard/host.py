@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from p402.errors import Refusal, StoreError
+from p402.guard.scopes import Scope
 from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import position
@@ -61,6 +62,8 @@ class HostLedger(SqliteGuard):
         expected_nano: int,
         limits: Limits,
         orphaned: Callable[[Hold], None],
+        scopes: tuple[Scope, ...] = (),
+        lent_nano: tuple[int, ...] = (),
     ) -> Hold | Refusal | None:
         """Admit a call that the lease pays for, under limits of this host's own; None where it has no room.
 
@@ -68,6 +71,8 @@ class HostLedger(SqliteGuard):
         ----------
         orphaned
             Called with what is granted after the caller was cancelled.
+        lent_nano
+            What this host may spend of each scope without Redis, in one of its periods.
 
         Raises
         ------
@@ -76,7 +81,7 @@ class HostLedger(SqliteGuard):
         """
         done = self._begin(
             lambda db, now_ms: position.from_lease(
-                db, tenant, request_id, amount_nano, expected_nano, limits, now_ms
+                db, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes, lent_nano
             )
         )
         try:

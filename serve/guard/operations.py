@@ -14,6 +14,7 @@ from typing import Any
 from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.explain import Standing
+from p402.guard.scopes import Scope, accounts
 from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import books, position
@@ -33,6 +34,7 @@ class Reserve:
     amount_nano: int
     expected_nano: int
     limits: Limits
+    scopes: tuple[Scope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,11 +65,22 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Left:
+    """What a call may cost now is asked for."""
+
+    future: asyncio.Future[int]
+    tenant: str
+    cap_nano: int
+    scopes: tuple[Scope, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stand:
     """Where a tenant stands is asked for."""
 
     future: asyncio.Future[Standing]
     tenant: str
+    scopes: tuple[Scope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +148,7 @@ class Stop:
     """The thread is to drain its queue and end."""
 
 
-Asked = Reserve | Admit | TopUp | Spent | Stand | Beat | Record | Raise | Do
+Asked = Reserve | Admit | TopUp | Spent | Left | Stand | Beat | Record | Raise | Do
 Operation = Asked | Settle
 
 
@@ -193,6 +206,7 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
     calls: list[books.CallKey] = []
     days: list[books.DayKey] = []
     tenants: list[str] = []
+    scoped: list[books.ScopeKey] = []
     recorded: list[str] = []
     for operation in wanted:
         match operation:
@@ -200,10 +214,12 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 calls.append((operation.tenant, operation.request_id))
                 days.append((operation.tenant, today))
                 tenants.append(operation.tenant)
+                scoped += [(operation.tenant, a) for a in accounts(operation.scopes, today)]
             case TopUp(hold=hold) | Settle(hold=hold):
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
                 tenants.append(hold.tenant)
+                scoped += [(hold.tenant, a) for a in accounts(hold.scopes, hold.day)]
             case Stand() | Do():
                 pass
             case Admit():
@@ -213,22 +229,26 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 days.append((hold.tenant, hold.day))
                 tenants.append(hold.tenant)
                 recorded.append(hold.tenant)
+                scoped += [(hold.tenant, a) for a in accounts(hold.scopes, hold.day)]
             case Beat():
                 calls += [(hold.tenant, hold.id) for hold in operation.holds]
                 days += [(hold.tenant, hold.day) for hold in operation.holds]
                 tenants += [hold.tenant for hold in operation.holds]
             case Spent():
                 days.append((operation.tenant, today))
-    sheet = books.Sheet(db, calls, days, tenants, now_ms)
+            case Left():
+                days.append((operation.tenant, today))
+                scoped += [(operation.tenant, a) for a in accounts(operation.scopes, today)]
+    sheet = books.Sheet(db, calls, days, tenants, now_ms, scoped)
     work_ = _Work(sheet, position.numbers(db, set(recorded)), now_ms)
     verdicts = [v for o in wanted if (v := work_.apply(o)) is not None]
     sheet.write()
-    for tenant, day, nano in work_.paid:
-        position.pay(db, tenant, day, nano)
+    for tenant, day, nano, names in work_.paid:
+        position.pay(db, tenant, day, nano, names)
     for operation in wanted:
         match operation:
-            case Stand(future, tenant):
-                verdicts.append(Verdict(future, books.standing(db, tenant, now_ms)))
+            case Stand(future, tenant, scopes):
+                verdicts.append(Verdict(future, books.standing(db, tenant, now_ms, scopes)))
             case Do(future, something):
                 verdicts.append(Verdict(future, something(db, now_ms)))
             case _:
@@ -242,11 +262,11 @@ class _Work:
     Attributes
     ----------
     paid
-        Tenant, day and nano-USD to be taken from a lease; negative where it is given back.
+        Tenant, day, nano-USD to be taken from a lease, negative where it is given back, and accounts.
     """
 
     def __init__(self, sheet: books.Sheet, reports: Mapping[str, int], now_ms: int) -> None:
-        self.paid: list[tuple[str, int, int]] = []
+        self.paid: list[tuple[str, int, int, tuple[str, ...]]] = []
         self._sheet = sheet
         self._reports = reports
         self._now_ms = now_ms
@@ -264,9 +284,9 @@ class _Work:
                 for hold in holds:
                     books.top_up(sheet, hold, 0, 0, now_ms)
                 return None
-            case Reserve(future, tenant, request_id, amount_nano, expected_nano, limits):
+            case Reserve(future, tenant, request_id, amount_nano, expected_nano, limits, scopes):
                 value, fresh = books.reserve(
-                    sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms
+                    sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes
                 )
                 return Verdict(future, (value, fresh))
             case Admit(future, tenant, limits):
@@ -279,6 +299,8 @@ class _Work:
                 return Verdict(future, books.top_up(sheet, hold, amount_nano, cap_nano, now_ms))
             case Spent(future, tenant):
                 return Verdict(future, books.spent(sheet, tenant, now_ms))
+            case Left(future, tenant, cap_nano, scopes):
+                return Verdict(future, books.left(sheet, tenant, cap_nano, scopes, now_ms))
             case _:
                 return None  # answered from what has been written
 
@@ -290,9 +312,10 @@ class _Work:
         if before is not None and under:
             return under
         if before is not None:
-            self.paid.append((hold.tenant, before.day, actual_nano - before.amount_nano))
+            owed = actual_nano - before.amount_nano
+            self.paid.append((hold.tenant, before.day, owed, before.accounts))
         elif known is None:
-            self.paid.append((hold.tenant, hold.day, 0))  # adopted: Redis is to be told
+            self.paid.append((hold.tenant, hold.day, 0, ()))  # adopted: Redis is to be told
         return 0
 
     def _record(self, hold: Hold, tat_us: int, report: int) -> Recorded:

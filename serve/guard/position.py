@@ -17,8 +17,9 @@ import orjson
 
 from p402.errors import Refusal
 from p402.guard import daily
-from p402.guard.daily import Entry, State
+from p402.guard.daily import Entry
 from p402.guard.ledger import Account
+from p402.guard.scopes import Scope, accounts
 from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import books
@@ -26,6 +27,8 @@ from serve.guard.books import Sheet
 
 MOST_TOKENS: Final = 64
 """Reports in a row of which nobody knows whether Redis took them."""
+MOST_ACCOUNTS: Final = 50_000
+"""Accounts of scopes that a report names, those that moved last first."""
 MOST_EXPIRED: Final = 500
 """Expired calls that a report names, the last first; others that settle late are booked twice."""
 
@@ -56,6 +59,10 @@ class Position:
         By id, those that are held or expired.
     peers
         Other hosts, with a day and what they had spent and held of it when last seen.
+    base
+        Report that has told what scopes spent, but for what moved since it began; 0 where all is to be told.
+    spent
+        Scopes' accounts that may have moved since then, and nano-USD spent.
     """
 
     host: str
@@ -70,6 +77,8 @@ class Position:
     days: tuple[tuple[int, int], ...]
     calls: tuple[tuple[str, Entry], ...]
     peers: tuple[tuple[str, int, int], ...]
+    base: int = 0
+    spent: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,14 @@ def survey(db: sqlite3.Connection, now_ms: int) -> list[Told]:
 
 
 def begin(
-    db: sqlite3.Connection, now_ms: int, *, tenant: str, at_least: int, wanted_nano: int, idle: bool
+    db: sqlite3.Connection,
+    now_ms: int,
+    *,
+    tenant: str,
+    at_least: int,
+    wanted_nano: int,
+    idle: bool,
+    whole: bool,
 ) -> Position:
     """Begin a report: from here on, what was granted under an earlier one may not be recorded any more.
 
@@ -160,6 +176,8 @@ def begin(
         Lease to ask for.
     idle
         Whether the tenant needs no lease.
+    whole
+        Whether Redis has nothing of this host, so that all accounts of scopes are to be told.
     """
     today = daily.day_of(now_ms)
     row = db.execute(
@@ -188,6 +206,12 @@ def begin(
     ]
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 0", (report, tenant))
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 1", (report, tenant))
+    base = 0 if whole else taken
+    spent = db.execute(
+        "SELECT account, spent_nano FROM scope WHERE tenant = ?1 AND report >= ?2 AND until_day >= ?3 "
+        "AND (spent_nano > 0 OR ?2 > 0) ORDER BY report DESC LIMIT ?4",
+        (tenant, base, today, MOST_ACCOUNTS),
+    ).fetchall()
     peers = db.execute(
         "SELECT host, day, nano FROM peer WHERE tenant = ? AND day >= ?", (tenant, today)
     ).fetchall()
@@ -205,16 +229,18 @@ def begin(
         tuple(days),
         tuple(calls),
         tuple(peers),
+        base,
+        tuple(spent),
     )
 
 
 def _calls(db: sqlite3.Connection, tenant: str, which: str, most: int) -> list[tuple[str, Entry]]:
     rows = db.execute(
-        f"SELECT id, day, amount_nano, expires_ms, state, charged_nano, slot_ms FROM hold "  # noqa: S608 - ours
+        "SELECT id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, accounts FROM hold "  # noqa: S608 - ours
         f"WHERE tenant = ? AND {which} ORDER BY expires_ms DESC LIMIT ?",
         (tenant, most),
     ).fetchall()
-    return [(name, Entry(d, a, x, State(state), c, slot)) for name, d, a, x, state, c, slot in rows]
+    return [(name, books.entry_of(*row)) for name, *row in rows]
 
 
 def finish(
@@ -270,8 +296,16 @@ def from_lease(
     expected_nano: int,
     limits: Limits,
     now_ms: int,
+    scopes: tuple[Scope, ...],
+    lent_nano: Sequence[int],
 ) -> Hold | Refusal | None:
-    """Admit a call that the lease pays for, under a host's own limits; None where the lease has no room."""
+    """Admit a call that the lease pays for, under a host's own limits; None where the lease has no room.
+
+    Parameters
+    ----------
+    lent_nano
+        What this host may spend of each scope without Redis, in one of its periods.
+    """
     today = daily.day_of(now_ms)
     sheet = Sheet(db, ((tenant, request_id),), ((tenant, today),), (tenant,), now_ms)
     row = db.execute(
@@ -280,15 +314,35 @@ def from_lease(
     fresh = sheet.entry(tenant, request_id) is None
     if fresh and amount_nano > (0 if row is None else row[0]):
         return None
-    verdict, _ = books.reserve(sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms)
+    names = accounts(scopes, today)
+    if fresh and any(
+        _lent(db, tenant, name) + amount_nano > most for name, most in zip(names, lent_nano, strict=True)
+    ):
+        return None
+    verdict, _ = books.reserve(sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes)
     if isinstance(verdict, Hold) and fresh:
         sheet.write()
-        pay(db, tenant, today, amount_nano)
+        pay(db, tenant, today, amount_nano, names)
     return verdict
 
 
-def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int) -> None:
-    """Take from the lease of a day, or give back to it where negative; either way Redis is to be told."""
+def _lent(db: sqlite3.Connection, tenant: str, account: str) -> int:
+    row = db.execute("SELECT lent_nano FROM scope WHERE tenant = ? AND account = ?", (tenant, account))
+    return sum(nano for (nano,) in row)
+
+
+def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int, names: Iterable[str]) -> None:
+    """Take from the lease of a day, or give back to it where negative; either way Redis is to be told.
+
+    Parameters
+    ----------
+    names
+        Scopes' accounts that have lent as much.
+    """
+    db.executemany(
+        "UPDATE scope SET lent_nano = max(0, lent_nano + ?) WHERE tenant = ? AND account = ?",
+        [(nano, tenant, name) for name in names],
+    )
     db.execute(
         "UPDATE shared SET dirty = 1, "
         "lease_nano = max(0, lease_nano - CASE lease_day WHEN ? THEN ? ELSE 0 END) WHERE tenant = ?",

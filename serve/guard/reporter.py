@@ -12,9 +12,10 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, assert_never
 
 from p402.guard import lease
+from p402.guard.scopes import Scope
 from p402.limits import Limits
 from serve.guard import position, scripts
-from serve.guard.answers import Cold, Foreign, Newer, Stale, Taken, Wait
+from serve.guard.answers import Cold, Foreign, Newer, Stale, Taken, Wait, Whole
 from serve.guard.host import HostLedger
 from serve.guard.operations import STATE_RETRY_MS
 from serve.guard.scripts import Caller
@@ -22,8 +23,9 @@ from serve.redis.calls import Cause, Part, RedisAway, RedisRefused, Reply
 
 _log = logging.getLogger("p402.guard")
 T = TypeVar("T")
-TRIES: Final = 3
-"""Reports in a row: the first may find another worker's in force, the second a ledger that went back."""
+TRIES: Final = 4
+"""Reports in a row: the first may find another worker's in force, the second a ledger that went back, the
+third a Redis that forgot meanwhile."""
 
 
 class Redis(Protocol):
@@ -199,9 +201,12 @@ class Reporter:
     def caller(self, tenant: str, report: int | None = None) -> Caller:
         """Who asks; under the report in force unless another is meant."""
         known = self.known(tenant)
-        return Caller(
-            self._wall_ms(), self.host, known.report if report is None else report, known.seen, self.hosts
-        )
+        number = known.report if report is None else report
+        return Caller(self._wall_ms(), self.host, number, known.seen, self.hosts, self._lease_nano)
+
+    def lent_nano(self, scopes: tuple[Scope, ...]) -> tuple[int, ...]:
+        """What this host may spend of each scope without Redis, in one of its periods."""
+        return tuple(self._lease_nano(scope.cap_nano, self.hosts) for scope in scopes)
 
     async def ask(self, tenant: str, sent: Awaitable[Reply], read: Callable[[Reply], T]) -> T:
         """Redis' answer to what was sent.
@@ -335,12 +340,21 @@ class Reporter:
 
     async def _report(self, tenant: str, *, idle: bool) -> bool:
         known = self.known(tenant)
-        await self.peek(tenant)  # a report that is begun and never sent would leave its mark on the ledger
-        at_least = 0
+        in_force, _ = await self.peek(
+            tenant
+        )  # one that is begun and never sent leaves its mark on the ledger
+        at_least, whole = 0, not in_force
         for _ in range(TRIES):
             cap_nano, wanted = self._limits(tenant).daily_cap_nano, self.wanted_nano(tenant)
             told = await self._own.do(
-                partial(position.begin, tenant=tenant, at_least=at_least, wanted_nano=wanted, idle=idle)
+                partial(
+                    position.begin,
+                    tenant=tenant,
+                    at_least=at_least,
+                    wanted_nano=wanted,
+                    idle=idle,
+                    whole=whole,
+                )
             )
             self.host, known.report = told.host, told.report  # calls that follow come behind it in Redis too
             self.counters.reports += 1
@@ -362,6 +376,8 @@ class Reporter:
                     )
                     await self._own.do(done)
                     return answer.open
+                case Whole():
+                    whole = True
                 case Newer(number) | Foreign(number):
                     check = partial(
                         position.overtaken,

@@ -4,15 +4,16 @@ It knows nothing of connections, nor of when what is asked. The scripts are in `
 says there what it takes and gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
-from p402.guard.lease import GRACE_MS
+from p402.guard.lease import GRACE_MS, wanted_nano
 from p402.guard.ledger import Account
+from p402.guard.scopes import Scope, Totals
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits
 from serve.guard.answers import (
@@ -32,6 +33,7 @@ from serve.guard.answers import (
     Taken,
     TooFast,
     Wait,
+    Whole,
 )
 from serve.guard.position import Position
 from serve.redis.calls import Part, Reply, Script
@@ -70,6 +72,8 @@ class Caller:
         Last sequence number that it was told.
     hosts
         How many hosts share the budget.
+    lease_nano
+        What a host may spend of a cap without Redis.
     """
 
     now_ms: int
@@ -77,19 +81,27 @@ class Caller:
     report: int
     seen: int
     hosts: int
+    lease_nano: Callable[[int, int], int] = wanted_nano
 
 
 # Questions
 
 
 def ask_reserve(
-    who: Caller, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits
+    who: Caller,
+    tenant: str,
+    request_id: str,
+    amount_nano: int,
+    expected_nano: int,
+    limits: Limits,
+    scopes: tuple[Scope, ...] = (),
 ) -> tuple[Part, ...]:
     """Command of `reserve.lua`."""
     return (
         *_head(RESERVE, tenant, who), request_id, amount_nano, expected_nano, limits.daily_cap_nano,
         limits.rate.spacing_us, limits.rate.burst, limits.max_in_flight, repr(limits.anomaly_z),
         limits.anomaly_calls, int(limits.block_anomalies), HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS,
+        *_told_of(who, scopes),
     )  # fmt: skip
 
 
@@ -99,25 +111,37 @@ def ask_admit(who: Caller, tenant: str, limits: Limits) -> tuple[Part, ...]:
 
 
 def ask_top_up(
-    who: Caller, tenant: str, request_id: str, amount_nano: int, cap_nano: int
+    who: Caller,
+    tenant: str,
+    request_id: str,
+    amount_nano: int,
+    cap_nano: int,
+    scopes: tuple[Scope, ...] = (),
 ) -> tuple[Part, ...]:
     """Command of `top_up.lua`."""
     return (
         *_head(TOP_UP, tenant, who), request_id, amount_nano, cap_nano,
-        HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS,
+        HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS, *_told_of(who, scopes),
     )  # fmt: skip
 
 
 def ask_settle(
-    who: Caller, tenant: str, request_id: str, day: int, actual_nano: int, *, learns: bool = True
+    who: Caller,
+    tenant: str,
+    request_id: str,
+    day: int,
+    actual_nano: int,
+    *,
+    learns: bool = True,
+    accounts: tuple[str, ...] = (),
 ) -> tuple[Part, ...]:
     """Command of `settle.lua`; `learns` says whether the tenant's past takes it in."""
-    return (*_head(SETTLE, tenant, who), request_id, day, actual_nano, int(learns))
+    return (*_head(SETTLE, tenant, who), request_id, day, actual_nano, int(learns), " ".join(accounts))
 
 
-def ask_look(who: Caller, tenant: str, most_calls: int) -> tuple[Part, ...]:
+def ask_look(who: Caller, tenant: str, most_calls: int, scopes: tuple[Scope, ...] = ()) -> tuple[Part, ...]:
     """Command of `look.lua`."""
-    return (*_head(LOOK, tenant, who), most_calls)
+    return (*_head(LOOK, tenant, who), most_calls, who.hosts, *_told_of(who, scopes))
 
 
 def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> tuple[Part, ...]:
@@ -126,7 +150,7 @@ def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> t
     parts: list[Part] = [
         *_head(REPORT, tenant, who), position.taken, position.token, who.hosts, cap_nano, HOLD_TTL_MS,
         position.lease_day, position.kept_nano, position.wanted_nano,
-        position.account.tat_us, history.count, repr(history.mean), repr(history.m2),
+        position.account.tat_us, history.count, repr(history.mean), repr(history.m2), position.base,
     ]  # fmt: skip
     parts += (len(position.tokens), *position.tokens)
     parts.append(len(position.days))
@@ -134,10 +158,13 @@ def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> t
         parts += (day, spent_nano)
     parts.append(len(position.calls))
     for name, e in position.calls:
-        parts += (name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms)
+        parts += (name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms, " ".join(e.accounts))
     parts.append(len(position.peers))
     for host, day, nano in position.peers:
         parts += (host, day, nano)
+    parts.append(len(position.spent))
+    for account, nano in position.spent:
+        parts += (account, nano)
     return tuple(parts)
 
 
@@ -158,11 +185,20 @@ def read_peek(reply: Reply) -> tuple[int, int]:
     return report, seq
 
 
+def _told_of(who: Caller, scopes: tuple[Scope, ...]) -> tuple[Part, ...]:
+    """Scopes as the scripts read them: stem, cap, and what of it no host is given while Redis is there."""
+    parts: tuple[Part, ...] = (len(scopes),)
+    for scope in scopes:
+        aside_nano = who.hosts * who.lease_nano(scope.cap_nano, who.hosts)
+        parts += (scope.stem, scope.cap_nano, aside_nano)
+    return parts
+
+
 def _head(script: Script, tenant: str, who: Caller) -> tuple[Part, ...]:
     tag = f"p402:{{{tenant}}}:"
     return (
-        "EVALSHA", script.sha, 5, tag + "books", tag + "holds", tag + "due", tag + "slots", tag + "old",
-        who.now_ms, who.host, who.report, who.seen,
+        "EVALSHA", script.sha, 6, tag + "books", tag + "holds", tag + "due", tag + "slots", tag + "old",
+        tag + "scopes", who.now_ms, who.host, who.report, who.seen,
     )  # fmt: skip
 
 
@@ -175,11 +211,13 @@ def read_reserve(reply: Reply) -> Granted | Refused | Over | Shut:
     match words[0]:
         case b"granted":
             now, seq, day, amount = map(int, words[1:5])
-            return Granted(now, seq, day, amount, _account(words[5:9]))
+            return Granted(now, seq, day, amount, _account(words[5:9]), _totals(words[9:]))
         case b"refused":
             now, seq, spent, held, in_flight = map(int, words[1:6])
             day = now // 86_400_000
-            return Refused(now, seq, Day(day, spent, held), in_flight, _account(words[6:10]))
+            return Refused(
+                now, seq, Day(day, spent, held), in_flight, _account(words[6:10]), _totals(words[10:])
+            )
         case b"over":
             return Over(int(words[2]))
         case _:
@@ -205,9 +243,9 @@ def read_top_up(reply: Reply) -> Raised | NotRaised | Over | Shut:
         case b"raised":
             return Raised(int(words[2]), int(words[3]))
         case b"refused":
-            now, seq, spent, held, day, amount, expires, state, charged, slot = map(int, words[1:11])
-            entry = Entry(day, amount, expires, State(state), charged, slot)
-            return NotRaised(now, seq, Day(day, spent, held), entry)
+            now, seq, spent, held = map(int, words[1:5])
+            entry = _entry(words[5])
+            return NotRaised(now, seq, Day(entry.day, spent, held), entry, _totals(words[6:]))
         case b"over":
             return Over(int(words[2]))
         case _:
@@ -220,24 +258,27 @@ def read_settle(reply: Reply) -> Settled | Shut:
     return Settled(int(words[2])) if words[0] == b"settled" else _shut(words)
 
 
-def read_look(reply: Reply) -> Looked | Shut:
-    """Answer of `look.lua`."""
+def read_look(reply: Reply, scopes: tuple[Scope, ...] = ()) -> Looked | Shut:
+    """Answer of `look.lua`, asked about these scopes."""
     words = _words(reply)
     if words[0] != b"standing":
         return _shut(words)
     now, seq, spent, held, in_flight = map(int, words[1:6])
-    calls = tuple((words[i].decode(), _entry(words[i + 1])) for i in range(10, len(words), 2))
-    day = Day(now // 86_400_000, spent, held)
-    return Looked(now, seq, day, in_flight, _account(words[6:10]), calls)
+    at = 10 + 2 * len(scopes)
+    calls = tuple((words[i].decode(), _entry(words[i + 1])) for i in range(at, len(words), 2))
+    day, scoped = Day(now // 86_400_000, spent, held), tuple(zip(scopes, _totals(words[10:at]), strict=True))
+    return Looked(now, seq, day, in_flight, _account(words[6:10]), calls, scoped)
 
 
-def read_report(reply: Reply) -> Taken | Newer | Foreign:
+def read_report(reply: Reply) -> Taken | Newer | Foreign | Whole:
     """Answer of `report.lua`."""
     words = _words(reply)
     if words[0] == b"newer":
         return Newer(int(words[1]))
     if words[0] == b"foreign":
         return Foreign(int(words[1]))
+    if words[0] == b"whole":
+        return Whole()
     assert words[0] == b"taken", words
     others = tuple((words[i].decode(), int(words[i + 1])) for i in range(5, len(words), 2))
     return Taken(int(words[1]), int(words[2]), words[3] == b"1", int(words[4]), others)
@@ -266,6 +307,11 @@ def _account(words: Sequence[bytes]) -> Account:
     return Account(int(tat), CostHistory(int(calls), float(mean), float(m2)))
 
 
+def _totals(words: Sequence[bytes]) -> tuple[Totals, ...]:
+    return tuple(Totals(int(words[i]), int(words[i + 1])) for i in range(0, len(words), 2))
+
+
 def _entry(text: bytes) -> Entry:
-    day, amount, expires, state, charged, slot = map(int, text.split()[:6])
-    return Entry(day, amount, expires, State(state), charged, slot)
+    words = text.decode().split()
+    day, amount, expires, state, charged, slot = map(int, words[:6])
+    return Entry(day, amount, expires, State(state), charged, slot, tuple(words[8:]))

@@ -15,13 +15,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from p402.errors import Refusal, StateAway, StoreError
 from p402.guard import daily, lease, ledger, rate
+from p402.guard import scopes as budgets
 from p402.guard.explain import Standing
+from p402.guard.scopes import Scope, Scoped, Totals
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
@@ -173,9 +176,14 @@ class SharedGuard:
     # Of the port
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        """Take a slot and set aside the most a call may cost, or say which layer refuses.
+        """Take a slot and set aside the most a call may cost, or say which layer or scope refuses.
 
         If the caller is cancelled while it waits, what was granted meanwhile is released.
         """
@@ -186,12 +194,16 @@ class SharedGuard:
             try:
                 self._watch.refuse_untrusted()
                 while True:
-                    answer = await self._reserve(tenant, request_id, amount_nano, expected_nano, limits)
+                    answer = await self._reserve(
+                        tenant, request_id, amount_nano, expected_nano, limits, scopes
+                    )
                     if isinstance(answer, Hold | Refusal):
                         return answer
                     await self._mend(tenant, answer, until)
             except Shut as shut:
-                return await self._from_lease(tenant, request_id, amount_nano, expected_nano, limits, shut)
+                return await self._from_lease(
+                    tenant, request_id, amount_nano, expected_nano, limits, scopes, shut
+                )
         except StoreError as error:
             return self._away(str(error))
 
@@ -255,7 +267,7 @@ class SharedGuard:
         early = self._under.pop((hold.tenant, hold.id), None)
         first: asyncio.Task[bool] | None = None
         if early is not None and self._own.open:
-            first = self._tell(hold.tenant, hold.id, hold.day, actual_nano, early)
+            first = self._tell(hold.tenant, hold.id, hold.day, actual_nano, early, accounts=_accounts(hold))
 
         def tell_again(report: int) -> None:
             if report != early:
@@ -274,24 +286,43 @@ class SharedGuard:
         looked = await self._look(tenant, 0)
         return looked.day.spent_nano, looked.day.held_nano
 
-    async def standing(self, tenant: str) -> Standing:
-        """Where a tenant stands, with the calls of all hosts that hold its money, and their leases.
+    async def left(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> int:
+        """Nano-USD that a call may cost at most now.
 
         Raises
         ------
         p402.errors.StoreError
             Redis or the ledger cannot be read.
         """
-        return (await self._look(tenant, MOST_SHOWN)).standing
+        looked = await self._look(tenant, 0, scopes)
+        return ledger.left(looked.day, self._limits(tenant).daily_cap_nano, looked.scoped)
+
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+        """Where a tenant and some scopes stand, with all hosts' calls that hold its money, and their leases.
+
+        A scope's held money has in it what is set aside for when Redis is away.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            Redis or the ledger cannot be read.
+        """
+        return (await self._look(tenant, MOST_SHOWN, scopes)).standing
 
     # Asking
 
     async def _reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int,
+        limits: Limits,
+        scopes: tuple[Scope, ...],
     ) -> Hold | Refusal | Cold | Stale | Wait | None:
         """One try; None where the ledger knows of another report than Redis was asked under."""
         who = self._reporter.caller(tenant)
-        parts = scripts.ask_reserve(who, tenant, request_id, amount_nano, expected_nano, limits)
+        parts = scripts.ask_reserve(who, tenant, request_id, amount_nano, expected_nano, limits, scopes)
         try:
             answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_reserve)
         except asyncio.CancelledError:
@@ -299,20 +330,22 @@ class SharedGuard:
                 self._tell(tenant, request_id, 0, 0, who.report)  # comes behind it in Redis, too
             raise
         match answer:
-            case Granted(_, seq, day, amount, account):
+            case Granted(_, seq, day, amount, account, totals):
                 self._saw(tenant, seq)
-                hold = Hold(request_id, tenant, amount, day, account.history)
+                rooms = budgets.rooms(_zip(scopes, totals), None)
+                hold = Hold(request_id, tenant, amount, day, account.history, scopes, rooms)
                 return await self._record(hold, account.tat_us, who.report)
-            case Refused(now_ms, seq, day, in_flight, account):
+            case Refused(now_ms, seq, day, in_flight, account, totals):
                 self._saw(tenant, seq)
+                scoped = _zip(scopes, totals)
                 refusal = ledger.reserve(
-                    day, None, account, in_flight, amount_nano, expected_nano, limits, now_ms
+                    day, None, account, in_flight, amount_nano, expected_nano, limits, now_ms, scoped
                 )
                 if not isinstance(
                     refusal, Refusal
                 ):  # a logarithm's last bit may differ where Redis was built
                     return ledger.refuse_out_of_line(account.history, expected_nano, limits)
-                if refusal.code == daily.OVER_HELD:
+                if day.spent_nano + day.held_nano + amount_nano > limits.daily_cap_nano:
                     self._watch.short(tenant)
                 return refusal
             case Over(seq):
@@ -348,7 +381,7 @@ class SharedGuard:
     ) -> Hold | Refusal | Cold | Stale | Wait | None:
         """One try; None where the ledger knows of another report than Redis was asked under."""
         tenant, who = hold.tenant, self._reporter.caller(hold.tenant)
-        parts = scripts.ask_top_up(who, tenant, hold.id, amount_nano, limits.daily_cap_nano)
+        parts = scripts.ask_top_up(who, tenant, hold.id, amount_nano, limits.daily_cap_nano, hold.scopes)
         answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_top_up)
         match answer:
             case Raised(seq, amount):
@@ -358,9 +391,10 @@ class SharedGuard:
                 if recorded is Recorded.STALE:
                     return None
                 return raised if recorded is Recorded.YES else daily.OVER
-            case NotRaised(now_ms, seq, day, entry):
+            case NotRaised(now_ms, seq, day, entry, totals):
                 self._saw(tenant, seq)
-                refusal = daily.top_up(day, entry, amount_nano, limits.daily_cap_nano, now_ms)
+                scoped = _zip(hold.scopes, totals)
+                refusal = ledger.top_up(day, entry, amount_nano, limits.daily_cap_nano, now_ms, scoped)
                 assert isinstance(refusal, Refusal), (answer, "script and law disagree")
                 return refusal
             case Over(seq):
@@ -381,12 +415,25 @@ class SharedGuard:
             await self._reporter.mend(tenant, answer, left)
 
     async def _from_lease(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int, limits: Limits, shut: Shut
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int,
+        limits: Limits,
+        scopes: tuple[Scope, ...],
+        shut: Shut,
     ) -> Hold | Refusal:
         """Admit a call without Redis."""
-        local = lease.local(limits, self._reporter.hosts)
         verdict = await self._own.from_lease(
-            tenant, request_id, amount_nano, expected_nano, local, lambda hold: self.settle(hold, 0)
+            tenant,
+            request_id,
+            amount_nano,
+            expected_nano,
+            lease.local(limits, self._reporter.hosts),
+            lambda hold: self.settle(hold, 0),
+            scopes,
+            self._reporter.lent_nano(scopes),
         )
         if verdict is None:
             return self._away(str(shut), shut.retry_ms)
@@ -400,11 +447,22 @@ class SharedGuard:
     # Telling
 
     def _tell(
-        self, tenant: str, request_id: str, day: int, actual_nano: int, report: int, *, learns: bool = True
+        self,
+        tenant: str,
+        request_id: str,
+        day: int,
+        actual_nano: int,
+        report: int,
+        *,
+        learns: bool = True,
+        accounts: tuple[str, ...] = (),
     ) -> "asyncio.Task[bool]":
         """Settle in Redis; what fails, a report makes good. Gives whether it was booked."""
         who = self._reporter.caller(tenant, report)
-        sent = self._redis.call(*scripts.ask_settle(who, tenant, request_id, day, actual_nano, learns=learns))
+        parts = scripts.ask_settle(
+            who, tenant, request_id, day, actual_nano, learns=learns, accounts=accounts
+        )
+        sent = self._redis.call(*parts)
         return self._keep(self._told(tenant, report, sent))
 
     def _keep(self, telling: Coroutine[None, None, bool]) -> "asyncio.Task[bool]":
@@ -418,7 +476,15 @@ class SharedGuard:
     ) -> bool:
         """Settle under a later report; the tenant's past has learnt of it if the first word was booked."""
         learnt = first is not None and await first
-        return await self._tell(hold.tenant, hold.id, hold.day, actual_nano, report, learns=not learnt)
+        return await self._tell(
+            hold.tenant,
+            hold.id,
+            hold.day,
+            actual_nano,
+            report,
+            learns=not learnt,
+            accounts=_accounts(hold),
+        )
 
     async def _told(self, tenant: str, report: int, sent: Awaitable[Reply]) -> bool:
         try:
@@ -453,20 +519,30 @@ class SharedGuard:
         await self._reporter.marked()
         return await self._own.do(position.survey)
 
-    async def _look(self, tenant: str, most: int) -> Looked:
+    async def _look(self, tenant: str, most: int, scopes: tuple[Scope, ...] = ()) -> Looked:
         try:
             for told in await self._settled():
                 if told.tenant == tenant and told.dirty:
                     await self._reporter.report(tenant)
             while True:
-                parts = scripts.ask_look(self._reporter.caller(tenant), tenant, most)
-                answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_look)
+                parts = scripts.ask_look(self._reporter.caller(tenant), tenant, most, scopes)
+                answer = await self._reporter.ask(
+                    tenant, self._redis.call(*parts), partial(scripts.read_look, scopes=scopes)
+                )
                 if isinstance(answer, Looked):
                     self._saw(tenant, answer.seq)
                     return answer
                 await self._reporter.mend(tenant, answer, self.patience_s)
         except Shut as shut:
             raise StateAway(f"the shared budget cannot be read: {shut}; try again shortly") from None
+
+
+def _zip(scopes: tuple[Scope, ...], totals: tuple[Totals, ...]) -> Scoped:
+    return tuple(zip(scopes, totals, strict=True))
+
+
+def _accounts(hold: Hold) -> tuple[str, ...]:
+    return budgets.accounts(hold.scopes, hold.day)
 
 
 def _check(amount_nano: int) -> None:

@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
 from p402.guard.explain import Standing
+from p402.guard.scopes import Scope
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
@@ -38,6 +39,7 @@ from serve.guard.operations import (
     Beat,
     Do,
     GuardCounters,
+    Left,
     Operation,
     Raise,
     Record,
@@ -153,9 +155,14 @@ class SqliteGuard:
         await asyncio.to_thread(thread.join)
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        """Take a slot and set aside the most a call may cost, or say which layer refuses.
+        """Take a slot and set aside the most a call may cost, or say which layer or scope refuses.
 
         If the caller is cancelled while it waits, what was granted meanwhile is released.
         """
@@ -164,7 +171,7 @@ class SqliteGuard:
             return away("the guard is closed")
         future: asyncio.Future[tuple[Hold | Refusal, bool]] = asyncio.get_running_loop().create_future()
         limits = self._limits(tenant)
-        self._ask(Reserve(future, tenant, request_id, amount_nano, expected_nano, limits))
+        self._ask(Reserve(future, tenant, request_id, amount_nano, expected_nano, limits, scopes))
         try:
             verdict, _ = await future
         except asyncio.CancelledError:
@@ -249,8 +256,22 @@ class SqliteGuard:
         self._ask(Spent(future, tenant))
         return await future
 
-    async def standing(self, tenant: str) -> Standing:
-        """Where a tenant stands, with the calls that hold its money.
+    async def left(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> int:
+        """Nano-USD that a call may cost at most now.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            The file could not be read.
+        """
+        if not self._open:
+            raise StoreError(f"guard state {self._path} is closed")
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ask(Left(future, tenant, self._limits(tenant).daily_cap_nano, scopes))
+        return await future
+
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+        """Where a tenant and some scopes stand, with the calls that hold the tenant's money.
 
         Raises
         ------
@@ -260,7 +281,7 @@ class SqliteGuard:
         if not self._open:
             raise StoreError(f"guard state {self._path} is closed")
         future: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        self._ask(Stand(future, tenant))
+        self._ask(Stand(future, tenant, scopes))
         return await future
 
     def _ask(self, operation: Asked) -> None:
@@ -366,7 +387,7 @@ class SqliteGuard:
                 case Admit(future=future) | TopUp(future=future):
                     self.counters.refused_by_state += 1
                     verdicts.append(Verdict(future, away(why)))
-                case Spent(future=future) | Stand(future=future) | Do(future=future):
+                case Spent(future=future) | Left(future=future) | Stand(future=future) | Do(future=future):
                     verdicts.append(Verdict(future, StoreError(f"guard state {self._path}: {why}")))
                 case Record(future=future) | Raise(future=future):
                     self.counters.refused_by_state += 1

@@ -2,20 +2,22 @@
 -- What all scripts of the guard share: the books of one tenant, and how a call of a host enters them.
 --
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
---   1 books  hash: q, born, open, n_hosts; tat, calls, mean, m2; g:HOST its last report;
+--   1 books  hash: q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
 --            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host
---   2 holds  hash: request id -> "day amount expires state charged slot host report"
+--   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
---   5 old    zset: calls that are not held any more, by when they may be forgotten
+--   5 old    zset: calls that are not held any more and, as scope:ACCOUNT, accounts of scopes, by when they may be forgotten
+--   6 scopes hash: account of a scope (p402/guard/scopes.py) -> "held HOST spent HOST spent..."
 -- ARGV 1 to 4: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw.
 -- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
 -- force: its number), wait (not all hosts have reported: ms), or the script's own. A reply of these three
 -- says that nothing was done. Money is whole nano-USD below 2^53, exact in Lua's numbers.
 
-local books, holds, due, slots, old = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local books, holds, due, slots, old, scopes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local HELD, EXPIRED, SETTLED, DROPPED = 0, 1, 2, 3 -- dropped: a report did not name it; it had its request of the rate
-local DAY_MS, KEEP_DAYS, FORGET_MS, DROPPED_MS = 86400000, 2, 3600000, 60000
+local DAY_MS, KEEP_DAYS, LIFE_DAYS, FORGET_MS, DROPPED_MS = 86400000, 2, 35, 3600000, 60000
+local SCOPE = 'scope:'
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1])
@@ -30,9 +32,9 @@ local function number(x) return tonumber(x or 0) end
 
 local function read(text)
   if not text then return nil end
-  local d, a, x, s, c, l, h, r = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local d, a, x, s, c, l, h, r, of = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(.*)$')
   return {day = tonumber(d), amount = tonumber(a), expires = tonumber(x), state = tonumber(s),
-          charged = tonumber(c), slot = tonumber(l), host = h, report = tonumber(r)}
+          charged = tonumber(c), slot = tonumber(l), host = h, report = tonumber(r), accounts = of}
 end
 
 -- What is known of a call. An expired one of this host that its report in force did not name is charged no more.
@@ -42,10 +44,12 @@ local function known_of(id)
   return e
 end
 
-local function write(id, e)
-  redis.call('HSET', holds, id, table.concat(
-    {int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host, int(e.report)}, ' '))
+local function text_of(e)
+  return table.concat({int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host,
+                       int(e.report), e.accounts}, ' ')
 end
+
+local function write(id, e) redis.call('HSET', holds, id, text_of(e)) end
 
 local function spend(day, who, nano)
   if nano ~= 0 then
@@ -56,6 +60,98 @@ end
 
 local function hold(day, nano)
   if nano ~= 0 then redis.call('HINCRBY', books, int(day) .. ':h', int(nano)) end
+end
+
+-- Account of a scope: held, spent in all, and by whom.
+local function account(name)
+  local text = redis.call('HGET', scopes, name)
+  local a = {held = 0, spent = 0, by = {}}
+  if not text then return a end
+  a.held = tonumber(string.match(text, '^%S+'))
+  for who, nano in string.gmatch(text, ' (%S+) (%S+)') do
+    a.by[who] = tonumber(nano)
+    a.spent = a.spent + a.by[who]
+  end
+  return a
+end
+
+local function put(name, a, day)
+  local words = {int(a.held)}
+  for who, nano in pairs(a.by) do
+    if nano ~= 0 then
+      words[#words + 1] = who
+      words[#words + 1] = int(nano)
+    end
+  end
+  redis.call('HSET', scopes, name, table.concat(words, ' '))
+  local of = tonumber(string.match(name, '/d(%d+)$'))
+  local last = of and of + KEEP_DAYS or math.max(day, today) + LIFE_DAYS
+  redis.call('ZADD', old, int((last + 1) * DAY_MS), SCOPE .. name)
+end
+
+-- What a call moves in the accounts of its scopes.
+local function shift(e, spent, held)
+  if spent == 0 and held == 0 then return end
+  for name in string.gmatch(e.accounts, '%S+') do
+    local a = account(name)
+    a.held = a.held + held
+    a.by[e.host] = (a.by[e.host] or 0) + spent
+    put(name, a, e.day)
+  end
+end
+
+-- What a call moves in its day, and with it in its scopes.
+local function move(e, spent, held)
+  spend(e.day, e.host, spent)
+  hold(e.day, held)
+  shift(e, spent, held)
+end
+
+-- Months since the year 0, of days since 1970. Source: H. Hinnant, chrono-compatible low-level date algorithms.
+local function month_of(day)
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local m = mp < 10 and mp + 3 or mp - 9
+  return (yoe + era * 400 + (m <= 2 and 1 or 0)) * 12 + m - 1
+end
+
+-- A scope's account of a day, of a stem that ends with its period's letter.
+local function account_of(stem, day)
+  local period = string.sub(stem, -1)
+  if period == 'd' then return stem .. int(day) end
+  if period == 'm' then return stem .. int(month_of(day)) end
+  return stem
+end
+
+-- The scopes that a script is told of: from ARGV `at` on their number, then of each its stem, cap, and what is set
+-- aside for when Redis is away. Gives of each its account of a day; spent, with what absent hosts may have; and held, with
+-- what is aside. An absent host counts at its share of a cap in the period in which Redis forgot, and for KEEP_DAYS in a life.
+local function scoped(at, day, hosts)
+  local found, n = {}, tonumber(ARGV[at])
+  if n == 0 then return found end
+  local away = redis.call('HMGET', books, 'absent', 'absent_day')
+  local absent, since = number(away[1]), number(away[2])
+  for i = 1, n do
+    local stem, cap, aside = ARGV[at + 3 * i - 2], tonumber(ARGV[at + 3 * i - 1]), tonumber(ARGV[at + 3 * i])
+    local name = account_of(stem, day)
+    local a, share = account(name), 0
+    if absent > 0 then
+      local counts = account_of(stem, since) == name
+      if string.sub(stem, -1) == 'l' then counts = day <= since + KEEP_DAYS end
+      if counts then share = absent * math.floor(cap / hosts) end
+    end
+    found[i] = {name = name, cap = cap, spent = a.spent + share, held = a.held + aside}
+  end
+  return found
+end
+
+-- Whether a call's entry names an account.
+local function names(e, name)
+  return string.find(' ' .. e.accounts .. ' ', ' ' .. name .. ' ', 1, true) ~= nil
 end
 
 -- Put a call among the held ones.
@@ -74,9 +170,13 @@ end
 
 local function forget()
   local gone = redis.call('ZRANGEBYSCORE', old, '-inf', int(now), 'LIMIT', 0, 8)
-  if #gone > 0 then
-    redis.call('HDEL', holds, unpack(gone))
-    redis.call('ZREM', old, unpack(gone))
+  for _, id in ipairs(gone) do
+    if string.sub(id, 1, #SCOPE) == SCOPE then
+      redis.call('HDEL', scopes, string.sub(id, #SCOPE + 1))
+    else
+      redis.call('HDEL', holds, id)
+    end
+    redis.call('ZREM', old, id)
   end
 end
 
@@ -85,8 +185,7 @@ local function sweep()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
     local e = read(redis.call('HGET', holds, id))
     if e then
-      hold(e.day, -e.amount)
-      spend(e.day, e.host, e.amount)
+      move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)
       drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
@@ -106,7 +205,7 @@ local function totals(day)
   return number(found[1]), number(found[2])
 end
 
-local function wipe() redis.call('DEL', books, holds, due, slots, old) end
+local function wipe() redis.call('DEL', books, holds, due, slots, old, scopes) end
 
 local function changed()
   q = q + 1
@@ -134,6 +233,7 @@ local function closed(hosts, cap, grace_ms)
   local left = tonumber(found[2]) + grace_ms - now
   if left > 0 then return {'wait', int(left)} end
   local missing, share = math.max(0, hosts - tonumber(found[3])), math.floor(cap / hosts)
+  redis.call('HSET', books, 'absent', int(missing), 'absent_day', int(today))
   local fields = redis.call('HGETALL', books)
   local reported = {}
   for i = 1, #fields, 2 do

@@ -2,9 +2,11 @@
 -- The first report of a host that Redis has forgotten, or whose books went back, begins them anew.
 -- ARGV 5..: last report that Redis is known to have taken, this report's token, hosts, cap, hold's ttl ms,
 --   day of the lease, lease kept (within the cap already), lease wanted, tat, calls, mean, m2 of the host's own calls,
---   then four lists, each behind its length: tokens of which one must be in force, (day, spent), (id, day, amount, expires, state, slot) of calls that
---   are held or expired, (host, day, nano) that it last saw others have.
+--   a report that has told what scopes spent but for what follows (0: all follows),
+--   then five lists, each behind its length: tokens of which one must be in force, (day, spent), (id, day, amount, expires, state, slot, accounts) of
+--   calls that are held or expired, (host, day, nano) that it last saw others have, (account, spent) of scopes.
 -- Reply: taken now q open lease, then (host, nano) spent and held by every other host today
+--        whole (all that scopes spent is to be told)
 --        newer number (a later report of this host is in force)
 --        foreign number (a report is in force that this ledger never made: it went back, or is a copy)
 
@@ -12,7 +14,8 @@ local taken, token = tonumber(ARGV[5]), ARGV[6]
 local hosts, cap, ttl = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local lease_day, kept, wanted = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local LEASE = 'lease:' .. host
-local at = 17
+local base = tonumber(ARGV[17])
+local at = 18
 
 local function list(width)
   local found, n = {}, tonumber(ARGV[at])
@@ -26,7 +29,7 @@ local function list(width)
   return found
 end
 
-local ours, days, calls, peers = list(1), list(2), list(6), list(3)
+local ours, days, calls, peers, budgets = list(1), list(2), list(7), list(3), list(2)
 
 local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host)
 local mine = tonumber(found[2] or 0)
@@ -41,12 +44,12 @@ if found[1] and found[3] then
   if mine > report or (own and mine == report) then return {'newer', int(mine)} end
   if not own then return {'foreign', int(mine)} end
 end
+if base > 0 and (not found[1] or mine < base) then return {'whole'} end
 if not found[1] then
   mine = 0
   q = math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), seen + 1)
   redis.call('HSET', books, 'q', int(q), 'born', int(now), 'n_hosts', '0')
 end
-sweep()
 
 -- What the books have of this host goes; what others hold today is added up.
 local others = {}
@@ -55,13 +58,16 @@ for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
   if not e then
     drop(id, now)
   elseif e.host == host then
-    hold(e.day, -e.amount)
+    move(e, 0, -e.amount)
     e.state = DROPPED
     write(id, e)
     drop(id, now + DROPPED_MS)
-  elseif e.day == today then
-    others[e.host] = (others[e.host] or 0) + e.amount
   end
+end
+sweep()
+for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
+  local e = read(redis.call('HGET', holds, id))
+  if e and e.day == today then others[e.host] = (others[e.host] or 0) + e.amount end
 end
 local reported, spent_by = {}, {}
 local fields = redis.call('HGETALL', books)
@@ -81,17 +87,27 @@ end
 for _, row in ipairs(days) do spend(tonumber(row[1]), host, tonumber(row[2])) end
 for _, row in ipairs(calls) do
   local e = {day = tonumber(row[2]), amount = tonumber(row[3]), expires = tonumber(row[4]),
-             state = tonumber(row[5]), charged = 0, slot = tonumber(row[6]), host = host, report = report}
+             state = tonumber(row[5]), charged = 0, slot = tonumber(row[6]), host = host, report = report,
+             accounts = row[7]}
   local had = read(redis.call('HGET', holds, row[1]))
-  if had and had.state == HELD then hold(had.day, -had.amount) end -- under an earlier name of this ledger
+  if had and had.state == HELD then move(had, 0, -had.amount) end -- under an earlier name of this ledger
+  if had and had.host == host then shift(had, -had.charged, 0) end -- days are told anew, scopes need not be
   if e.state == HELD then
-    hold(e.day, e.amount)
+    move(e, 0, e.amount)
     redis.call('ZREM', old, row[1])
     keep(row[1], e)
   else
     e.charged = e.amount
+    shift(e, e.charged, 0)
     write(row[1], e)
     drop(row[1], (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
+  end
+end
+for _, row in ipairs(budgets) do
+  local a, nano = account(row[1]), tonumber(row[2])
+  if nano ~= (a.by[host] or 0) then
+    a.by[host] = nano
+    put(row[1], a, today)
   end
 end
 for _, row in ipairs(peers) do
@@ -125,6 +141,8 @@ if mine == 0 then
   if not open and count >= hosts then
     open = '1'
     redis.call('HSET', books, 'open', '1')
+  elseif number(redis.call('HGET', books, 'absent')) > 0 then
+    redis.call('HINCRBY', books, 'absent', -1)
   end
   local own, any = '?' .. host, '?'
   local absent = redis.call('HMGET', books, int(today) .. ':s:' .. own, int(today) .. ':s:' .. any)
@@ -145,7 +163,7 @@ if lease > 0 then
   hold(lease_day, lease)
   redis.call('ZREM', old, LEASE)
   keep(LEASE, {day = lease_day, amount = lease, expires = now + ttl, state = HELD, charged = 0, slot = 0,
-              host = host, report = report})
+              host = host, report = report, accounts = ''})
 end
 changed()
 local reply = {'taken', int(now), int(q), open and '1' or '0', int(lease)}

@@ -1,7 +1,7 @@
 -- Raise a hold to an amount, or renew it; an expired one becomes live again.
--- ARGV 5..: request id, amount, cap, hold's ttl ms, slot's lease ms, hosts, grace ms.
+-- ARGV 5..: request id, amount, cap, hold's ttl ms, slot's lease ms, hosts, grace ms, scopes.
 -- Reply: raised now q amount
---        refused now q spent held, then the call's day amount expires state charged slot (the law tells why)
+--        refused now q spent held, then the call's entry, then of each scope what is spent and held (the law tells why)
 --        over now q (the id is settled or unknown)
 
 local id, amount, cap = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -16,12 +16,22 @@ if not e or e.state == SETTLED or e.state == DROPPED then return {'over', int(no
 local target, was_held = math.max(amount, e.amount), 0
 if e.state == HELD then was_held = e.amount end
 local spent, held = totals(e.day)
-if target > e.amount and spent - e.charged + held - was_held + target > cap then
-  return {'refused', int(now), int(q), int(spent), int(held), int(e.day), int(e.amount), int(e.expires),
-          int(e.state), int(e.charged), int(e.slot)}
+if target > e.amount then
+  local of = scoped(12, e.day, hosts)
+  local narrow = spent - e.charged + held - was_held + target > cap
+  for _, s in ipairs(of) do
+    narrow = narrow or (names(e, s.name) and s.spent - e.charged + s.held - was_held + target > s.cap)
+  end
+  if narrow then
+    local reply = {'refused', int(now), int(q), int(spent), int(held), text_of(e)}
+    for _, s in ipairs(of) do
+      reply[#reply + 1] = int(s.spent)
+      reply[#reply + 1] = int(s.held)
+    end
+    return reply
+  end
 end
-spend(e.day, e.host, -e.charged)
-hold(e.day, target - was_held)
+move(e, -e.charged, target - was_held)
 redis.call('ZREM', old, id)
 e.amount, e.expires, e.slot, e.state, e.charged = target, now + ttl, now + lease, HELD, 0
 keep(id, e)
