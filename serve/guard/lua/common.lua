@@ -3,7 +3,7 @@
 --
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
 --   1 books  hash: q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
---            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host
+--            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; x:HOST its calls that expired since its report
 --   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
@@ -188,6 +188,7 @@ local function sweep()
       move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)
+      redis.call('HSET', books, 'x:' .. e.host, (redis.call('HGET', books, 'x:' .. e.host) or '') .. id .. ' ')
       drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
     else -- somebody deleted it: what it holds stays held for the day
       drop(id, now)
