@@ -188,7 +188,7 @@ local function sweep()
       move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)
-      redis.call('HSET', books, 'x:' .. e.host, (redis.call('HGET', books, 'x:' .. e.host) or '') .. id .. ' ')
+      redis.call('HSET', books, 'x:' .. e.host, (redis.call('HGET', books, 'x:' .. e.host) or '') .. id .. '\n')
       drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
     else -- somebody deleted it: what it holds stays held for the day
       drop(id, now)

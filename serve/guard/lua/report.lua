@@ -64,7 +64,7 @@ for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
     drop(id, now + DROPPED_MS)
   end
 end
-for id in string.gmatch(redis.call('HGET', books, 'x:' .. host) or '', '%S+') do
+for id in string.gmatch(redis.call('HGET', books, 'x:' .. host) or '', '[^\n]+') do
   local e = read(redis.call('HGET', holds, id))
   if e and e.state == EXPIRED and e.host == host then
     shift(e, -e.charged, 0) -- its day is told anew; a call that the ledger never had is charged nowhere
