@@ -22,6 +22,7 @@ from p402.guard.ledger import Account, Posted, has_slot
 from p402.guard.scopes import Scope, Scoped, Totals
 from p402.limits import Limits
 from p402.ports import Hold
+from serve.guard.wanted import Wanted
 
 _READ: Final = """
 SELECT
@@ -254,30 +255,29 @@ def entry_of(
     return Entry(day, amount_nano, expires_ms, State(state), charged, slot_ms, tuple(accounts.split()))
 
 
-def reserve(
-    sheet: Sheet,
-    tenant: str,
-    request_id: str,
-    amount_nano: int,
-    expected_nano: int,
-    limits: Limits,
-    now_ms: int,
-    scopes: tuple[Scope, ...] = (),
-) -> tuple[Hold | Refusal, bool]:
+def reserve(sheet: Sheet, wanted: Wanted, now_ms: int) -> tuple[Hold | Refusal, bool]:
     """Verdict, and whether it is a hold that was not there before."""
-    entry, account = sheet.entry(tenant, request_id), sheet.account(tenant)
+    tenant, name, scopes = wanted.tenant, wanted.request_id, wanted.scopes
+    entry, account = sheet.entry(tenant, name), sheet.account(tenant)
     day = sheet.day(tenant, daily.day_of(now_ms) if entry is None else entry.day)
     scoped = sheet.scoped(tenant, scopes, day.day)
-    in_flight = sheet.in_flight(tenant)
     verdict = ledger.reserve(
-        day, entry, account, in_flight, amount_nano, expected_nano, limits, now_ms, scoped
+        day,
+        entry,
+        account,
+        sheet.in_flight(tenant),
+        wanted.amount_nano,
+        wanted.expected_nano,
+        wanted.limits,
+        now_ms,
+        scoped,
     )
     if isinstance(verdict, Refusal):
         return verdict, False
     if entry is None:
-        sheet.post(tenant, request_id, verdict)
+        sheet.post(tenant, name, verdict)
     booked, rooms = verdict.booked.entry, budgets.rooms(scoped, entry)
-    hold = Hold(request_id, tenant, booked.amount_nano, booked.day, account.history, scopes, rooms)
+    hold = Hold(name, tenant, booked.amount_nano, booked.day, account.history, scopes, rooms)
     return hold, entry is None
 
 

@@ -12,12 +12,11 @@ from functools import partial
 from typing import TypeVar
 
 from p402.errors import Refusal, StoreError
-from p402.guard.scopes import Scope
-from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import position
 from serve.guard.operations import Do, Raise, Record, Recorded, Settle, check
 from serve.guard.sqlite import SqliteGuard
+from serve.guard.wanted import Wanted
 
 T = TypeVar("T")
 
@@ -55,35 +54,23 @@ class HostLedger(SqliteGuard):
         return await future
 
     async def from_lease(
-        self,
-        tenant: str,
-        request_id: str,
-        amount_nano: int,
-        expected_nano: int,
-        limits: Limits,
-        orphaned: Callable[[Hold], None],
-        scopes: tuple[Scope, ...] = (),
-        lent_nano: tuple[int, ...] = (),
+        self, wanted: Wanted, lent_nano: tuple[int, ...], orphaned: Callable[[Hold], None]
     ) -> Hold | Refusal | None:
         """Admit a call that the lease pays for, under limits of this host's own; None where it has no room.
 
         Parameters
         ----------
-        orphaned
-            Called with what is granted after the caller was cancelled.
         lent_nano
             What this host may spend of each scope without Redis, in one of its periods.
+        orphaned
+            Called with what is granted after the caller was cancelled.
 
         Raises
         ------
         StoreError
             The file took nothing.
         """
-        done = self._begin(
-            lambda db, now_ms: position.from_lease(
-                db, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes, lent_nano
-            )
-        )
+        done = self._begin(partial(position.from_lease, wanted=wanted, lent_nano=lent_nano))
         try:
             verdict = await asyncio.shield(done)
         except asyncio.CancelledError:

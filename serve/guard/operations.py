@@ -18,6 +18,7 @@ from p402.guard.scopes import Scope, accounts
 from p402.limits import Limits
 from p402.ports import Hold
 from serve.guard import books, position
+from serve.guard.wanted import Wanted
 
 STATE_RETRY_MS = 1_000
 MAX_NANO = 1 << 62
@@ -29,12 +30,7 @@ class Reserve:
     """A hold is asked for; the answer says whether it is fresh, for a caller who leaves with it in hand."""
 
     future: asyncio.Future[tuple[Hold | Refusal, bool]]
-    tenant: str
-    request_id: str
-    amount_nano: int
-    expected_nano: int
-    limits: Limits
-    scopes: tuple[Scope, ...] = ()
+    wanted: Wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,11 +206,11 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
     recorded: list[str] = []
     for operation in wanted:
         match operation:
-            case Reserve():
-                calls.append((operation.tenant, operation.request_id))
-                days.append((operation.tenant, today))
-                tenants.append(operation.tenant)
-                scoped += [(operation.tenant, a) for a in accounts(operation.scopes, today)]
+            case Reserve(wanted=new):
+                calls.append((new.tenant, new.request_id))
+                days.append((new.tenant, today))
+                tenants.append(new.tenant)
+                scoped += [(new.tenant, a) for a in accounts(new.scopes, today)]
             case TopUp(hold=hold) | Settle(hold=hold):
                 calls.append((hold.tenant, hold.id))
                 days.append((hold.tenant, hold.day))
@@ -284,11 +280,8 @@ class _Work:
                 for hold in holds:
                     books.top_up(sheet, hold, 0, 0, now_ms)
                 return None
-            case Reserve(future, tenant, request_id, amount_nano, expected_nano, limits, scopes):
-                value, fresh = books.reserve(
-                    sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes
-                )
-                return Verdict(future, (value, fresh))
+            case Reserve(future, wanted):
+                return Verdict(future, books.reserve(sheet, wanted, now_ms))
             case Admit(future, tenant, limits):
                 return Verdict(future, books.admit(sheet, tenant, limits, now_ms))
             case Record(future, hold, tat_us, report):

@@ -19,11 +19,11 @@ from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.daily import Entry
 from p402.guard.ledger import Account
-from p402.guard.scopes import Scope, accounts
-from p402.limits import Limits
+from p402.guard.scopes import accounts
 from p402.ports import Hold
 from serve.guard import books
 from serve.guard.books import Sheet
+from serve.guard.wanted import Wanted
 
 MOST_TOKENS: Final = 64
 """Reports in a row of which nobody knows whether Redis took them."""
@@ -289,15 +289,7 @@ def lives(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:
 
 
 def from_lease(
-    db: sqlite3.Connection,
-    tenant: str,
-    request_id: str,
-    amount_nano: int,
-    expected_nano: int,
-    limits: Limits,
-    now_ms: int,
-    scopes: tuple[Scope, ...],
-    lent_nano: Sequence[int],
+    db: sqlite3.Connection, now_ms: int, *, wanted: Wanted, lent_nano: Sequence[int]
 ) -> Hold | Refusal | None:
     """Admit a call that the lease pays for, under a host's own limits; None where the lease has no room.
 
@@ -306,20 +298,20 @@ def from_lease(
     lent_nano
         What this host may spend of each scope without Redis, in one of its periods.
     """
-    today = daily.day_of(now_ms)
-    sheet = Sheet(db, ((tenant, request_id),), ((tenant, today),), (tenant,), now_ms)
+    today, tenant, amount_nano = daily.day_of(now_ms), wanted.tenant, wanted.amount_nano
+    sheet = Sheet(db, ((tenant, wanted.request_id),), ((tenant, today),), (tenant,), now_ms)
     row = db.execute(
         "SELECT lease_nano FROM shared WHERE tenant = ? AND lease_day = ?", (tenant, today)
     ).fetchone()
-    fresh = sheet.entry(tenant, request_id) is None
+    fresh = sheet.entry(tenant, wanted.request_id) is None
     if fresh and amount_nano > (0 if row is None else row[0]):
         return None
-    names = accounts(scopes, today)
+    names = accounts(wanted.scopes, today)
     if fresh and any(
         _lent(db, tenant, name) + amount_nano > most for name, most in zip(names, lent_nano, strict=True)
     ):
         return None
-    verdict, _ = books.reserve(sheet, tenant, request_id, amount_nano, expected_nano, limits, now_ms, scopes)
+    verdict, _ = books.reserve(sheet, wanted, now_ms)
     if isinstance(verdict, Hold) and fresh:
         sheet.write()
         pay(db, tenant, today, amount_nano, names)

@@ -189,6 +189,11 @@ class Reporter:
             found = self._known[tenant] = Known()
         return found
 
+    def saw(self, tenant: str, seq: int) -> None:
+        """Note a sequence number that Redis told."""
+        known = self.known(tenant)
+        known.seen = max(known.seen, seq)
+
     @property
     def tenants(self) -> list[str]:
         """Those that this worker has asked for."""
@@ -366,7 +371,7 @@ class Reporter:
                 raise
             match answer:
                 case Taken():
-                    known.seen = max(known.seen, answer.seq)
+                    self.saw(tenant, answer.seq)
                     done = partial(
                         position.finish,
                         tenant=tenant,

@@ -36,6 +36,7 @@ from serve.guard.answers import (
     Whole,
 )
 from serve.guard.position import Position
+from serve.guard.wanted import Wanted
 from serve.redis.calls import Part, Reply, Script
 
 MAX_NANO: Final = (1 << 53) - 1
@@ -87,21 +88,14 @@ class Caller:
 # Questions
 
 
-def ask_reserve(
-    who: Caller,
-    tenant: str,
-    request_id: str,
-    amount_nano: int,
-    expected_nano: int,
-    limits: Limits,
-    scopes: tuple[Scope, ...] = (),
-) -> tuple[Part, ...]:
+def ask_reserve(who: Caller, wanted: Wanted) -> tuple[Part, ...]:
     """Command of `reserve.lua`."""
+    limits = wanted.limits
     return (
-        *_head(RESERVE, tenant, who), request_id, amount_nano, expected_nano, limits.daily_cap_nano,
-        limits.rate.spacing_us, limits.rate.burst, limits.max_in_flight, repr(limits.anomaly_z),
-        limits.anomaly_calls, int(limits.block_anomalies), HOLD_TTL_MS, SLOT_LEASE_MS, who.hosts, GRACE_MS,
-        *_told_of(who, scopes),
+        *_head(RESERVE, wanted.tenant, who), wanted.request_id, wanted.amount_nano, wanted.expected_nano,
+        limits.daily_cap_nano, limits.rate.spacing_us, limits.rate.burst, limits.max_in_flight,
+        repr(limits.anomaly_z), limits.anomaly_calls, int(limits.block_anomalies), HOLD_TTL_MS, SLOT_LEASE_MS,
+        who.hosts, GRACE_MS, *_told_of(who, wanted.scopes),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ on Redis. Where the ledger takes nothing, everything is refused.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -38,7 +38,6 @@ from serve.guard.answers import (
     Over,
     Raised,
     Refused,
-    Settled,
     Stale,
     TooFast,
     Wait,
@@ -47,8 +46,9 @@ from serve.guard.books import MOST_SHOWN
 from serve.guard.host import HostLedger
 from serve.guard.operations import Recorded, away
 from serve.guard.reporter import Redis, Reporter, SharedCounters, Shut
+from serve.guard.settling import Settling
+from serve.guard.wanted import Wanted
 from serve.guard.watch import EVERY_S, Check, Watch
-from serve.redis.calls import Reply
 
 PATIENCE_S: Final = 0.05
 """Redis is not asked again for a request after this; a call may take 150 ms, so that all is under 300 ms."""
@@ -102,8 +102,7 @@ class SharedGuard:
         self._redis = redis
         self._reporter = Reporter(own, redis, limits, hosts, now_ms or _servers_own, lease_nano)
         self._watch = Watch(own, redis, self._reporter, tenants, check)
-        self._under: dict[tuple[str, str], int] = {}  # report under which Redis granted a call
-        self._telling: set[asyncio.Task[bool]] = set()
+        self._settling = Settling(own, redis, self._reporter)
 
     # Life
 
@@ -145,7 +144,7 @@ class SharedGuard:
         await self._watch.stop()
         if self._own.open:
             try:
-                for told in await self._settled():
+                for told in await self._settling.settled():
                     if self._reporter.knows(told.tenant) and (told.dirty or told.lease_nano):
                         await self._reporter.report(told.tenant, idle=True)
             except (StoreError, Shut) as error:
@@ -188,22 +187,19 @@ class SharedGuard:
         If the caller is cancelled while it waits, what was granted meanwhile is released.
         """
         _check(amount_nano)
-        limits, until = self._limits(tenant), time.monotonic() + self.patience_s
+        until = time.monotonic() + self.patience_s
+        wanted = Wanted(tenant, request_id, amount_nano, expected_nano, self._limits(tenant), scopes)
         self._watch.asked(tenant)
         try:
             try:
                 self._watch.refuse_untrusted()
                 while True:
-                    answer = await self._reserve(
-                        tenant, request_id, amount_nano, expected_nano, limits, scopes
-                    )
+                    answer = await self._reserve(wanted)
                     if isinstance(answer, Hold | Refusal):
                         return answer
                     await self._mend(tenant, answer, until)
             except Shut as shut:
-                return await self._from_lease(
-                    tenant, request_id, amount_nano, expected_nano, limits, scopes, shut
-                )
+                return await self._from_lease(wanted, shut)
         except StoreError as error:
             return self._away(str(error))
 
@@ -218,10 +214,10 @@ class SharedGuard:
                     answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_admit)
                     match answer:
                         case Admitted(seq):
-                            self._saw(tenant, seq)
+                            self._reporter.saw(tenant, seq)
                             return None
                         case TooFast(now_ms, seq, tat_us):
-                            self._saw(tenant, seq)
+                            self._reporter.saw(tenant, seq)
                             refusal = rate.admit(tat_us, limits.rate, now_ms)
                             assert isinstance(refusal, Refusal), (answer, "script and law disagree")
                             return refusal
@@ -255,25 +251,12 @@ class SharedGuard:
             return self._away(str(error))
 
     def settle(self, hold: Hold, actual_nano: int) -> None:
-        """Queue the replacement of the hold by what was spent; idempotent.
-
-        Redis is told at once, so that calls that follow find the money free, and again where the ledger then
-        says that a report has come between.
-        """
+        """Queue the replacement of the hold by what was spent, in the ledger and in Redis; idempotent."""
         _check(actual_nano)
         if not on_loop(self._loop):
             self._loop.call_soon_threadsafe(self.settle, hold, actual_nano)
             return
-        early = self._under.pop((hold.tenant, hold.id), None)
-        first: asyncio.Task[bool] | None = None
-        if early is not None and self._own.open:
-            first = self._tell(hold.tenant, hold.id, hold.day, actual_nano, early, accounts=_accounts(hold))
-
-        def tell_again(report: int) -> None:
-            if report != early:
-                self._keep(self._tell_again(hold, actual_nano, report, first))
-
-        self._own.settle_and_tell(hold, actual_nano, tell_again)
+        self._settling.settle(hold, actual_nano)
 
     async def spent(self, tenant: str) -> tuple[int, int]:
         """Nano-USD spent and held on the tenant's current UTC day, by all hosts.
@@ -311,69 +294,72 @@ class SharedGuard:
 
     # Asking
 
-    async def _reserve(
-        self,
-        tenant: str,
-        request_id: str,
-        amount_nano: int,
-        expected_nano: int,
-        limits: Limits,
-        scopes: tuple[Scope, ...],
-    ) -> Hold | Refusal | Cold | Stale | Wait | None:
+    async def _reserve(self, wanted: Wanted) -> Hold | Refusal | Cold | Stale | Wait | None:
         """One try; None where the ledger knows of another report than Redis was asked under."""
+        tenant, name = wanted.tenant, wanted.request_id
         who = self._reporter.caller(tenant)
-        parts = scripts.ask_reserve(who, tenant, request_id, amount_nano, expected_nano, limits, scopes)
+        parts = scripts.ask_reserve(who, wanted)
         try:
             answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_reserve)
         except asyncio.CancelledError:
-            if (tenant, request_id) not in self._under:  # a repeat has nothing of its own to give back
-                self._tell(tenant, request_id, 0, 0, who.report)  # comes behind it in Redis, too
+            if not self._settling.is_under_way(tenant, name):  # a repeat has nothing of its own to give back
+                self._settling.release(tenant, name, who.report)  # comes behind it in Redis, too
             raise
         match answer:
             case Granted(_, seq, day, amount, account, totals):
-                self._saw(tenant, seq)
-                rooms = budgets.rooms(_zip(scopes, totals), None)
-                hold = Hold(request_id, tenant, amount, day, account.history, scopes, rooms)
+                self._reporter.saw(tenant, seq)
+                rooms = budgets.rooms(_zip(wanted.scopes, totals), None)
+                hold = Hold(name, tenant, amount, day, account.history, wanted.scopes, rooms)
                 return await self._record(hold, account.tat_us, who.report)
-            case Refused(now_ms, seq, day, in_flight, account, totals):
-                self._saw(tenant, seq)
-                scoped = _zip(scopes, totals)
-                refusal = ledger.reserve(
-                    day, None, account, in_flight, amount_nano, expected_nano, limits, now_ms, scoped
-                )
-                if not isinstance(
-                    refusal, Refusal
-                ):  # a logarithm's last bit may differ where Redis was built
-                    return ledger.refuse_out_of_line(account.history, expected_nano, limits)
-                if day.spent_nano + day.held_nano + amount_nano > limits.daily_cap_nano:
-                    self._watch.short(tenant)
-                return refusal
+            case Refused():
+                self._reporter.saw(tenant, answer.seq)
+                return self._refused(wanted, answer)
             case Over(seq):
-                self._saw(tenant, seq)
+                self._reporter.saw(tenant, seq)
                 return daily.OVER
             case Cold() | Stale() | Wait():
                 return answer
 
+    def _refused(self, wanted: Wanted, seen: Refused) -> Refusal:
+        """What the law says of the numbers that the script refused by."""
+        day, past, limits = seen.day, seen.account.history, wanted.limits
+        if day.spent_nano + day.held_nano + wanted.amount_nano > limits.daily_cap_nano:
+            self._watch.short(wanted.tenant)
+        refusal = ledger.reserve(
+            day,
+            None,
+            seen.account,
+            seen.in_flight,
+            wanted.amount_nano,
+            wanted.expected_nano,
+            limits,
+            seen.now_ms,
+            _zip(wanted.scopes, seen.totals),
+        )
+        if isinstance(refusal, Refusal):
+            return refusal
+        # a logarithm's last bit may differ where Redis was built
+        return ledger.refuse_out_of_line(past, wanted.expected_nano, limits)
+
     async def _record(self, hold: Hold, tat_us: int, report: int) -> Hold | Refusal | None:
         """Write a granted hold down; without that nobody may be called under it."""
-        key = (hold.tenant, hold.id)
-        repeated = key in self._under
+        repeated = self._settling.is_under_way(hold.tenant, hold.id)
         try:
             recorded = await self._own.record(hold, tat_us, report)
         except BaseException:
             if not repeated:
-                self._under[key] = report
+                self._settling.granted(hold, report)
                 self.settle(hold, 0)
             raise
         match recorded:
             case Recorded.YES:
-                self._under[hold.tenant, hold.id] = report
+                self._settling.granted(hold, report)
                 self._reporter.counters.granted += 1
                 return hold
             case Recorded.STALE:
                 return None
             case Recorded.OVER:
-                self._tell(hold.tenant, hold.id, hold.day, 0, report)
+                self._settling.release(hold.tenant, hold.id, report)
                 return daily.OVER
 
     async def _top_up(
@@ -385,20 +371,20 @@ class SharedGuard:
         answer = await self._reporter.ask(tenant, self._redis.call(*parts), scripts.read_top_up)
         match answer:
             case Raised(seq, amount):
-                self._saw(tenant, seq)
+                self._reporter.saw(tenant, seq)
                 raised = msgspec.structs.replace(hold, amount_nano=amount)
                 recorded = await self._own.raise_to(raised, amount, who.report)
                 if recorded is Recorded.STALE:
                     return None
                 return raised if recorded is Recorded.YES else daily.OVER
             case NotRaised(now_ms, seq, day, entry, totals):
-                self._saw(tenant, seq)
+                self._reporter.saw(tenant, seq)
                 scoped = _zip(hold.scopes, totals)
                 refusal = ledger.top_up(day, entry, amount_nano, limits.daily_cap_nano, now_ms, scoped)
                 assert isinstance(refusal, Refusal), (answer, "script and law disagree")
                 return refusal
             case Over(seq):
-                self._saw(tenant, seq)
+                self._reporter.saw(tenant, seq)
                 lives = await self._own.do(lambda db, _: position.lives(db, tenant, hold.id))
                 return Stale(0) if lives else daily.OVER  # a lease paid for it: Redis hears of it by a report
             case Cold() | Stale() | Wait():
@@ -414,26 +400,12 @@ class SharedGuard:
         else:
             await self._reporter.mend(tenant, answer, left)
 
-    async def _from_lease(
-        self,
-        tenant: str,
-        request_id: str,
-        amount_nano: int,
-        expected_nano: int,
-        limits: Limits,
-        scopes: tuple[Scope, ...],
-        shut: Shut,
-    ) -> Hold | Refusal:
+    async def _from_lease(self, wanted: Wanted, shut: Shut) -> Hold | Refusal:
         """Admit a call without Redis."""
         verdict = await self._own.from_lease(
-            tenant,
-            request_id,
-            amount_nano,
-            expected_nano,
-            lease.local(limits, self._reporter.hosts),
+            wanted.under(lease.local(wanted.limits, self._reporter.hosts)),
+            self._reporter.lent_nano(wanted.scopes),
             lambda hold: self.settle(hold, 0),
-            scopes,
-            self._reporter.lent_nano(scopes),
         )
         if verdict is None:
             return self._away(str(shut), shut.retry_ms)
@@ -444,84 +416,11 @@ class SharedGuard:
         self._reporter.counters.refused_by_state += 1
         return away(why) if retry_ms is None else away(why, retry_ms)
 
-    # Telling
-
-    def _tell(
-        self,
-        tenant: str,
-        request_id: str,
-        day: int,
-        actual_nano: int,
-        report: int,
-        *,
-        learns: bool = True,
-        accounts: tuple[str, ...] = (),
-    ) -> "asyncio.Task[bool]":
-        """Settle in Redis; what fails, a report makes good. Gives whether it was booked."""
-        who = self._reporter.caller(tenant, report)
-        parts = scripts.ask_settle(
-            who, tenant, request_id, day, actual_nano, learns=learns, accounts=accounts
-        )
-        sent = self._redis.call(*parts)
-        return self._keep(self._told(tenant, report, sent))
-
-    def _keep(self, telling: Coroutine[None, None, bool]) -> "asyncio.Task[bool]":
-        task = asyncio.get_running_loop().create_task(telling)
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-        return task
-
-    async def _tell_again(
-        self, hold: Hold, actual_nano: int, report: int, first: "asyncio.Task[bool] | None"
-    ) -> bool:
-        """Settle under a later report; the tenant's past has learnt of it if the first word was booked."""
-        learnt = first is not None and await first
-        return await self._tell(
-            hold.tenant,
-            hold.id,
-            hold.day,
-            actual_nano,
-            report,
-            learns=not learnt,
-            accounts=_accounts(hold),
-        )
-
-    async def _told(self, tenant: str, report: int, sent: Awaitable[Reply]) -> bool:
-        try:
-            try:
-                answer = await self._reporter.ask(tenant, sent, scripts.read_settle)
-            except Shut:
-                await self._reporter.soil(tenant)
-                return False
-            match answer:
-                case Settled(seq):
-                    self._saw(tenant, seq)
-                    return True
-                case Stale(newer) if newer > report:
-                    pass  # that report was begun after the settlement, and says it
-                case _:  # one that was begun before may still be on its way
-                    await self._reporter.soil(tenant)
-        except StoreError as error:
-            _log.error("what tenant %s spent is not in Redis yet: %s", tenant, error)
-        return False
-
-    def _saw(self, tenant: str, seq: int) -> None:
-        known = self._reporter.known(tenant)
-        known.seen = max(known.seen, seq)
-
     # Reading
-
-    async def _settled(self) -> list[position.Told]:
-        """Where all tenants' reports stand, once all that was settled before is in ledger and Redis."""
-        await self._own.do(position.survey)
-        if self._telling:
-            await asyncio.wait(set(self._telling))
-        await self._reporter.marked()
-        return await self._own.do(position.survey)
 
     async def _look(self, tenant: str, most: int, scopes: tuple[Scope, ...] = ()) -> Looked:
         try:
-            for told in await self._settled():
+            for told in await self._settling.settled():
                 if told.tenant == tenant and told.dirty:
                     await self._reporter.report(tenant)
             while True:
@@ -530,7 +429,7 @@ class SharedGuard:
                     tenant, self._redis.call(*parts), partial(scripts.read_look, scopes=scopes)
                 )
                 if isinstance(answer, Looked):
-                    self._saw(tenant, answer.seq)
+                    self._reporter.saw(tenant, answer.seq)
                     return answer
                 await self._reporter.mend(tenant, answer, self.patience_s)
         except Shut as shut:
@@ -539,10 +438,6 @@ class SharedGuard:
 
 def _zip(scopes: tuple[Scope, ...], totals: tuple[Totals, ...]) -> Scoped:
     return tuple(zip(scopes, totals, strict=True))
-
-
-def _accounts(hold: Hold) -> tuple[str, ...]:
-    return budgets.accounts(hold.scopes, hold.day)
 
 
 def _check(amount_nano: int) -> None:

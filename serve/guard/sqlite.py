@@ -55,6 +55,7 @@ from serve.guard.operations import (
     take,
     work,
 )
+from serve.guard.wanted import Wanted
 
 RETRY_S = 0.2
 """Pause before settlements that the disk would not take are tried again."""
@@ -171,7 +172,8 @@ class SqliteGuard:
             return away("the guard is closed")
         future: asyncio.Future[tuple[Hold | Refusal, bool]] = asyncio.get_running_loop().create_future()
         limits = self._limits(tenant)
-        self._ask(Reserve(future, tenant, request_id, amount_nano, expected_nano, limits, scopes))
+        wanted = Wanted(tenant, request_id, amount_nano, expected_nano, limits, scopes)
+        self._ask(Reserve(future, wanted))
         try:
             verdict, _ = await future
         except asyncio.CancelledError:

@@ -76,7 +76,7 @@ async def until_told(host: Host) -> None:
     """Have Redis told of everything; the breaker may be open for a moment more."""
     for _ in range(200):
         await host.guard._watch.look()
-        if not any(told.dirty for told in await host.guard._settled()):
+        if not any(told.dirty for told in await host.guard._settling.settled()):
             return
         await asyncio.sleep(0.02)
     raise AssertionError("Redis was never told")
@@ -156,11 +156,11 @@ def test_a_report_tells_only_of_scopes_that_moved_since_the_last(tmp_path: Path)
         await a.start()
         for i in range(5):
             await spend(a.guard, f"a{i}", 1, session(f"s{i}", 100))
-        await a.guard._settled()
+        await a.guard._settling.settled()
         await a.guard._reporter.report("t")
         await a.guard._reporter.report("t")
         await spend(a.guard, "again", 1, session("s3", 100))
-        await a.guard._settled()
+        await a.guard._settling.settled()
         sent: list[tuple] = []
         call = a.guard._redis.call
 

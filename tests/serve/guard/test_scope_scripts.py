@@ -11,6 +11,7 @@ from serve.guard import scripts
 from serve.guard.answers import Granted, NotRaised, Raised, Refused, Taken, Whole
 from serve.guard.position import Position
 from serve.guard.scripts import Caller
+from serve.guard.wanted import Wanted
 from tests.serve.guard.test_scripts import EMPTY, LIMITS, NOON, TODAY, WHO, Books, at, told
 
 __all__ = ["told"]  # the fixture
@@ -23,7 +24,7 @@ OF = (KEY, MONTH, LIFE)
 
 
 async def reserve(books: Books, name: str, amount: int, scopes=OF, who: Caller = WHO):
-    parts = scripts.ask_reserve(who, "t", name, amount, 0, LIMITS, scopes)
+    parts = scripts.ask_reserve(who, Wanted("t", name, amount, 0, LIMITS, scopes))
     return scripts.read_reserve(await books.link.call(*parts))
 
 

@@ -14,6 +14,7 @@ from serve.guard import answers, scripts
 from serve.guard.answers import Cold, Foreign, Granted, Newer, NotRaised, Over, Raised, Refused, Stale
 from serve.guard.position import Position
 from serve.guard.scripts import Caller
+from serve.guard.wanted import Wanted
 from serve.redis.address import read_address
 from serve.redis.link import Link
 from tests.conformance.guard import NOON
@@ -39,9 +40,8 @@ class Books:
         return scripts.read_report(await self.link.call(*scripts.ask_report(who, "t", position, cap)))
 
     async def reserve(self, name: str, amount: int, who: Caller = WHO, limits=LIMITS):
-        return scripts.read_reserve(
-            await self.link.call(*scripts.ask_reserve(who, "t", name, amount, 0, limits))
-        )
+        wanted = Wanted("t", name, amount, 0, limits)
+        return scripts.read_reserve(await self.link.call(*scripts.ask_reserve(who, wanted)))
 
     async def top_up(self, name: str, amount: int, who: Caller = WHO):
         return scripts.read_top_up(await self.link.call(*scripts.ask_top_up(who, "t", name, amount, 1_000)))

@@ -16,6 +16,7 @@ from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits, Rate
 from p402.ports import Hold
 from serve.guard import position
+from serve.guard.wanted import Wanted
 from tests.conformance.guard import NOON
 from tests.limits import capped
 from tests.serve.guard.test_shared import PATIENT, Host, tell
@@ -464,7 +465,7 @@ def test_two_workers_of_a_host_report_at_once_and_grant_on(tmp_path: Path) -> No
 
         truth = sum(await asyncio.gather(work(a, "a"), work(b, "b"), work(a, "c")))
         assert truth == 360
-        await a.guard._settled()
+        await a.guard._settling.settled()
         await b.guard._reporter.report("t", idle=True)
         assert await a.guard.spent("t") == (truth, 0)
 
@@ -545,7 +546,7 @@ def test_calls_under_way_are_renewed_for_as_long_as_their_worker_lives(tmp_path:
         await a.start()
         await drawn(a)
         if leased:
-            hold = await a.own.from_lease("t", "1", 10, 0, capped(CAP), lambda _: None)
+            hold = await a.own.from_lease(Wanted("t", "1", 10, 0, capped(CAP)), (), lambda _: None)
         else:
             hold = await a.guard.reserve("t", "1", 10)
         assert isinstance(hold, Hold)

@@ -14,6 +14,7 @@ from p402.guard.lease import GRACE_MS
 from p402.limits import Limits, Rate
 from p402.ports import Hold
 from serve.guard import scripts
+from serve.guard.wanted import Wanted
 from serve.redis.address import read_address
 from serve.redis.calls import Script
 from serve.redis.link import Link
@@ -182,7 +183,7 @@ def test_an_id_whose_first_grant_expired_unrecorded_counts_when_it_is_granted_ag
         link = Link(
             read_address(server.url), scripts=scripts.ALL, **PATIENT
         )  # a worker that is killed after it
-        await link.call(*scripts.ask_reserve(who, "t", "x", 900_000, 0, capped(CAP)))
+        await link.call(*scripts.ask_reserve(who, Wanted("t", "x", 900_000, 0, capped(CAP))))
         await link.aclose()
         clock[0] += HOLD_TTL_MS
         assert await a.guard.spent("t") == (900_000, 0)
@@ -343,7 +344,7 @@ def test_a_settlement_while_another_workers_report_is_on_its_way_is_told_in_the_
         report = asyncio.ensure_future(b.guard._reporter.report("t"))
         await begun.wait()
         a.guard.settle(hold, 40)
-        await a.guard._settled()
+        await a.guard._settling.settled()
         go.set()
         await report
         for h in (a, b):
@@ -374,7 +375,7 @@ def test_a_caller_that_leaves_while_its_hold_is_written_holds_nothing_also_besid
         with pytest.raises(asyncio.CancelledError):
             await a.guard.reserve("t", "x", 100)
         a.own.record = record
-        await a.guard._settled()
+        await a.guard._settling.settled()
         for h in (a, b):
             await h.guard._watch.look()
         assert await a.guard.spent("t") == (0, 0)
@@ -518,7 +519,7 @@ def test_a_lost_settlement_of_a_tenant_that_the_host_never_reported_is_told_in_t
         assert isinstance(hold, Hold)
         await tell(server, "CONFIG", "SET", "maxmemory", "1")
         b.guard.settle(hold, 40)
-        await b.guard._settled()
+        await b.guard._settling.settled()
         await tell(server, "CONFIG", "SET", "maxmemory", "0")
         for _ in range(3):
             await b.guard._watch.look()
@@ -597,7 +598,7 @@ def test_a_call_that_the_lease_paid_is_renewed_while_a_report_that_names_it_is_o
             await h.start()
         await drawn(a)
         verdict = await a.own.from_lease(
-            "t", "x", 10, 0, capped(CAP), lambda _: None
+            Wanted("t", "x", 10, 0, capped(CAP)), (), lambda _: None
         )  # Redis was away for a moment
         assert isinstance(verdict, Hold)
         begun, go = held_back(b, scripts.REPORT)
