@@ -5,6 +5,7 @@ nothing of their tables, of threads or of event loops.
 """
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from typing import Final, NamedTuple
 
 OPEN_TIMEOUT_S: Final = 5.0
 """How long processes that start together wait for each other."""
+CHECKPOINT_EVERY: Final = 100
+"""Transactions after which the log is moved into its file: some thousand pages where each is a group's."""
+BACKSTOP_PAGES: Final = 8_000
+"""Pages of the log from which a transaction moves them itself: 32 MiB."""
 
 
 class Signature(NamedTuple):
@@ -113,3 +118,54 @@ def roll_back(db: sqlite3.Connection) -> None:
     """End a transaction without its changes; a full disk may have done so by itself."""
     if db.in_transaction:
         db.execute("ROLLBACK")
+
+
+class Checkpointer:
+    """A thread that moves the write-ahead log into its file, so that no transaction waits for the disk.
+
+    SQLite has the transaction do it that fills the log's thousandth page, and sync both: milliseconds for
+    whoever comes then. What this thread does not keep up with is done so, from `BACKSTOP_PAGES` on.
+
+    Parameters
+    ----------
+    path
+        A file that is open elsewhere and in this mode already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._since = 0
+        self._due = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="p402-checkpoint", daemon=True)
+
+    def start(self, db: sqlite3.Connection) -> None:
+        """Begin; `db` leaves the log to it from now on."""
+        db.execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP_PAGES}")
+        self._thread.start()
+
+    def committed(self) -> None:
+        """Note a transaction; from one thread."""
+        self._since += 1
+        if self._since >= CHECKPOINT_EVERY:
+            self._since = 0
+            self._due.set()
+
+    def stop(self) -> None:
+        """End, once the checkpoint under way is done."""
+        self._ended = True
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            db = connect(self._path)
+        except sqlite3.Error:  # whoever writes will say what is wrong with the file
+            return
+        while self._due.wait() and not self._ended:
+            self._due.clear()
+            try:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlite3.Error:  # as above; the log keeps what it has
+                continue
+        db.close()

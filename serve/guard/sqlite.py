@@ -124,8 +124,12 @@ class SqliteGuard:
         """
         db = guard_file.connect(self._path)
         db.execute("PRAGMA busy_timeout = 0")  # waiting is done by `begin`, in finer steps
+        checkpointer = sqlite_file.Checkpointer(self._path)
+        checkpointer.start(db)
         self._open = True
-        self._thread = threading.Thread(target=self._run, args=(db,), name="p402-guard", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(db, checkpointer), name="p402-guard", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -302,7 +306,7 @@ class SqliteGuard:
         elif asked:
             self._queue.put(asked)
 
-    def _run(self, db: sqlite3.Connection) -> None:
+    def _run(self, db: sqlite3.Connection, checkpointer: sqlite_file.Checkpointer) -> None:
         waiting: list[Settle] = []
         group: list[Operation] = []
         stop_at: float | None = None
@@ -315,6 +319,7 @@ class SqliteGuard:
                 if group:
                     waiting = self._commit(db, group)
                     group = []
+                    checkpointer.committed()
         finally:
             self._open = False
             self._ended = True
@@ -327,6 +332,7 @@ class SqliteGuard:
                 _log.error(
                     "%d settlements never reached %s; their holds expire as charged", len(lost), self._path
                 )
+            checkpointer.stop()
             db.close()
 
     def _settled(self) -> list[Settle]:
