@@ -135,7 +135,7 @@ def test_failed_attempts_that_were_billed_are_taken_off_what_a_session_has_left(
     assert told.session_remaining_nano == CENT - told.cost_nano
 
 
-def test_p19_a_budget_refuses_a_dearer_failover_and_the_next_arm_is_one_that_the_hold_covers():
+def test_p19_a_failover_that_is_dearer_than_the_budget_is_not_made():
     probe = World(Play(failure=broke()), Play())
     probe.ask(a_request(mode="cost"))
     (held,) = probe.guard.holds.values()
@@ -145,6 +145,7 @@ def test_p19_a_budget_refuses_a_dearer_failover_and_the_next_arm_is_one_that_the
     answer = world.ask(a_request(mode="cost"), under(tight))
     assert isinstance(answer, Rejected)
     assert answer.refusal.code == "PROVIDER_ERROR"
+    assert len(world.upstream.calls) == 1
     assert account(world, tight).held_nano == 0
 
 
