@@ -62,6 +62,8 @@ def explain(
     spoken = found.tenant()
     if key is not None:
         spoken = replace(spoken, scopes=settings.scopes(_key(settings, key, tenant, path)))
+    if session == "":
+        raise ConfigError('--session: found "", expected a session\'s id; name one')
     if session is not None and spoken.session_cap_nano is None:
         raise ConfigError(
             f"--session: found one, and no `session_cap_usd` of tenant {tenant} in {path}: its sessions have "
