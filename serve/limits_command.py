@@ -73,7 +73,7 @@ def explain(
     if settings.server.redis is None:
         standing = read(state_path(settings), tenant, scopes)
     else:
-        standing = asyncio.run(read_shared(settings.server.redis, tenant, scopes))
+        standing = asyncio.run(read_shared(settings.server.redis, tenant, settings.server.hosts, scopes))
     answer = told(tenant, standing, spoken.limits)
     if json:
         sys.stdout.write(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -119,8 +119,8 @@ def read(state: Path, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
         ) from error
 
 
-async def read_shared(url: Secret, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
-    """Where a tenant and some scopes stand, by the Redis that hosts share.
+async def read_shared(url: Secret, tenant: str, hosts: int, scopes: tuple[Scope, ...] = ()) -> Standing:
+    """Where a tenant and some scopes stand, by the Redis that so many hosts share.
 
     Raises
     ------
@@ -129,7 +129,7 @@ async def read_shared(url: Secret, tenant: str, scopes: tuple[Scope, ...] = ()) 
     """
     way = way_to(url.reveal(), scripts=scripts.ALL, name="p402-limits")
     try:
-        caller = Caller(now_ms=0, host="", report=0, seen=0, hosts=1)
+        caller = Caller(now_ms=0, host="", report=0, seen=0, hosts=hosts)
         parts = scripts.ask_look(caller, tenant, MOST_SHOWN, scopes)
         looked = scripts.read_look(await way.call(*parts), scopes)
     except (RedisAway, RedisRefused) as error:
