@@ -63,6 +63,7 @@ class Metadata(msgspec.Struct, frozen=True):
     propensity: float
     warnings: tuple[str, ...]
     simulated: bool
+    session_remaining_nano: int | None = None
     considered: tuple[ArmView, ...] | None = None
 
 

@@ -1,9 +1,11 @@
-"""What a tenant may use: limits of the guard's layers that need state, as values.
+"""What a tenant may use: limits of the guard's layers that need state, and budgets within it, as values.
 
 The laws that read them are in `p402.guard`. Money is whole nano-USD.
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
 from typing import Final
 
 from p402.units import NANO_PER_USD
@@ -76,3 +78,53 @@ class Limits:
     anomaly_z: float = ANOMALY_Z
     anomaly_calls: int = ANOMALY_CALLS
     block_anomalies: bool = False
+
+
+class Kind(StrEnum):
+    """What a budget is of; the words are stored."""
+
+    SESSION = "session"
+    KEY = "key"
+    POLICY = "policy"
+
+
+class Period(StrEnum):
+    """After what time an account begins anew; the letters are stored."""
+
+    DAY = "d"
+    MONTH = "m"
+    LIFE = "l"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One more budget that a call counts against.
+
+    Attributes
+    ----------
+    name
+        Without white space; unique among its tenant's of this kind.
+    cap_nano
+        Most that a period may cost.
+    """
+
+    kind: Kind
+    name: str
+    period: Period
+    cap_nano: int
+
+    @property
+    def stem(self) -> str:
+        """What all its accounts begin with."""
+        return f"{self.kind}:{self.name}/{self.period}"
+
+    def account(self, day: int) -> str:
+        """Account that a call of a UTC day counts in."""
+        number = {Period.DAY: day, Period.MONTH: month_of(day), Period.LIFE: ""}[self.period]
+        return f"{self.stem}{number}"
+
+
+def month_of(day: int) -> int:
+    """Months since the year 0, of a UTC day (days since 1970)."""
+    when = date(1970, 1, 1) + timedelta(days=day)
+    return 12 * when.year + when.month - 1

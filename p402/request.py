@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from p402.limits import HOLD_STRICT, Limits
+from p402.limits import HOLD_STRICT, Limits, Scope
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -110,6 +110,8 @@ class Tenant:
 
     Money is nano-USD. `route_named_models` is observe, on or off. `limits` are those of the guard's layers
     that need state; `hold` is the rule by which money is set aside: `HOLD_STRICT` or `HOLD_PREDICTED`.
+    `scopes` are the budgets of the key that spoke, and `session_cap_nano` is the most that one named session
+    may cost in all; without it, sessions have no budget.
     """
 
     name: str
@@ -122,3 +124,5 @@ class Tenant:
     policy: str = "default"
     default_mode: str = "balanced"
     hold: str = HOLD_STRICT
+    scopes: tuple[Scope, ...] = ()
+    session_cap_nano: int | None = None

@@ -53,7 +53,7 @@ def _view(front: Front, handler: Handler) -> Callable[..., Awaitable[Response]]:
         except RequestTimeout:
             return _response(front, refusal_reply(TOO_SLOW, front.new_id(), headers=CLOSE))
         headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in request.headers}
-        made = HttpRequest(request.method, request.path, headers, body)
+        made = HttpRequest(request.method, request.path, headers, body, request.query_string)
         return _response(front, await answer(front, handler, made))
 
     return view

@@ -65,12 +65,15 @@ class HttpRequest(msgspec.Struct, frozen=True):
         As in the request line, percent-decoded, without the query.
     headers
         By lower-case name; of a name that comes twice, the last value.
+    query
+        As in the request line, without its question mark.
     """
 
     method: str
     path: str
     headers: Mapping[bytes, bytes]
     body: bytes
+    query: bytes = b""
 
 
 class HttpReply(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Which tenant an API key speaks for; the key alone decides.
+"""Which tenant an API key speaks for, and under which budgets; the key alone decides.
 
 Keys are 256 random bits, so their plain SHA-256 cannot be guessed back; under a pepper even a
 stolen list of hashes is of no use. Every known key is compared in constant time, and an unknown
@@ -9,7 +9,7 @@ tenant `default`. It knows nothing of requests beyond their `Authorization` head
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -77,11 +77,14 @@ def keyring(
     client_keys: Mapping[str, Secret],
     dev_key: str | None = None,
 ) -> Keyring:
-    """Keys of the settings, for tenants by name; `client_keys` are those found in the environment."""
+    """Keys of the settings, for tenants by name; `client_keys` are those found in the environment.
+
+    Each key's tenant carries the key's own budgets and those of its policy; a development key has none.
+    """
     plain: dict[bytes, tuple[bytes, Tenant]] = {}
     peppered: dict[bytes, tuple[bytes, Tenant]] = {}
     for key in settings.keys:
-        tenant = tenants[key.tenant]
+        tenant = replace(tenants[key.tenant], scopes=settings.scopes(key))
         if key.key_hmac is not None:
             _add(peppered, bytes.fromhex(key.key_hmac), tenant)
         elif key.key_sha256 is not None:

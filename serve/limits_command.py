@@ -1,4 +1,4 @@
-"""`p402 limits`: where a tenant stands, and why its next call would be refused.
+"""`p402 limits`: where a tenant, its keys and sessions stand, and why the next call would be refused.
 
 Reads the ledger's file as it lies, with no gateway running or beside one that does.
 """
@@ -8,8 +8,9 @@ import os
 import sqlite3
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -17,8 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from p402.errors import ConfigError, P402Error, StoreError, nearest
+from p402.flow.plan import scopes_of
 from p402.guard.explain import Standing
-from p402.settings import Secret
+from p402.limits import Scope
+from p402.settings import KeySettings, Secret, Settings
 from p402.store.config import DEFAULT_PATH, load
 from serve.guard import books, scripts
 from serve.guard.answers import Looked
@@ -40,6 +43,10 @@ def limits() -> None:
 @app.command()
 def explain(
     tenant: Annotated[str, typer.Option(help="Whose limits.")] = "default",
+    key: Annotated[
+        str | None, typer.Option(help="Show this key's budgets and its policy's, too: its name.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="Show this session's budget, too: its id.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration (default: $P402_CONFIG or p402.toml).")
     ] = None,
@@ -52,19 +59,46 @@ def explain(
     if found is None:
         known = tuple(settings.tenants)
         raise ConfigError(f"--tenant: found {tenant!r}, which {path} does not name{nearest(tenant, known)}")
+    spoken = found.tenant()
+    if key is not None:
+        spoken = replace(spoken, scopes=settings.scopes(_key(settings, key, tenant, path)))
+    if session == "":
+        raise ConfigError('--session: found "", expected a session\'s id; name one')
+    if session is not None and spoken.session_cap_nano is None:
+        raise ConfigError(
+            f"--session: found one, and no `session_cap_usd` of tenant {tenant} in {path}: its sessions have "
+            "no budget; leave the option out"
+        )
+    scopes = scopes_of(session, spoken)
     if settings.server.redis is None:
-        standing = read(state_path(settings), tenant)
+        standing = read(state_path(settings), tenant, scopes)
     else:
-        standing = asyncio.run(read_shared(settings.server.redis, tenant))
-    answer = told(tenant, standing, found.tenant().limits)
+        standing = asyncio.run(read_shared(settings.server.redis, tenant, settings.server.hosts, scopes))
+    answer = told(tenant, standing, spoken.limits)
     if json:
         sys.stdout.write(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         _show(answer)
 
 
-def read(state: Path, tenant: str) -> Standing:
-    """Where a tenant stands, by the ledger's file.
+def _key(settings: Settings, name: str, tenant: str, path: Path) -> KeySettings:
+    """A tenant's key by its name."""
+    found = next((key for key in settings.keys if key.name == name), None)
+    if found is None:
+        known = tuple(key.name for key in settings.keys if key.tenant == tenant)
+        raise ConfigError(
+            f"--key: found {name!r}, which no `[[keys]]` table of {path} is called{nearest(name, known)}"
+        )
+    if found.tenant != tenant:
+        raise ConfigError(
+            f"--key: found {name!r}, which speaks for tenant {found.tenant}, expected a key of {tenant}; "
+            f"add `--tenant {found.tenant}`"
+        )
+    return found
+
+
+def read(state: Path, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+    """Where a tenant and some scopes stand, by the ledger's file.
 
     Raises
     ------
@@ -76,7 +110,7 @@ def read(state: Path, tenant: str) -> Standing:
     try:
         db = sqlite3.connect(f"file:{state}?mode=ro", uri=True, isolation_level=None)
         try:
-            return books.standing(db, tenant, time.time_ns() // 1_000_000)
+            return books.standing(db, tenant, time.time_ns() // 1_000_000, scopes)
         finally:
             db.close()
     except sqlite3.Error as error:
@@ -85,8 +119,8 @@ def read(state: Path, tenant: str) -> Standing:
         ) from error
 
 
-async def read_shared(url: Secret, tenant: str) -> Standing:
-    """Where a tenant stands, by the Redis that hosts share.
+async def read_shared(url: Secret, tenant: str, hosts: int, scopes: tuple[Scope, ...] = ()) -> Standing:
+    """Where a tenant and some scopes stand, by the Redis that so many hosts share.
 
     Raises
     ------
@@ -95,8 +129,9 @@ async def read_shared(url: Secret, tenant: str) -> Standing:
     """
     way = way_to(url.reveal(), scripts=scripts.ALL, name="p402-limits")
     try:
-        parts = scripts.ask_look(Caller(now_ms=0, host="", report=0, seen=0, hosts=1), tenant, MOST_SHOWN)
-        looked = scripts.read_look(await way.call(*parts))
+        caller = Caller(now_ms=0, host="", report=0, seen=0, hosts=hosts)
+        parts = scripts.ask_look(caller, tenant, MOST_SHOWN, scopes)
+        looked = scripts.read_look(await way.call(*parts), scopes)
     except (RedisAway, RedisRefused) as error:
         raise StoreError(
             f"the shared budget cannot be read: {error}; try again when Redis is there"
@@ -118,11 +153,13 @@ def _show(answer: dict[str, object]) -> None:
     layers = answer["layers"]
     assert isinstance(layers, list)
     for layer in layers:
-        wait = layer["retry_after_ms"]
-        now = "open" if not layer["refuses"] else f"refuses for {wait / 1000:,.1f} s"
         shown = [f"{layer[key]:,.6g}" for key in ("used", "limit", "left")]
-        table.add_row(str(layer["layer"]), f"{layer['code']} ({layer['unit']})", *shown, now)
+        table.add_row(str(layer["layer"]), f"{layer['code']} ({layer['unit']})", *shown, _now(layer))
     console.print(table)
+    scopes = answer["scopes"]
+    assert isinstance(scopes, list)
+    if scopes:
+        console.print(_budgets(scopes))
     console.print(f"layer 4: {answer['anomalies']}")
     calls = answer["calls"]
     assert isinstance(calls, list)
@@ -136,6 +173,26 @@ def _show(answer: dict[str, object]) -> None:
     assert isinstance(leases, list)
     for lease in leases:
         console.print(f"  host {lease['host']} keeps ${lease['held_usd']:.6f} for when Redis is away")
+
+
+def _budgets(scopes: list[dict[str, Any]]) -> Table:
+    """Budgets within the tenant's, in USD."""
+    table = Table(title="budgets within it (USD)")
+    for name in ("of", "per", "spent", "held", "cap", "left", "now"):
+        table.add_column(name, justify="left" if name in {"of", "per", "now"} else "right")
+    for scope in scopes:
+        whose = scope["scope"] if scope["name"] is None else f"{scope['scope']} {scope['name']}"
+        shown = [f"{scope[key]:,.6g}" for key in ("spent_usd", "held_usd", "cap_usd", "left_usd")]
+        table.add_row(whose, scope["period"], *shown, _now(scope))
+    return table
+
+
+def _now(said: dict[str, Any]) -> str:
+    """Whether a layer or a budget refuses, and until when."""
+    wait_ms = said["retry_after_ms"]
+    if not said["refuses"]:
+        return "open"
+    return "refuses" if wait_ms is None else f"refuses for {wait_ms / 1000:,.1f} s"
 
 
 def main(argv: list[str]) -> int:

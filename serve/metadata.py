@@ -51,7 +51,7 @@ def metadata_fields(metadata: Metadata) -> dict[str, Any]:
         "snapshot_id": metadata.snapshot_id,
         "propensity": metadata.propensity,
         "outcome_endpoint": OUTCOMES,
-        "session_remaining_usd": None,
+        "session_remaining_usd": _usd(metadata.session_remaining_nano),
         "warnings": list(metadata.warnings),
         "simulated": metadata.simulated,
     }

@@ -4,6 +4,7 @@ import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
+from textwrap import dedent
 
 from p402.assemble import START_WEIGHTS, assemble
 from p402.cli import COMMANDS
@@ -26,6 +27,20 @@ def test_the_configuration_shown_is_one_that_serves() -> None:
     providers = {arm.partition("/")[0] for arm in assembly.upstream_model}
     assert providers == {"groq", "deepseek"}
     assert assembly.tenants["default"].baseline_model is not None
+
+
+def test_the_budgets_shown_are_ones_that_are_read() -> None:
+    (block,) = [
+        part for part in re.findall(r"(?:^(?:    .*)?\n)+", README, re.MULTILINE) if "[policies." in part
+    ]
+    provider = '[providers.acme]\nbase_url = "http://127.0.0.1:1/v1"\n'
+    document = tomllib.loads(dedent(block) + provider, parse_float=Decimal)
+    settings = configure(document, {"CI_KEY": "k"}).settings
+    assert settings.tenants["default"].session_cap_usd == 2
+    assert [(s.kind.value, s.name, s.period.name) for s in settings.scopes(settings.keys[0])] == [
+        ("key", "ci", "MONTH"),
+        ("policy", "team", "DAY"),
+    ]
 
 
 def test_the_word_on_an_answer_that_is_shown_is_one_that_is_taken() -> None:

@@ -24,6 +24,8 @@ class Account:
         Time spent waiting on providers, all attempts; the rest is overhead.
     served, usage
         Who answered, and what the answer used.
+    session_remaining_nano
+        What its session's budget has left after it; None where there is no such budget.
     estimated
         Whether tokens of a billed attempt were estimated, since the provider told none.
     """
@@ -38,6 +40,7 @@ class Account:
     served: Choice | None = None
     usage: Usage | None = None
     estimated: bool = False
+    session_remaining_nano: int | None = None
 
     def record(
         self,
@@ -169,6 +172,7 @@ class Account:
             attempts=tuple(self.attempts),
             snapshot_id=self.plan.snapshot.id,
             propensity=self.first.count / COUNT_ONE,
+            session_remaining_nano=self.session_remaining_nano,
             warnings=tuple(warnings),
             simulated=arms.simulated[choice.arm],
             considered=considered,

@@ -23,6 +23,7 @@ from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
 from p402.guard.daily import OVER_CAP, OVER_HELD
+from p402.guard.scopes import CODES as OVER_SCOPE
 from p402.guard.single import refuse_single
 from p402.ids import request_id
 from p402.ports import CapReached, Hold, Ports, Usage
@@ -32,8 +33,8 @@ from p402.units import PICO_PER_NANO
 
 __all__ = ["Flow", "Ports"]
 
-_OF_THE_DAY: Final = frozenset((OVER_CAP, OVER_HELD))
-"""Refusals by the day's money: a cheaper arm may pass them."""
+_OF_MONEY: Final = OVER_SCOPE | {OVER_CAP, OVER_HELD}
+"""Refusals by the day's money, or a scope's: a cheaper arm may pass them."""
 
 
 class Flow:
@@ -174,7 +175,7 @@ class Flow:
     async def _reserve(self, plan: Plan, choice: Choice, arrived_ms: float) -> Exchange | Rejected:
         """Hold what the chosen arm may cost, by the tenant's rule; layer 5 is asked once more, of its most.
 
-        Where the day has no room for that arm, one further decision is taken under what is left.
+        Where the day or a scope has no room for that arm, one further decision is taken under what is left.
         """
         first = self._first(plan, choice)
         refusal = refuse_single(first.most_nano, request_ceiling_nano(plan.request, plan.tenant))
@@ -197,17 +198,18 @@ class Flow:
 
     def _hold(self, plan: Plan, first: Attempted) -> Awaitable[Hold | Refusal]:
         expected = expected_nano(plan, first) if plan.tenant.limits.block_anomalies else 0
-        return self.ports.guard.reserve(plan.tenant.name, plan.request_id, first.amount_nano, expected)
+        return self.ports.guard.reserve(
+            plan.tenant.name, plan.request_id, first.amount_nano, expected, plan.scopes
+        )
 
     async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Attempted] | None:
-        """The same request under what the day has left; None where that changes or serves nothing."""
-        if refusal.code not in _OF_THE_DAY:
+        """The same request under what day and scopes have left; None where that changes or serves nothing."""
+        if refusal.code not in _OF_MONEY:
             return None
         try:
-            spent, held = await self.ports.guard.spent(plan.tenant.name)
+            left = await self.ports.guard.left(plan.tenant.name, plan.scopes)
         except StoreError:
             return None
-        left = max(0, plan.tenant.limits.daily_cap_nano - spent - held)
         ceiling = without_fee(left, plan.tenant.fee_bps) * PICO_PER_NANO
         if ceiling >= plan.inputs.ceiling_pico:
             return None

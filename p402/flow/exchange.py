@@ -26,6 +26,7 @@ from p402.guard.anomaly import CODE as ANOMALY
 from p402.guard.anomaly import z_score
 from p402.guard.ledger import is_out_of_line
 from p402.guard.lengths import UNBOUNDED
+from p402.guard.scopes import Kind
 from p402.limits import HOLD_PREDICTED
 from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.routing.pricing import with_fee, without_fee
@@ -290,6 +291,8 @@ class Exchange:
         outcome = account.outcome(now_ms, clock.monotonic_ms(), status, code)
         charged = charged_nano(outcome, self._hold.amount_nano)
         outcome = self._held(self._flagged(outcome, charged), charged)
+        room = session_room(self._hold)
+        account.session_remaining_nano = None if room is None else room - charged
         try:
             self._ports.guard.settle(self._hold, charged)
         finally:
@@ -352,6 +355,12 @@ class Exchange:
             self._ports.log.append(outcome)
         except StoreError:  # the exchange is settled and its answer paid for: it is given, with a warning
             self.account.warnings.append("log_full: the outcome of this request could not be logged")
+
+
+def session_room(hold: Hold) -> int | None:
+    """Nano-USD that the call's session had left beside it when its hold was granted, if it has a budget."""
+    found = zip(hold.scopes, hold.rooms, strict=False)  # a hand that knows no rooms gives none
+    return next((room for scope, room in found if scope.kind is Kind.SESSION), None)
 
 
 def log_refuses(error: StoreError, made: str) -> Rejected:

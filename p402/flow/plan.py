@@ -15,7 +15,8 @@ from p402.events import RowInputs
 from p402.flow.lengths import AnswerLengths
 from p402.flow.state import WorkerState
 from p402.guard.lengths import TELLING
-from p402.limits import HOLD_PREDICTED
+from p402.guard.scopes import session as session_scope
+from p402.limits import HOLD_PREDICTED, Scope
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
 from p402.routing.compiled import Snapshot
@@ -73,6 +74,8 @@ class Plan(msgspec.Struct, frozen=True):
     watched
         Row inputs of the decision that would have been taken, where the named model is called
         and only observed; None otherwise.
+    scopes
+        Budgets within the tenant's that the call counts against.
     baseline
         Arm number and model name that the direct cost is priced at; None where there is none.
     hidden
@@ -83,6 +86,7 @@ class Plan(msgspec.Struct, frozen=True):
     request: ChatRequest
     tenant: Tenant
     session: str
+    scopes: tuple[Scope, ...]
     signals: Signals
     inputs: RowInputs
     watched: RowInputs | None
@@ -98,6 +102,16 @@ def session_of(request: ChatRequest, tenant: Tenant) -> str:
         return request.options.session_id
     text = f"{tenant.name}\x1f{request.transcript.system}\x1f{request.transcript.first_user}"
     return "auto_" + blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def scopes_of(session_id: str | None, tenant: Tenant) -> tuple[Scope, ...]:
+    """Budgets of the key that spoke, and of the session that it named, if sessions have one.
+
+    A derived session has none: the first "hi" of a thousand users would be one session.
+    """
+    if not session_id or tenant.session_cap_nano is None:
+        return tenant.scopes
+    return (*tenant.scopes, session_scope(session_id, tenant.session_cap_nano))
 
 
 def resolve_model(snapshot: Snapshot, name: str) -> tuple[str, str | None]:
@@ -200,6 +214,7 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
         request=request,
         tenant=tenant,
         session=session,
+        scopes=scopes_of(options.session_id, tenant),
         signals=signals,
         inputs=inputs,
         watched=watched,

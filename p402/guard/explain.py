@@ -1,4 +1,4 @@
-"""Why a tenant's next call would be refused, layer by layer, and when that ends.
+"""Why a tenant's next call would be refused, by which layer or scope, and when that ends.
 
 From the ledger alone: the same laws that refuse, asked for a call that costs nothing, so what they say
 holds for every call. It knows no clock and keeps no state.
@@ -7,11 +7,11 @@ holds for every call. It knows no clock and keeps no state.
 from dataclasses import dataclass
 
 from p402.errors import Refusal
-from p402.guard import rate, slots
+from p402.guard import rate, scopes, slots
 from p402.guard.anomaly import CostHistory
-from p402.guard.daily import DAY_MS, SETTLING_RETRY_MS, Day, Entry
+from p402.guard.daily import DAY_MS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry
 from p402.guard.ledger import Account, has_slot
-from p402.guard.scopes import Scoped
+from p402.guard.scopes import KEY_OVER, SESSION_OVER, Kind, Scope, Scoped, Totals
 from p402.limits import Limits
 
 
@@ -68,6 +68,33 @@ class Layer:
     retry_after_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One scope's word.
+
+    Attributes
+    ----------
+    code
+        Of its refusal; where it does not refuse, of the one it would give once it is spent.
+    left_nano
+        What a call may cost at most, 0 or more.
+    refuses
+        Whether any call would be refused by it now.
+    retry_after_ms
+        When that may end; None where it does not refuse, or never ends by itself.
+    resets_in_ms
+        When its account begins anew; None where it never does.
+    """
+
+    scope: Scope
+    totals: Totals
+    code: str
+    left_nano: int
+    refuses: bool
+    retry_after_ms: int | None
+    resets_in_ms: int | None
+
+
 def layers(standing: Standing, limits: Limits) -> tuple[Layer, ...]:
     """Layers 1, 2, 3 and 6 of a tenant with these limits, in the order in which they are asked."""
     now, day, cap = standing.now_ms, standing.day, limits.daily_cap_nano
@@ -88,6 +115,33 @@ def layers(standing: Standing, limits: Limits) -> tuple[Layer, ...]:
         Layer(6, "BUDGET_RESERVATION_FAILED", "nano-USD", day.held_nano, max(0, cap - day.spent_nano),
               max(0, cap - gone), over_held, min(SETTLING_RETRY_MS, to_midnight_ms) if over_held else None),
     )  # fmt: skip
+
+
+def budgets(standing: Standing) -> tuple[Budget, ...]:
+    """The scopes that were asked for, in their order."""
+    return tuple(_budget(scope, totals, standing.now_ms) for scope, totals in standing.scoped)
+
+
+def _budget(scope: Scope, totals: Totals, now_ms: int) -> Budget:
+    refused = next(iter(scopes.refusals(((scope, totals),), 1, now_ms)), None)
+    return Budget(
+        scope,
+        totals,
+        (SESSION_OVER if scope.kind is Kind.SESSION else KEY_OVER) if refused is None else refused.code,
+        max(0, scope.cap_nano - totals.spent_nano - totals.held_nano),
+        refused is not None,
+        None if refused is None else refused.retry_after_ms,
+        scopes.resets_in_ms(scope.period, now_ms),
+    )
+
+
+def would_refuse(layers_: tuple[Layer, ...], budgets_: tuple[Budget, ...]) -> str | None:
+    """Code of whoever refuses the next call first, in the order of `p402.guard.ledger.reserve`."""
+    by_rate, by_day, by_slots, by_held = layers_
+    spent = [budget for budget in budgets_ if budget.code != OVER_HELD]
+    held = [budget for budget in budgets_ if budget.code == OVER_HELD]
+    asked: tuple[Layer | Budget, ...] = (by_rate, by_day, *spent, by_slots, by_held, *held)
+    return next((word.code for word in asked if word.refuses), None)
 
 
 def past(history: CostHistory, limits: Limits) -> str:

@@ -8,12 +8,32 @@ keeps no state. Money is whole nano-USD.
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
 
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS, KEEP_DAYS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry, State, day_of, usd
+from p402.limits import Kind, Period, Scope, month_of
+
+__all__ = [
+    "CODES",
+    "KEY_OVER",
+    "LIFE_DAYS",
+    "SESSION_OVER",
+    "Kind",
+    "Period",
+    "Scope",
+    "Scoped",
+    "Totals",
+    "accounts",
+    "kept_until",
+    "month_of",
+    "others",
+    "refusals",
+    "resets_in_ms",
+    "rooms",
+    "session",
+]
 
 LIFE_DAYS: Final = 35
 """An account of a month or a life is kept for so many days after it moved last; more than any month has."""
@@ -22,52 +42,7 @@ KEY_OVER: Final = "API_KEY_BUDGET_EXCEEDED"
 CODES: Final = frozenset((SESSION_OVER, KEY_OVER))
 """Codes of refusals by what a scope has spent."""
 
-
-class Kind(StrEnum):
-    """What a budget is of; the words are stored."""
-
-    SESSION = "session"
-    KEY = "key"
-    POLICY = "policy"
-
-
-class Period(StrEnum):
-    """After what time an account begins anew; the letters are stored."""
-
-    DAY = "d"
-    MONTH = "m"
-    LIFE = "l"
-
-
 _WORDS: Final = {Period.DAY: "today", Period.MONTH: "this month", Period.LIFE: "so far"}
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """One more budget that a call counts against.
-
-    Attributes
-    ----------
-    name
-        Without white space; unique among its tenant's of this kind.
-    cap_nano
-        Most that a period may cost.
-    """
-
-    kind: Kind
-    name: str
-    period: Period
-    cap_nano: int
-
-    @property
-    def stem(self) -> str:
-        """What all its accounts begin with."""
-        return f"{self.kind}:{self.name}/{self.period}"
-
-    def account(self, day: int) -> str:
-        """Account that a call of a UTC day counts in."""
-        number = {Period.DAY: day, Period.MONTH: month_of(day), Period.LIFE: ""}[self.period]
-        return f"{self.stem}{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +68,6 @@ def session(session_id: str, cap_nano: int) -> Scope:
     """Budget of a session, for as long as it lives; clients choose ids, so the name is a digest."""
     name = blake2b(session_id.encode("utf-8", "replace"), digest_size=12).hexdigest()
     return Scope(Kind.SESSION, name, Period.LIFE, cap_nano)
-
-
-def month_of(day: int) -> int:
-    """Months since the year 0, of a UTC day (days since 1970)."""
-    when = date(1970, 1, 1) + timedelta(days=day)
-    return 12 * when.year + when.month - 1
 
 
 def accounts(scopes: tuple[Scope, ...], day: int) -> tuple[str, ...]:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from p402.limits import HOLD_PREDICTED, HOLD_STRICT, MAX_PER_HOUR, Limits, Rate
+from p402 import limits
+from p402.limits import (
+    HOLD_PREDICTED,
+    HOLD_STRICT,
+    MAX_PER_HOUR,
+    Limits,
+    Period,
+    Rate,
+    Scope,
+)
 from p402.request import Tenant
 from p402.settings.kinds import (
     NAME,
@@ -53,6 +62,7 @@ PROVIDERS_MOST: Final = 64
 
 _MINUTE_MS: Final = 60_000
 _PRICE = exact(Decimal(0), Decimal(1_000), "USD per million tokens")
+_CAP = exact(Decimal("0.000001"), SERVER_LIMITS["daily_cap_usd"], "USD")
 _TOKENS = whole(1, 1 << 31, "tokens")
 _HEX64 = text("64 hexadecimal digits", r"[0-9a-f]{64}", "print it with `p402 keys hash`")
 _KEY = text(
@@ -207,10 +217,9 @@ class TenantSettings:
         "layer 5: most one request may cost",
         Decimal(50),
     )
-    daily_cap_usd: Decimal = setting(
-        exact(Decimal("0.000001"), SERVER_LIMITS["daily_cap_usd"], "USD"),
-        "layer 2: most a UTC day may cost",
-        Decimal(1000),
+    daily_cap_usd: Decimal = setting(_CAP, "layer 2: most a UTC day may cost", Decimal(1000))
+    session_cap_usd: Decimal | None = setting(
+        _CAP, "most that one session, named by `p402.session_id`, may cost in all; none if absent", None
     )
     requests_per_hour: int = setting(
         whole(1, MAX_PER_HOUR, "requests"), "layer 1: requests gained an hour, and most at once", 1_000
@@ -269,7 +278,21 @@ class TenantSettings:
             policy=self.name,
             default_mode=self.default_mode,
             hold=self.hold,
+            session_cap_nano=None if self.session_cap_usd is None else usd_to_nano(self.session_cap_usd),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """`[policies.NAME]`: a budget that several keys share, within each tenant; one of the two, or both."""
+
+    name: str
+    daily_cap_usd: Decimal | None = setting(_CAP, "most that its keys may cost in a UTC day", None)
+    monthly_cap_usd: Decimal | None = setting(_CAP, "most that its keys may cost in a UTC month", None)
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """Its budgets: the day's, then the month's."""
+        return _scopes(limits.Kind.POLICY, self.name, self.daily_cap_usd, self.monthly_cap_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +300,8 @@ class KeySettings:
     """`[[keys]]`: an API key that clients send, and the tenant it speaks for. One of the three forms."""
 
     name: str = setting(
-        text("a name", NAME, "use lower case, digits, dot, dash"), "what the key is called in the log"
+        text("a name", NAME, "use lower case, digits, dot, dash"),
+        "what the key is called; its budget's account too, so another name begins anew",
     )
     tenant: str = setting(
         text("a tenant's name", NAME, "name a `[tenants.NAME]` table"), "the tenant it speaks for", "default"
@@ -285,6 +309,17 @@ class KeySettings:
     key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
     key_sha256: str | None = setting(_HEX64, "SHA-256 of the key", None)
     key_hmac: str | None = setting(_HEX64, "HMAC-SHA256 of the key under `server.key_pepper`", None)
+    daily_cap_usd: Decimal | None = setting(_CAP, "most that the key may cost in a UTC day", None)
+    monthly_cap_usd: Decimal | None = setting(_CAP, "most that the key may cost in a UTC month", None)
+    policy: str | None = setting(
+        text("a policy's name", NAME, "name a `[policies.NAME]` table"),
+        "budget that it shares with other keys",
+        None,
+    )
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """Its own budgets: the day's, then the month's."""
+        return _scopes(limits.Kind.KEY, self.name, self.daily_cap_usd, self.monthly_cap_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,4 +330,17 @@ class Settings:
     providers: Mapping[str, ProviderSettings]
     tenants: Mapping[str, TenantSettings]
     """By name; `default` is always there."""
+    policies: Mapping[str, PolicySettings]
     keys: tuple[KeySettings, ...]
+
+    def scopes(self, key: KeySettings) -> tuple[Scope, ...]:
+        """Budgets that a key's calls count against: its own, then its policy's."""
+        shared = () if key.policy is None else self.policies[key.policy].scopes()
+        return (*key.scopes(), *shared)
+
+
+def _scopes(
+    kind: limits.Kind, name: str, daily_usd: Decimal | None, monthly_usd: Decimal | None
+) -> tuple[Scope, ...]:
+    caps = ((Period.DAY, daily_usd), (Period.MONTH, monthly_usd))
+    return tuple(Scope(kind, name, period, usd_to_nano(cap)) for period, cap in caps if cap is not None)

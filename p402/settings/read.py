@@ -16,6 +16,7 @@ from p402.settings.model import (
     PROVIDERS_MOST,
     KeySettings,
     ModelSettings,
+    PolicySettings,
     ProviderSettings,
     ServerSettings,
     Settings,
@@ -29,10 +30,12 @@ NOT_SETTINGS: Final = ("P402_API_KEY", "P402_BASE_URL", "P402_CONFIG")
 RESERVED: Final = ("auto", "cache", "p402")
 """Provider names that would collide with `model` aliases and with the cache's `provider`."""
 
-_SECTIONS: Final = ("server", "providers", "tenants", "keys")
+_SECTIONS: Final = ("server", "providers", "tenants", "policies", "keys")
 _NAME: Final = re.compile(NAME)
-AnySection = ServerSettings | ModelSettings | ProviderSettings | TenantSettings | KeySettings
-Section = TypeVar("Section", ServerSettings, ModelSettings, ProviderSettings, TenantSettings, KeySettings)
+AnySection = ServerSettings | ModelSettings | ProviderSettings | TenantSettings | PolicySettings | KeySettings
+Section = TypeVar(
+    "Section", ServerSettings, ModelSettings, ProviderSettings, TenantSettings, PolicySettings, KeySettings
+)
 Overrides = Mapping[str, tuple[str, str]]
 """Field name to the variable's name and text."""
 
@@ -52,8 +55,9 @@ def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Se
             )
     provider_tables = _tables(document, "providers")
     tenant_tables = {"default": {}, **_tables(document, "tenants")}
+    policy_tables = _tables(document, "policies")
     keys = tuple(_key(table, f"keys[{i}]") for i, table in enumerate(_array(document, "keys")))
-    env = _Environment(environ, provider_tables, tenant_tables, keys)
+    env = _Environment(environ, provider_tables, tenant_tables, policy_tables, keys)
 
     server = _section(
         ServerSettings, _table(document.get("server", {}), "server"), "server", env.of("server")
@@ -71,8 +75,9 @@ def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Se
         for name, table in tenant_tables.items()
         if name != "default"
     }
-    _cross_check(server, tenants, keys)
-    return Settings(server=server, providers=providers, tenants=tenants, keys=keys)
+    policies = {name: _policy(name, table, env.of("policies", name)) for name, table in policy_tables.items()}
+    _cross_check(server, tenants, policies, keys)
+    return Settings(server=server, providers=providers, tenants=tenants, policies=policies, keys=keys)
 
 
 def settable(section: type[AnySection]) -> tuple["Field[Any]", ...]:
@@ -153,6 +158,16 @@ def _tenant(
     return _section(TenantSettings, table, f"tenants.{name}", overrides, default, name=name)
 
 
+def _policy(name: str, table: Mapping[str, Any], overrides: Overrides) -> PolicySettings:
+    path = f"policies.{name}"
+    policy = _section(PolicySettings, table, path, overrides, name=name)
+    if not policy.scopes():
+        raise ConfigError(
+            f"{path}: found neither `daily_cap_usd` nor `monthly_cap_usd`, expected one of them; add it"
+        )
+    return policy
+
+
 def _key(table: Mapping[str, Any], path: str) -> KeySettings:
     key = _section(KeySettings, table, path, {})
     forms = [form for form in (key.key_env, key.key_sha256, key.key_hmac) if form is not None]
@@ -165,7 +180,10 @@ def _key(table: Mapping[str, Any], path: str) -> KeySettings:
 
 
 def _cross_check(
-    server: ServerSettings, tenants: Mapping[str, TenantSettings], keys: tuple[KeySettings, ...]
+    server: ServerSettings,
+    tenants: Mapping[str, TenantSettings],
+    policies: Mapping[str, PolicySettings],
+    keys: tuple[KeySettings, ...],
 ) -> None:
     if server.hosts > 1 and server.redis is None:
         raise ConfigError(
@@ -178,6 +196,11 @@ def _cross_check(
             raise ConfigError(
                 f'keys[{i}].tenant: found "{key.tenant}", expected a tenant of this file; '
                 f"add `[tenants.{key.tenant}]`{nearest(key.tenant, tuple(tenants))}"
+            )
+        if key.policy is not None and key.policy not in policies:
+            raise ConfigError(
+                f'keys[{i}].policy: found "{key.policy}", expected a policy of this file; '
+                f"add `[policies.{key.policy}]`{nearest(key.policy, tuple(policies))}"
             )
         if names.index(key.name) != i:
             raise ConfigError(
@@ -222,12 +245,14 @@ class _Environment:
         environ: Mapping[str, str],
         providers: Mapping[str, Mapping[str, Any]],
         tenants: Mapping[str, Mapping[str, Any]],
+        policies: Mapping[str, Mapping[str, Any]],
         keys: tuple[KeySettings, ...],
     ) -> None:
         known: dict[str, tuple[tuple[str, ...], str]] = {}
         sections: list[tuple[tuple[str, ...], type[AnySection]]] = [(("server",), ServerSettings)]
         sections += [(("providers", name), ProviderSettings) for name in providers]
         sections += [(("tenants", name), TenantSettings) for name in tenants]
+        sections += [(("policies", name), PolicySettings) for name in policies]
         for path, cls in sections:
             for spec in settable(cls):
                 variable = PREFIX + re.sub(r"[^A-Z0-9]", "_", "_".join((*path, spec.name)).upper())

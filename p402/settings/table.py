@@ -4,7 +4,14 @@ from dataclasses import MISSING
 from decimal import Decimal
 from typing import Final
 
-from p402.settings.model import KeySettings, ModelSettings, ProviderSettings, ServerSettings, TenantSettings
+from p402.settings.model import (
+    KeySettings,
+    ModelSettings,
+    PolicySettings,
+    ProviderSettings,
+    ServerSettings,
+    TenantSettings,
+)
 from p402.settings.read import AnySection, settable
 
 _PARTS: Final[tuple[tuple[str, type[AnySection]], ...]] = (
@@ -12,6 +19,7 @@ _PARTS: Final[tuple[tuple[str, type[AnySection]], ...]] = (
     ("[providers.NAME]", ProviderSettings),
     ("[[providers.NAME.models]]", ModelSettings),
     ("[tenants.NAME]", TenantSettings),
+    ("[policies.NAME]", PolicySettings),
     ("[[keys]]", KeySettings),
 )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from p402.errors import StoreError
 from p402.events import AnyEvent, Decision, Outcome, Refused
-from p402.guard import anomaly, daily
+from p402.guard import anomaly, daily, scopes
 from p402.ports import Log
 from p402.units import nano_to_usd
 
@@ -22,6 +22,8 @@ Source = Callable[[], Mapping[str, float]]
 LAYERS: Final = {
     "RATE_LIMIT_EXCEEDED": 1,
     daily.OVER_CAP: 2,
+    scopes.SESSION_OVER: 2,
+    scopes.KEY_OVER: 2,
     "CONCURRENCY_LIMIT_EXCEEDED": 3,
     anomaly.CODE: 4,
     "REQUEST_COST_EXCEEDED": 5,

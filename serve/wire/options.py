@@ -127,7 +127,8 @@ def _capabilities(value: object, path: str) -> tuple[str, ...]:
     return checks.words(value, path, len(CAPABILITIES), CAPABILITIES)
 
 
-def _session(value: object, path: str) -> str:
+def session_id(value: object, path: str) -> str:
+    """Name of a session."""
     return checks.text(value, path, 256, printable=True)
 
 
@@ -171,7 +172,7 @@ _READ: Final[dict[str, tuple[str, Callable[[object, str], object], str | None]]]
     "require_capabilities": ("require_capabilities", _capabilities, None),
     "max_cost": ("max_cost_pico", _max_cost, "max_cost_usd"),
     "max_cost_usd": ("max_cost_pico", _max_cost, "max_cost"),
-    "session_id": ("session_id", _session, None),
+    "session_id": ("session_id", session_id, None),
     "failover": ("failover", checks.boolean, None),
     "task": ("task", _task, "task_type"),
     "task_type": ("task", _task, "task"),

@@ -99,8 +99,8 @@ CHUNKS = (chunk({"role": "assistant", "content": "Fo"}), chunk({"content": "ur"}
 USAGE = Usage(prompt=9, output=1)
 
 
-def settings() -> Settings:
-    return read_settings(tomllib.loads(CONFIG, parse_float=Decimal), {})
+def settings(more: str = "") -> Settings:
+    return read_settings(tomllib.loads(CONFIG + more, parse_float=Decimal), {})
 
 
 class StillClock:
@@ -220,7 +220,10 @@ class CountingGuard(MemoryGuard):
 
 @dataclass
 class Gateway:
-    """A front and the hands behind it; what is kept under an `Idempotency-Key` is in the file `answers`."""
+    """A front and the hands behind it; what is kept under an `Idempotency-Key` is in the file `answers`.
+
+    `more` is added to its configuration.
+    """
 
     clock: StillClock = field(default_factory=StillClock)
     log: ListLog = field(default_factory=ListLog)
@@ -228,9 +231,10 @@ class Gateway:
     keyless: bool = False
     ready: bool = True
     answers: Path = Path("/dev/null/no-folder/answers.db")
+    more: str = ""
 
     def __post_init__(self) -> None:
-        found = settings()
+        found = settings(self.more)
         made = assemble(load_catalog(), found, (), START_WEIGHTS, NOW_MS)
         self.guard = CountingGuard(lambda tenant: made.tenants[tenant].limits, self.clock.now_ms)
         flow = Flow(

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serve.keys import hash_key
 from serve.limits_command import main as limits
 from tests.serve.redis.server import Server, free_port, redis_server
 from tests.serve.test_command import (
@@ -94,6 +95,52 @@ def test_p13_two_hosts_spend_one_cap_and_both_say_so(tmp_path: Path, redis: Serv
     assert answered * COST_USD <= cap
     assert codes <= {"DAILY_SPEND_LIMIT_EXCEEDED", "BUDGET_RESERVATION_FAILED"}
     assert "DAILY_SPEND_LIMIT_EXCEEDED" in codes
+
+
+def test_p19_a_key_and_a_session_are_one_budget_over_two_hosts(tmp_path: Path, redis: Server, capsys) -> None:
+    asyncio.run(_flushed(redis))
+    cost_nano, calls = 17_000, 6
+    cap_nano = 10_000_000 - 50_000  # of which a 200th is kept for when Redis is away
+    keys = f'[[keys]]\nname = "ci"\nkey_sha256 = "{hash_key("k")}"\nmonthly_cap_usd = 5\n'
+    headers = {"authorization": "Bearer k"}
+
+    async def run():
+        async with loopback(answer) as provider:
+            paths = [
+                host(tmp_path / name, provider.url, redis.url, tenant="session_cap_usd = 0.01\n")
+                for name in "ab"
+            ]
+            for path in paths:
+                path.write_text(path.read_text() + keys)
+            async with (
+                gateway(tmp_path / "a") as (one, a),
+                gateway(tmp_path / "b") as (two, b),
+                httpx.AsyncClient(timeout=30, headers=headers) as client,
+            ):
+
+                async def at_rest() -> bool:
+                    told = [(await client.get(f"{url}/v1/budgets/explain")).json() for url in (a, b)]
+                    return all(t.get("calls") == [] for t in told)
+
+                left = []
+                await _until(at_rest)
+                for i in range(calls):
+                    body = {**HELLO, "p402": {"session_id": "s"}}
+                    reply = await client.post(f"{(a, b)[i % 2]}/v1/chat/completions", json=body)
+                    left.append(reply.json()["p402_metadata"]["session_remaining_usd"])
+                    await _until(at_rest)
+                argv = ["explain", "--config", str(paths[1]), "--key", "ci", "--session", "s", "--json"]
+                assert await asyncio.to_thread(limits, argv) == 0
+                printed = json.loads(capsys.readouterr().out)
+                assert (await stopped(one))[0] == (await stopped(two))[0] == 0
+        return left, printed
+
+    left, printed = asyncio.run(run())
+    assert left == [(cap_nano - i * cost_nano) / 1e9 for i in range(1, calls + 1)]
+    key, session = printed["scopes"]
+    assert (key["scope"], key["name"], session["scope"]) == ("key", "ci", "session")
+    assert key["spent_usd"] == session["spent_usd"] == calls * cost_nano / 1e9
+    assert session["left_usd"] == left[-1]
 
 
 def test_p18_a_gateway_goes_on_from_its_lease_when_redis_dies_and_mends_the_books_when_it_is_back(

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from p402.errors import InvalidApiKey
+from p402.limits import Kind, Period, Scope
 from p402.settings import KeySettings, Secret, Settings, read_settings
 from serve.keys import KEY_PREFIX, Keyring, hash_key, keyring, new_key
 
@@ -44,6 +45,29 @@ def test_a_key_speaks_for_its_tenant_in_each_form(form):
     assert keys.tenant(b"bEARER  " + key.encode() + b" ").name == "other"
     with pytest.raises(InvalidApiKey, match="not known"):
         keys.tenant(bearer(new_key()))
+
+
+def test_p19_each_key_of_a_tenant_speaks_under_its_own_budgets():
+    caps = {"name": "ci", "daily_cap_usd": 1, "monthly_cap_usd": 20, "policy": "team"}
+    found = read_settings(
+        {
+            **PROVIDER,
+            "policies": {"team": {"daily_cap_usd": 3, "monthly_cap_usd": 4}},
+            "keys": [{**caps, "key_sha256": hash_key("a")}, {"name": "free", "key_sha256": hash_key("b")}],
+        },
+        {},
+    )
+    keys = ring(found, dev_key="dev")
+    capped, free, dev = (keys.tenant(bearer(key)) for key in ("a", "b", "dev"))
+    assert capped.name == free.name == dev.name == "default"
+    assert capped.scopes == (
+        Scope(Kind.KEY, "ci", Period.DAY, 10**9),
+        Scope(Kind.KEY, "ci", Period.MONTH, 20 * 10**9),
+        Scope(Kind.POLICY, "team", Period.DAY, 3 * 10**9),
+        Scope(Kind.POLICY, "team", Period.MONTH, 4 * 10**9),
+    )
+    assert free.scopes == dev.scopes == ()
+    assert ring(settings([])).tenant(None).scopes == ()
 
 
 @pytest.mark.parametrize("header", [None, b"", b"Bearer", b"Bearer ", b"Basic abc", b"abc"])

@@ -103,6 +103,11 @@ def test_p9_every_field_of_the_wire_is_there():
     assert fields["warnings"] == ["w"]
 
 
+@pytest.mark.parametrize(("nano", "usd"), [(None, None), (0, 0.0), (1_234_567_891, 1.234567891), (-5, -5e-9)])
+def test_p19_what_a_session_has_left_is_usd_and_null_where_it_has_no_budget(nano, usd):
+    assert metadata_fields(metadata(session_remaining_nano=nano))["session_remaining_usd"] == usd
+
+
 def test_p22_savings_are_the_baseline_less_the_cost_and_may_be_negative():
     assert metadata_fields(metadata(direct_nano=500))["savings"] == -0.000001
 

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from p402.answer import Completed, Rejected, StreamEnd
 from p402.errors import DiskFull, StoreError
 from p402.events import Attempt, Decision, Event, Outcome
+from p402.flow.plan import scopes_of
+from p402.guard.scopes import Totals
+from p402.limits import Kind, Period, Scope
 from p402.ports import Call, Usage
 from p402.routing.features import read
 from tests.p402.flow.world import (
@@ -83,12 +86,14 @@ def requests(draw):
         failover=draw(st.sampled_from([True, True, True, False])),
         explain=draw(st.booleans()),
         max_cost_pico=draw(st.sampled_from([None, None, 20_000_000_000, 1_000_000_000])),
+        session_id=draw(st.sampled_from([None, "s"])),
     )
     bound = read(request.transcript, request.options, max_output).prompt_bound
     request.body.update(n=n, max_tokens=max_output, bound=bound)
     return request
 
 
+caps = st.sampled_from([1_000 * DOLLAR, DOLLAR // 100, DOLLAR // 3_000])
 tenants = st.builds(
     a_tenant,
     route_named_models=st.sampled_from(["observe", "on", "off"]),
@@ -96,6 +101,12 @@ tenants = st.builds(
     fee_bps=st.sampled_from([0, 1, 250, 10_000]),
     max_request_nano=st.sampled_from([50 * DOLLAR, DOLLAR // 50]),
     baseline_model=st.sampled_from([None, "flagship", "small"]),
+    scopes=st.lists(
+        st.builds(Scope, st.just(Kind.KEY), st.just("ci"), st.sampled_from([Period.DAY, Period.MONTH]), caps),
+        max_size=2,
+        unique_by=lambda scope: scope.period,
+    ).map(tuple),
+    session_cap_nano=st.none() | caps,
 )
 
 
@@ -103,7 +114,7 @@ tenants = st.builds(
     script=st.lists(plays(), min_size=1, max_size=4),
     request=requests(),
     tenant=tenants,
-    cap=st.sampled_from([1_000 * DOLLAR, DOLLAR // 100, DOLLAR // 3_000]),
+    cap=caps,
     cancel_at=st.none() | st.integers(0, 12),
     leave_after=st.none() | st.integers(0, 4),
     full_from=st.none() | st.integers(1, 6),
@@ -157,6 +168,12 @@ def test_any_script_leaves_balanced_books_and_one_line_of_each_kind(
         limit = min(tenant.max_request_nano, (request.options.max_cost_pico or 10**18) // 1000)
         assert settled.nano <= limit
 
+    # Every scope of the call has moved as the day has.
+    scopes = scopes_of(request.options.session_id, tenant)
+    for scope, totals in finish(world.guard.standing("default", scopes)).scoped:
+        assert totals == Totals(spent, 0)
+        assert spent <= scope.cap_nano
+
     # The bill is its tokens at its prices, in the log and in the answer.
     for outcome in outcomes:
         assert outcome.cost_nano == sum(billed(a) for a in outcome.attempts)
@@ -176,6 +193,8 @@ def test_any_script_leaves_balanced_books_and_one_line_of_each_kind(
         assert told.attempts == tuple(logged.attempts)
         assert (told.latency_ms, told.overhead_ms) == (logged.latency_ms, logged.overhead_ms)
         assert f"{told.provider}/" == logged.arm[: len(told.provider) + 1]
+        budgeted = len(scopes) > len(tenant.scopes)
+        assert told.session_remaining_nano == (tenant.session_cap_nano - spent if budgeted else None)
     if isinstance(seen, Rejected) and not world.upstream.calls:
         assert spent == 0
     assert all(stream.closed for stream in world.upstream.streams)

@@ -273,7 +273,7 @@ def test_the_hold_covers_every_split_of_the_prompt_even_at_odd_prices():
 class TestP13TheDailyCap:
     def test_p13_the_day_never_costs_more_than_its_cap_and_says_when_it_resets(self):
         world = World(cap=DOLLAR // 100)
-        answers = [world.ask(a_request(mode="quality")) for _ in range(200)]
+        answers = [world.ask(a_request("large")) for _ in range(200)]
         refused = [a.refusal for a in answers if isinstance(a, Rejected)]
         spent, held_now = world.books()
         assert 0 < len(refused) < 200
@@ -285,18 +285,18 @@ class TestP13TheDailyCap:
 
     def test_p13_a_new_utc_day_has_its_cap_again(self):
         world = World(cap=DOLLAR // 100)
-        while not isinstance(world.ask(a_request(mode="quality")), Rejected):
+        while not isinstance(world.ask(a_request("large")), Rejected):
             pass
         world.clock.ms += 12 * 3_600_000
-        assert isinstance(world.ask(a_request(mode="quality")), Completed)
+        assert isinstance(world.ask(a_request("large")), Completed)
 
     def test_p13_only_what_is_held_by_others_is_refused_as_such(self):
         world = World(Play(hangs=True, events=0), cap=DOLLAR // 100)
-        waiting = [world.client(a_request(mode="quality"), a_tenant()) for _ in range(2)]
+        waiting = [world.client(a_request("large"), a_tenant()) for _ in range(2)]
         for client in waiting:
             client.send(None)
             client.send(None)
-        answer = world.ask(a_request(mode="quality"))
+        answer = world.ask(a_request("large"))
         assert answer.refusal.code == "BUDGET_RESERVATION_FAILED"
         assert answer.refusal.retry_after_ms
         assert len(world.upstream.calls) == 2

@@ -204,9 +204,9 @@ class Guard(MemoryGuard):
         super().__init__(lambda tenant: capped(cap[0]), now_ms)
         self.cap, self.journal, self.holds = cap, journal, {}
 
-    async def reserve(self, tenant, request_id, amount_nano, expected_nano=0):
+    async def reserve(self, tenant, request_id, amount_nano, expected_nano=0, scopes=()):
         await Pause()
-        verdict = await super().reserve(tenant, request_id, amount_nano, expected_nano)
+        verdict = await super().reserve(tenant, request_id, amount_nano, expected_nano, scopes)
         self._keep(verdict)
         return verdict
 

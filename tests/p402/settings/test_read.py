@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from p402.errors import ConfigError
-from p402.limits import Limits
+from p402.limits import Kind, Limits, Period, Scope
 from p402.routing import spec
 from p402.settings import ModelSettings, Secret, Settings, read_settings
 from p402.settings.model import CAPABILITIES, MODES
@@ -76,6 +76,69 @@ def test_a_tenant_takes_what_it_leaves_out_from_the_default_tenant():
         False,
     )
     assert tenant.tenant().policy == "a"
+
+
+SHARED = """
+[policies.team]
+daily_cap_usd = 20
+monthly_cap_usd = 300.000000001
+[policies.spare]
+monthly_cap_usd = 1
+[[keys]]
+name = "ci"
+key_env = "CI"
+daily_cap_usd = 0.5
+monthly_cap_usd = 10
+policy = "team"
+[[keys]]
+name = "app"
+key_env = "APP"
+policy = "team"
+[[keys]]
+name = "plain"
+key_env = "PLAIN"
+"""
+
+
+def test_p19_a_key_counts_against_its_own_budgets_and_then_those_of_its_policy():
+    found = read(PROVIDER + SHARED)
+    team = (
+        Scope(Kind.POLICY, "team", Period.DAY, 20 * 10**9),
+        Scope(Kind.POLICY, "team", Period.MONTH, 300 * 10**9 + 1),
+    )
+    assert {key.name: found.scopes(key) for key in found.keys} == {
+        "ci": (
+            Scope(Kind.KEY, "ci", Period.DAY, 5 * 10**8),
+            Scope(Kind.KEY, "ci", Period.MONTH, 10 * 10**9),
+            *team,
+        ),
+        "app": team,
+        "plain": (),
+    }
+
+
+def test_the_environment_overrides_a_policys_budgets_and_may_give_its_only_one():
+    toml = PROVIDER + SHARED + "[policies.a-b]\n"
+    refused(toml, "policies.a-b: found neither `daily_cap_usd` nor `monthly_cap_usd`")
+    found = read(toml, P402_POLICIES_A_B_DAILY_CAP_USD="2", P402_POLICIES_TEAM_MONTHLY_CAP_USD="7.5")
+    assert found.policies["a-b"].daily_cap_usd == Decimal(2)
+    assert found.policies["team"].monthly_cap_usd == Decimal("7.5")
+    refused(toml, "P402_POLICIES_TEAM_CAP_USD: unknown", "did you mean", P402_POLICIES_TEAM_CAP_USD="1")
+
+
+def test_p19_sessions_have_no_budget_unless_a_tenant_gives_them_one():
+    assert read(PROVIDER).tenants["default"].tenant().session_cap_nano is None
+    found = read(
+        "[tenants.default]\nsession_cap_usd = 0.25\n[tenants.a]\n[tenants.b]\nsession_cap_usd = 2\n"
+        + PROVIDER
+    )
+    assert {name: tenant.tenant().session_cap_nano for name, tenant in found.tenants.items()} == {
+        "default": 250_000_000,
+        "a": 250_000_000,
+        "b": 2_000_000_000,
+    }
+    changed = read(PROVIDER, P402_TENANTS_DEFAULT_SESSION_CAP_USD="0.1").tenants["default"]
+    assert changed.session_cap_usd == Decimal("0.1")
 
 
 def test_models_are_ids_or_tables():
@@ -193,6 +256,21 @@ def test_settings_travel_to_another_process():
             '[[keys]]\nname = "k"\nkey_env = "A"\n[[keys]]\nname = "k"\nkey_env = "B"',
             ["keys[1].name", "again"],
         ),
+        (
+            '[policies.team]\ndaily_cap_usd = 1\n[[keys]]\nname = "k"\nkey_env = "A"\npolicy = "taem"',
+            ['keys[0].policy: found "taem"', "[policies.taem]", "did you mean `team`"],
+        ),
+        ("[policies.team]", ["policies.team: found neither", "add it"]),
+        ("[policies.team]\ndaily_cap = 1", ["policies.team.daily_cap", "did you mean `daily_cap_usd`"]),
+        ("[policies.team]\ndaily_cap_usd = 0", ["policies.team.daily_cap_usd: found 0", "USD from"]),
+        ("[policies.Team]\ndaily_cap_usd = 1", ["policies", 'the name "Team"']),
+        ("[policy.team]\ndaily_cap_usd = 1", ["policy: unknown section", "`policies`"]),
+        ("[tenants.default]\nsession_cap_usd = -1", ["tenants.default.session_cap_usd: found -1"]),
+        (
+            '[[keys]]\nname = "k"\nkey_env = "A"\nmonthly_cap = 1',
+            ["keys[0].monthly_cap", "`monthly_cap_usd`"],
+        ),
+        ('[[keys]]\nname = "k"\nkey_env = "A"\ndaily_cap_usd = true', ["keys[0].daily_cap_usd: found true"]),
         ('[[keys]]\nname = "k"\nkey_hmac = "' + "0" * 64 + '"', ["keys[0].key_hmac", "key_pepper"]),
     ],
 )

@@ -70,6 +70,16 @@ def test_a_refusal_is_counted_by_its_layer_and_is_no_round():
     assert all('outcome="refused"' in s for s in found if s.startswith("p402_requests_total"))
 
 
+@pytest.mark.parametrize("code", ["SESSION_BUDGET_EXCEEDED", "API_KEY_BUDGET_EXCEEDED"])
+def test_a_spent_budget_within_a_tenants_is_counted_beside_the_spent_day(code):
+    world, meter = metered()
+    world.flow.ports.log.append(refused(code))
+    assert counted(world, meter) == {
+        f'p402_requests_total{{outcome="refused",code="{code}"}}': 1,
+        f'p402_guard_refusals_total{{layer="2",code="{code}"}}': 1,
+    }
+
+
 def test_a_round_under_way_is_in_flight_until_it_ends_however_it_ends():
     world, meter = metered(Play())
     seen = []
