@@ -37,7 +37,7 @@ from serve.guard.answers import (
 )
 from serve.guard.position import Position
 from serve.guard.wanted import Wanted
-from serve.redis.calls import Part, Reply, Script
+from serve.redis.calls import RUN, Part, Reply, Script
 
 MAX_NANO: Final = (1 << 53) - 1
 """The largest whole number that Lua's numbers hold exactly."""
@@ -192,7 +192,7 @@ def _head(script: Script, tenant: str, who: Caller) -> tuple[Part, ...]:
     tag = f"p402:{{{tenant}}}:"
     return (
         "EVALSHA", script.sha, 6, tag + "books", tag + "holds", tag + "due", tag + "slots", tag + "old",
-        tag + "scopes", who.now_ms, who.host, who.report, who.seen,
+        tag + "scopes", who.now_ms, who.host, who.report, who.seen, RUN,
     )  # fmt: skip
 
 

@@ -15,6 +15,16 @@ Reply = bytes | int | list["Reply"] | None
 """What Redis answers (RESP2); an error inside an array is a `RedisRefused` there."""
 
 
+RUN: Final = b"p402:run-id-of-the-server-behind-a-link:"
+"""Part of a command that stands for the run id of the very server that will carry it out.
+
+A server that begins anew has another, and so has a replica that takes over: a script that compares it with
+the one under which something was written knows whether that may have been lost or taken back since.
+"""
+NO_RUN: Final = b"0" * len(RUN)
+"""In its place where the server does not tell."""
+
+
 class Cause(Enum):
     """Why there is no answer."""
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from serve.redis.calls import Call, Cause, RedisRefused
+from serve.redis.calls import NO_RUN, RUN, Call, Cause, RedisRefused
 
 if TYPE_CHECKING:
     import hiredis
@@ -41,13 +41,15 @@ class Connection(asyncio.Protocol):
     ----------
     sent
         Calls without a reply, in the order in which they were sent.
+    run
+        Run id of the server, which is sent in place of `RUN`.
     over
         Nothing more will come.
     cause
         Why it ended by itself; None while it has not.
     """
 
-    __slots__ = ("_ended", "_reader", "_socket", "_unknown_script", "cause", "over", "sent")
+    __slots__ = ("_ended", "_reader", "_socket", "_unknown_script", "cause", "over", "run", "sent")
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Connection(asyncio.Protocol):
         unknown_script: Callable[[Call], bool],
     ) -> None:
         self.sent: deque[Call] = deque()
+        self.run = NO_RUN
         self.over = False
         self.cause: Cause | None = None
         self._reader = reader
@@ -67,7 +70,7 @@ class Connection(asyncio.Protocol):
         """Send calls in one write."""
         assert self._socket is not None, "made by the event loop"
         self.sent.extend(calls)
-        self._socket.write(b"".join([call.packed for call in calls]))
+        self._socket.write(b"".join([call.packed for call in calls]).replace(RUN, self.run))
 
     def abort(self) -> None:
         """Close at once; what is on its way is read by nobody."""

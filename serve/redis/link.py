@@ -11,6 +11,7 @@ Source: the project's performance study, section 4; times of its reliability stu
 
 import asyncio
 import math
+import re
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
@@ -25,8 +26,11 @@ CONNECT_MS: Final = 100
 LIMIT: Final = 10_000
 _GRACE_S: Final = 0.001
 """Before calls are given up the socket is read once more: a loop that stood still is no fault of Redis."""
+_SPARED: Final = frozenset({"CLIENT SETNAME", "INFO"})
+"""What a connection can do without: its name, for readers of CLIENT LIST, and the server's run id."""
 _UNNAMED: Final = frozenset({"ERR", "NOPERM"})
-"""Refusals of the connection's name that are passed over: it only helps whoever reads CLIENT LIST."""
+"""Refusals of these that are passed over."""
+_RUN_ID: Final = re.compile(rb"^run_id:([0-9a-f]{40})\r?$", re.MULTILINE)
 
 
 class Link:
@@ -254,7 +258,7 @@ class Link:
             await self._loop.create_connection(lambda: connection, address.host, address.port, ssl=self._tls)
 
     async def _greet(self, connection: Connection) -> None:
-        """Say who we are, choose the database, load the scripts: one round trip, if the connection lasts."""
+        """Say who we are, choose the database, ask who answers, load the scripts: one round trip."""
         address = self.address
         greeting: list[tuple[str, tuple[Part, ...]]] = []
         if address.password:
@@ -263,17 +267,20 @@ class Link:
         if address.db:
             greeting.append((f"SELECT {address.db}", ("SELECT", address.db)))
         greeting.append(("CLIENT SETNAME", ("CLIENT", "SETNAME", self._name)))
+        greeting.append(("INFO", ("INFO", "server")))
         greeting += [("SCRIPT LOAD", ("SCRIPT", "LOAD", script.source)) for script in self._scripts]
         calls = [self._made(parts, math.inf) for _, parts in greeting]
         connection.send(calls)
         replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
         for (step, _), reply in zip(greeting, replies, strict=True):
             if isinstance(reply, RedisRefused):
-                if step == "CLIENT SETNAME" and reply.code in _UNNAMED:
+                if step in _SPARED and reply.code in _UNNAMED:
                     continue
                 # One that does not know AUTH repeats what it was told: its words are not shown.
                 said = reply.code if step == "AUTH" else str(reply)
                 raise self._away(Cause.DENIED, why=f"{step}: {said}")
+            if step == "INFO" and isinstance(reply, bytes) and (found := _RUN_ID.search(reply)) is not None:
+                connection.run = found[1]
 
     # Failing
 

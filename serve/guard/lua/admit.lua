@@ -1,8 +1,8 @@
 -- Take one request from the rate, for an answer that costs nothing: layer 1 alone.
--- ARGV 5..: spacing_us, burst. Reply: admitted now q; refused now q tat (the law tells why).
+-- ARGV 6..: spacing_us, burst. Reply: admitted now q; refused now q tat (the law tells why).
 -- A repeat takes another. Source: generic cell rate algorithm, ITU-T I.371.
 
-local spacing, burst = tonumber(ARGV[5]), tonumber(ARGV[6])
+local spacing, burst = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local no = enter()
 if no then return no end

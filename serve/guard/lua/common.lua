@@ -2,14 +2,15 @@
 -- What all scripts of the guard share: the books of one tenant, and how a call of a host enters them.
 --
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
---   1 books  hash: q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
+--   1 books  hash: run (id of the server that wrote it), q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
 --            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; x:HOST its calls that expired since its report
 --   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
 --   5 old    zset: calls that are not held any more and, as scope:ACCOUNT, accounts of scopes, by when they may be forgotten
 --   6 scopes hash: account of a scope (p402/guard/scopes.py) -> "held HOST spent HOST spent..."
--- ARGV 1 to 4: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw.
+-- ARGV 1 to 5: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw;
+--   run id of this server, zeros where it is not told.
 -- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
 -- force: its number), wait (not all hosts have reported: ms), or the script's own. A reply of these three
 -- says that nothing was done. Money is whole nano-USD below 2^53, exact in Lua's numbers.
@@ -22,7 +23,7 @@ local SCOPE = 'scope:'
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1])
 if now == 0 then now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) end
-local host, report, seen = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local host, report, seen, run = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local today = math.floor(now / DAY_MS)
 local q = 0
 
@@ -213,17 +214,51 @@ local function changed()
   redis.call('HSET', books, 'q', int(q))
 end
 
+-- Whether another server wrote these books, or this one before it began anew: they may be older than what it has told.
+local function is_elsewhere(wrote) return wrote and wrote ~= run and not string.find(run, '^0+$') end
+
+local function ahead() return math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), seen + 1, q + 1) end
+
+-- What such books have of a host stands until it has said it anew; meanwhile they are closed. Hosts' pasts are told once more.
+local function distrust()
+  local fields = redis.call('HGETALL', books)
+  for i = 1, #fields, 2 do
+    local name = fields[i]
+    local day = string.match(name, '^(%d+):s:%?')
+    if day then redis.call('HINCRBY', books, day .. ':s', int(0 - tonumber(fields[i + 1]))) end
+    if day or string.find(name, '^[gt]:') then redis.call('HDEL', books, name) end
+  end
+  redis.call('HDEL', books, 'open', 'absent', 'absent_day', 'calls', 'mean', 'm2')
+  q = ahead()
+  redis.call('HSET', books, 'run', run, 'q', int(q), 'born', int(now), 'n_hosts', '0')
+end
+
 -- Whether this host's word counts: nil, or the reply that says why not.
 local function enter()
-  local found = redis.call('HMGET', books, 'q', 'g:' .. host)
+  local found = redis.call('HMGET', books, 'q', 'g:' .. host, 'run')
   if not found[1] then return {'cold'} end
   q = tonumber(found[1])
+  if is_elsewhere(found[3]) then
+    if host == '' then return {'cold'} end
+    distrust()
+    return {'stale', '0'}
+  end
   if q < seen then
     wipe()
     return {'cold'}
   end
   if host ~= '' and (report == 0 or tonumber(found[2] or 0) ~= report) then return {'stale', found[2] or '0'} end
   return nil
+end
+
+-- What each host holds today.
+local function held_today()
+  local by = {}
+  for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
+    local e = read(redis.call('HGET', holds, id))
+    if e and e.day == today then by[e.host] = (by[e.host] or 0) + e.amount end
+  end
+  return by
 end
 
 -- Whether money may be given out: nil, or the reply that says why not. A host that does not report in time
@@ -241,11 +276,12 @@ local function closed(hosts, cap, grace_ms)
     local who = string.match(fields[i], '^g:(.+)$')
     if who then reported[who] = true end
   end
+  local held = held_today()
   for i = 1, #fields, 2 do
     local day, who = string.match(fields[i], '^(%d+):s:(.+)$')
     if who and tonumber(day) == today and not reported[who] and missing > 0 then
       redis.call('HSETNX', books, int(today) .. ':s:?' .. who, '0')
-      spend(today, '?' .. who, math.max(0, share - tonumber(fields[i + 1])))
+      spend(today, '?' .. who, math.max(0, share - tonumber(fields[i + 1]) - (held[who] or 0)))
       missing = missing - 1
     end
   end

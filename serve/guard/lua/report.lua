@@ -1,6 +1,6 @@
 -- Take a host's position in place of what the books have of it: what it spent, what it holds, its lease.
 -- The first report of a host that Redis has forgotten, or whose books went back, begins them anew.
--- ARGV 5..: last report that Redis is known to have taken, this report's token, hosts, cap, hold's ttl ms,
+-- ARGV 6..: last report that Redis is known to have taken, this report's token, hosts, cap, hold's ttl ms,
 --   day of the lease, lease kept (within the cap already), lease wanted, tat, calls, mean, m2 of the host's own calls,
 --   a report that has told what scopes spent but for what follows (0: all follows),
 --   then five lists, each behind its length: tokens of which one must be in force, (day, spent), (id, day, amount, expires, state, slot, accounts) of
@@ -10,12 +10,12 @@
 --        newer number (a later report of this host is in force)
 --        foreign number (a report is in force that this ledger never made: it went back, or is a copy)
 
-local taken, token = tonumber(ARGV[5]), ARGV[6]
-local hosts, cap, ttl = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local lease_day, kept, wanted = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local taken, token = tonumber(ARGV[6]), ARGV[7]
+local hosts, cap, ttl = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local lease_day, kept, wanted = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local LEASE = 'lease:' .. host
-local base = tonumber(ARGV[17])
-local at = 18
+local base = tonumber(ARGV[18])
+local at = 19
 
 local function list(width)
   local found, n = {}, tonumber(ARGV[at])
@@ -31,10 +31,13 @@ end
 
 local ours, days, calls, peers, budgets = list(1), list(2), list(7), list(3), list(2)
 
-local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host)
+local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host, 'run')
 local mine = tonumber(found[2] or 0)
 q = tonumber(found[1] or 0)
-if found[1] and (q < seen or (mine > 0 and mine < taken)) then
+if found[1] and is_elsewhere(found[4]) then
+  distrust()
+  found[3], mine = false, 0
+elseif found[1] and (q < seen or (mine > 0 and mine < taken)) then
   wipe()
   found = {false, false}
 end
@@ -47,12 +50,11 @@ end
 if base > 0 and (not found[1] or mine < base) then return {'whole'} end
 if not found[1] then
   mine = 0
-  q = math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), seen + 1)
-  redis.call('HSET', books, 'q', int(q), 'born', int(now), 'n_hosts', '0')
+  q = ahead()
+  redis.call('HSET', books, 'run', run, 'q', int(q), 'born', int(now), 'n_hosts', '0')
 end
 
 -- What the books have of this host goes; what others hold today is added up.
-local others = {}
 for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
   local e = read(redis.call('HGET', holds, id))
   if not e then
@@ -75,10 +77,7 @@ for id in string.gmatch(redis.call('HGET', books, 'x:' .. host) or '', '[^\n]+')
 end
 redis.call('HDEL', books, 'x:' .. host)
 sweep()
-for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
-  local e = read(redis.call('HGET', holds, id))
-  if e and e.day == today then others[e.host] = (others[e.host] or 0) + e.amount end
-end
+local others = held_today()
 local reported, spent_by = {}, {}
 local fields = redis.call('HGETALL', books)
 for i = 1, #fields, 2 do
@@ -122,17 +121,18 @@ for _, row in ipairs(budgets) do
 end
 for _, row in ipairs(peers) do
   local who, day, nano = row[1], tonumber(row[2]), tonumber(row[3])
-  if not reported[who] and who ~= host and day == today and nano > (spent_by[who] or 0) then
-    spend(day, who, nano - (spent_by[who] or 0))
-    spent_by[who] = nano
+  local more = nano - (spent_by[who] or 0) - (others[who] or 0)
+  if not reported[who] and who ~= host and day == today and more > 0 then
+    spend(day, who, more)
+    spent_by[who] = (spent_by[who] or 0) + more
   end
 end
 
 -- Bucket and past are the tenant's: the bucket's fullest word holds, a host's past is added once.
 local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
-local tat = math.max(number(a[1]), tonumber(ARGV[13]))
+local tat = math.max(number(a[1]), tonumber(ARGV[14]))
 local n, mean, m2 = number(a[2]), number(a[3]), number(a[4])
-local n2, mean2, m22 = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local n2, mean2, m22 = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
 if mine == 0 and n2 > 0 then
   if n == 0 then
     n, mean, m2 = n2, mean2, m22

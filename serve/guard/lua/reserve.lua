@@ -1,5 +1,5 @@
 -- Admit a call by layers 1, 2, 3, 4 and 6, and hold the most it may cost. One round trip.
--- ARGV 5..: request id, amount, expected (for layer 4; 0 unknown), cap, spacing_us, burst, max in flight,
+-- ARGV 6..: request id, amount, expected (for layer 4; 0 unknown), cap, spacing_us, burst, max in flight,
 --   anomaly z, anomaly calls, whether anomalies are refused, hold's ttl ms, slot's lease ms, hosts, grace ms, scopes.
 -- Reply: granted now q day amount tat calls mean m2 (before this call; a repeat is given what it has)
 --        refused now q spent held in_flight tat calls mean m2 (the law tells why from these)
@@ -7,10 +7,10 @@
 --        over now q (the id is settled)
 -- Source of the bucket: generic cell rate algorithm, ITU-T I.371; of the moments: Welford, 1962.
 
-local id, amount, expected, cap = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local spacing, burst, most = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local z, shortest, blocks = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14] == '1'
-local ttl, lease, hosts, grace = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local id, amount, expected, cap = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local spacing, burst, most = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local z, shortest, blocks = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15] == '1'
+local ttl, lease, hosts, grace = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
 local LEAST_SD = 1e-6
 
 local no = enter() or closed(hosts, cap, grace)
@@ -24,7 +24,7 @@ if known and known.state ~= DROPPED then
   changed()
   if known.state == SETTLED then return {'over', int(now), int(q)} end
   local reply = {'granted', int(now), int(q), int(known.day), int(known.amount), unpack(past)}
-  for _, s in ipairs(scoped(19, known.day, hosts)) do
+  for _, s in ipairs(scoped(20, known.day, hosts)) do
     local mine = names(known, s.name)
     reply[#reply + 1] = int(s.spent - (mine and known.charged or 0))
     reply[#reply + 1] = int(s.held - (mine and known.state == HELD and known.amount or 0))
@@ -32,7 +32,7 @@ if known and known.state ~= DROPPED then
   return reply
 end
 local spent, held = totals(today)
-local of, narrow, accounts = scoped(19, today, hosts), false, {}
+local of, narrow, accounts = scoped(20, today, hosts), false, {}
 for i, s in ipairs(of) do
   narrow = narrow or s.spent + s.held + amount > s.cap
   accounts[i] = s.name

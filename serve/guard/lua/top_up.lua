@@ -1,11 +1,11 @@
 -- Raise a hold to an amount, or renew it; an expired one becomes live again.
--- ARGV 5..: request id, amount, cap, hold's ttl ms, slot's lease ms, hosts, grace ms, scopes.
+-- ARGV 6..: request id, amount, cap, hold's ttl ms, slot's lease ms, hosts, grace ms, scopes.
 -- Reply: raised now q amount
 --        refused now q spent held, then the call's entry, then of each scope what is spent and held (the law tells why)
 --        over now q (the id is settled or unknown)
 
-local id, amount, cap = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local ttl, lease, hosts, grace = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local id, amount, cap = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local ttl, lease, hosts, grace = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 
 local no = enter() or closed(hosts, cap, grace)
 if no then return no end
@@ -17,7 +17,7 @@ local target, was_held = math.max(amount, e.amount), 0
 if e.state == HELD then was_held = e.amount end
 local spent, held = totals(e.day)
 if target > e.amount then
-  local of = scoped(12, e.day, hosts)
+  local of = scoped(13, e.day, hosts)
   local narrow = spent - e.charged + held - was_held + target > cap
   for _, s in ipairs(of) do
     narrow = narrow or (names(e, s.name) and s.spent - e.charged + s.held - was_held + target > s.cap)

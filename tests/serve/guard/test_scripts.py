@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from p402.guard import lease
 from p402.guard.anomaly import NO_PAST, CostHistory, observe
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, KEEP_DAYS, Entry, State
 from p402.guard.ledger import Account
@@ -16,6 +17,7 @@ from serve.guard.position import Position
 from serve.guard.scripts import Caller
 from serve.guard.wanted import Wanted
 from serve.redis.address import read_address
+from serve.redis.calls import NO_RUN
 from serve.redis.link import Link
 from tests.conformance.guard import NOON
 from tests.limits import capped
@@ -336,5 +338,60 @@ def test_a_key_that_somebody_deleted_breaks_nothing_and_frees_nothing(told) -> N
         late = replace(at(WHO, HOLD_TTL_MS), report=2)
         assert isinstance(await books.reserve("c", 30, late), Granted)
         assert await books.spent(late) == (0, 60)
+
+    told(story)
+
+
+async def begun_anew(books: Books) -> None:
+    """The books as another server would have written them."""
+    await books.link.call("HSET", "p402:{t}:books", "run", "f" * 40)
+
+
+def test_books_that_another_server_wrote_stand_but_are_closed_until_told_again(told) -> None:
+    async def story(books: Books) -> None:
+        both = replace(WHO, hosts=2)
+        other = replace(EMPTY, host="other", token="o1", days=((TODAY, 30),))
+        await books.report(replace(EMPTY, days=((TODAY, 7),)), both)
+        await books.report(other, both)
+        assert isinstance(await books.reserve("a", 10, both), Granted)
+        await begun_anew(books)
+        assert isinstance(await books.look(), Cold)
+        assert await books.reserve("b", 1, both) == Stale(0)
+        assert await books.spent() == (37, 10)
+        taken = await books.report(replace(EMPTY, report=2, days=((TODAY, 7),)), both)
+        assert (taken.open, taken.others) == (False, (("other", 30),))
+        who = replace(both, report=2)
+        assert isinstance(await books.reserve("b", 1, who), answers.Wait)
+        assert await books.spent() == (37, 0), "its host no longer says that it holds it"
+        assert (await books.report(replace(other, report=2), both)).open
+        assert isinstance(await books.reserve("b", 1, who), Granted)
+        assert await books.spent() == (37, 1)
+
+    told(story)
+
+
+def test_the_share_of_an_absent_host_is_not_counted_again_where_redis_begins_anew(told) -> None:
+    async def story(books: Books) -> None:
+        both = replace(WHO, hosts=2)
+        for report in (1, 2):
+            await books.report(replace(EMPTY, report=report), both)
+            late = at(replace(both, report=report), report * lease.GRACE_MS)
+            assert isinstance(await books.reserve(f"r{report}", 1, late), Granted)
+            assert (await books.spent(late))[0] == 500
+            await begun_anew(books)
+        await books.report(replace(EMPTY, host="other", token="o1"), both)
+        assert (await books.spent())[0] == 0
+
+    told(story)
+
+
+def test_a_server_that_does_not_tell_its_run_is_believed_by_number_alone(told) -> None:
+    async def story(books: Books) -> None:
+        await books.report()
+        await begun_anew(books)
+        connection = books.link._connection
+        assert connection is not None
+        connection.run = NO_RUN
+        assert isinstance(await books.reserve("a", 1), Granted)
 
     told(story)

@@ -17,6 +17,7 @@ from p402.limits import Limits, Rate
 from p402.ports import Hold
 from serve.guard import position
 from serve.guard.wanted import Wanted
+from serve.redis.calls import RedisAway
 from tests.conformance.guard import NOON
 from tests.limits import capped
 from tests.serve.guard.test_shared import PATIENT, Host, tell
@@ -257,6 +258,103 @@ def test_a_redis_that_went_back_is_found_out_and_told_anew(tmp_path: Path) -> No
         assert await a.guard.spent("t") == (250_000, 600_000)
 
     story(tmp_path, tell_it)
+
+
+async def both_there(server: Server, a: Host, b: Host) -> None:
+    """Two hosts that have told a fresh Redis of themselves."""
+    for each in (a, b, a):
+        await (each.start() if not each.guard.open else each.guard._watch.look())
+
+
+async def begun_anew(server: Server, *hosts: Host) -> None:
+    """Redis killed and started on what it had saved; every host has found that out."""
+    server.kill()
+    server.start()
+    for each in hosts:
+        await until(lambda each=each: answers(each))  # type: ignore[misc]
+
+
+async def answers(host: Host) -> bool:
+    try:
+        await host.guard._redis.call("PING")
+    except RedisAway:
+        return False
+    return True
+
+
+def test_p18_a_redis_that_begins_anew_gives_nothing_out_until_each_host_has_told_it(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a, b = (host(name, hosts=2, lease_nano=lambda *_: 0, link=PATIENT) for name in "ab")
+        await both_there(server, a, b)
+        await tell(server, "SAVE")
+        lost = await a.guard.reserve("t", "a1", 700_000)
+        assert isinstance(lost, Hold)
+        a.guard.settle(lost, 700_000)
+        assert await spent(a) == (700_000, 0)
+        await begun_anew(server, a, b)
+        b.guard.patience_s = 0.01
+        early = await b.guard.reserve("t", "b1", 400_000)
+        assert isinstance(early, Refusal), "nobody but a has seen what was lost"
+        assert early.status == 503
+        await a.guard._watch.look()
+        late = await b.guard.reserve("t", "b1", 400_000)
+        assert isinstance(late, Refusal)
+        assert (late.code, late.status) == ("DAILY_SPEND_LIMIT_EXCEEDED", 402)
+        assert isinstance(await b.guard.reserve("t", "b2", 300_000), Hold)
+
+    story(tmp_path, tell_it)
+
+
+def test_a_redis_that_begins_anew_on_all_it_had_counts_nothing_twice(tmp_path: Path) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        a, b = (host(name, hosts=2, lease_nano=lambda *_: 0, link=PATIENT) for name in "ab")
+        await both_there(server, a, b)
+        done = await a.guard.reserve("t", "a1", 100_000)
+        held = await b.guard.reserve("t", "b1", 200_000)
+        assert isinstance(done, Hold)
+        assert isinstance(held, Hold)
+        a.guard.settle(done, 90_000)
+        assert await spent(a) == (90_000, 200_000)
+        for _ in range(2):
+            await begun_anew(server, a, b)
+            for each in (a, b, a):
+                await each.guard._watch.look()
+            assert await spent(a) == await spent(b) == (90_000, 200_000)
+            standing = await a.guard.standing("t")
+            assert (standing.in_flight, standing.account.history.count) == (1, 1)
+        b.guard.settle(held, 50_000)
+        assert await spent(b) == (140_000, 0)
+
+    story(tmp_path, tell_it, "--appendonly", "yes")
+
+
+def test_a_host_that_is_gone_when_redis_begins_anew_keeps_what_it_had_and_counts_at_its_share(
+    tmp_path: Path,
+) -> None:
+    async def tell_it(server: Server, host: Callable[..., Host]) -> None:
+        clock = [NOON]
+        a, b = (host(n, hosts=2, lease_nano=lambda *_: 0, link=PATIENT, clock=clock) for n in "ab")
+        await both_there(server, a, b)
+        done = await b.guard.reserve("t", "b1", 600_000)
+        assert isinstance(done, Hold)
+        b.guard.settle(done, 600_000)
+        assert await spent(b) == (600_000, 0)
+        await b.die()
+        for _ in range(2):
+            await begun_anew(server, a)
+            a.guard.patience_s = 0.01
+            waits = await a.guard.reserve("t", f"early{_}", 1)
+            assert isinstance(waits, Refusal)
+            assert waits.status == 503
+            clock[0] += GRACE_MS
+            a.guard.patience_s = 20.0
+            assert isinstance(await a.guard.reserve("t", f"fits{_}", 1), Hold)
+            assert (await a.guard.spent("t"))[0] == 600_000, "more than its share of 500,000"
+        back = host("b", hosts=2, lease_nano=lambda *_: 0, link=PATIENT, clock=clock)
+        await back.start()
+        assert (await back.guard.spent("t"))[0] == 600_000
+
+    story(tmp_path, tell_it, "--appendonly", "yes")
 
 
 def test_a_ledger_restored_from_a_backup_takes_nothing_back(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from p402.errors import ConfigError
 from serve.redis.address import read_address
-from serve.redis.calls import Cause, RedisAway, RedisRefused, Script
+from serve.redis.calls import NO_RUN, RUN, Cause, RedisAway, RedisRefused, Script
 from serve.redis.connection import Connection
 from serve.redis.link import Link
 from tests.serve.redis.proxy import proxy
@@ -83,11 +83,11 @@ def test_all_calls_of_a_turn_leave_in_one_write(
     async def scene() -> None:
         async with link(redis.url, scripts=[PAIR, COUNT]) as at:
             await asyncio.gather(*(at.call("PING") for _ in range(300)))
-            assert writes == [3, 300]  # the name and two scripts, then the calls that had waited for them
+            assert writes == [4, 300]  # name, INFO and two scripts, then the calls that had waited for them
             await asyncio.gather(*(at.call("PING") for _ in range(200)))
-            assert writes == [3, 300, 200]
+            assert writes == [4, 300, 200]
             await at.call("PING")
-            assert writes == [3, 300, 200, 1]
+            assert writes == [4, 300, 200, 1]
 
     run(scene())
 
@@ -320,10 +320,10 @@ async def impostor(reply: bytes, *, closes: bool = False) -> AsyncIterator[str]:
     ("reply", "closes", "cause"),
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", False, Cause.MALFORMED),
-        (b"+OK\r\n+OK\r\n", False, Cause.MALFORMED),
+        (b"+OK\r\n+OK\r\n+OK\r\n", False, Cause.MALFORMED),
         (b"+O", True, Cause.LOST),
         (b"", True, Cause.LOST),
-        (b"-LOADING Redis is loading the dataset in memory\r\n", False, Cause.DENIED),
+        (b"-LOADING Redis is loading the dataset in memory\r\n" * 2, False, Cause.DENIED),
     ],
 )
 def test_what_does_not_greet_as_redis_does_is_not_asked(
@@ -374,7 +374,7 @@ def test_closing_while_a_connection_is_made_leaves_none(run: Any, redis: Server)
 
 
 def test_a_server_that_repeats_what_it_was_told_does_not_make_us_show_the_password() -> None:
-    told = f"-ERR unknown command 'AUTH', with args beginning with: '{SECRET}'\r\n+OK\r\n".encode()
+    told = f"-ERR unknown command 'AUTH', with args beginning with: '{SECRET}'\r\n+OK\r\n+OK\r\n".encode()
 
     async def scene() -> str:
         async with impostor(told) as url, link(url.replace("//", f"//:{SECRET}@")) as at:
@@ -383,6 +383,44 @@ def test_a_server_that_repeats_what_it_was_told_does_not_make_us_show_the_passwo
     said = asyncio.run(scene())
     assert "refused AUTH: ERR;" in said
     assert SECRET not in said
+
+
+def test_a_command_can_name_the_run_of_the_very_server_that_carries_it_out(run: Any, tmp_path: Path) -> None:
+    async def asked(at: Link) -> tuple[Any, Any, Any]:
+        info, first, script = await asyncio.gather(
+            at.call("INFO", "server"), at.call("ECHO", RUN), at.call("EVALSHA", PAIR.sha, 1, "k", RUN)
+        )
+        (told,) = (line for line in info.splitlines() if line.startswith(b"run_id:"))
+        return told.removeprefix(b"run_id:"), first, script[1]
+
+    async def scene(server: Server) -> None:
+        async with link(server.url, scripts=[PAIR]) as at:
+            before = await asked(at)
+            assert len(set(before)) == 1
+            await at.call("SCRIPT", "FLUSH")
+            assert await asked(at) == before
+            server.kill()
+            server.start()
+            await outcomes(at.call("PING"))
+            after = await asked(at)
+            assert len(set(after)) == 1
+            assert after != before
+
+    with redis_server(tmp_path) as server:
+        run(scene(server))
+
+
+def test_a_server_that_does_not_tell_its_run_is_used_without(run: Any, redis: Server) -> None:
+    async def scene() -> None:
+        async with link(redis.url) as at:
+            await at.call("ACL", "SETUSER", "worker", "on", f">{SECRET}", "~*", "+@all", "-info")
+            try:
+                async with link(redis.url.replace("//", f"//worker:{SECRET}@")) as other:
+                    assert await other.call("ECHO", RUN) == NO_RUN
+            finally:
+                await at.call("ACL", "DELUSER", "worker")
+
+    run(scene())
 
 
 @pytest.mark.parametrize(
