@@ -30,7 +30,7 @@ from serve.guard.make import state_path
 from serve.guard.scripts import Caller
 from serve.handlers.budgets import told
 from serve.redis.calls import RedisAway, RedisRefused
-from serve.redis.connect import way_to
+from serve.redis.connect import PATIENT_MS, way_to
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Explain limits, from the ledger.")
 
@@ -127,7 +127,7 @@ async def read_shared(url: Secret, tenant: str, hosts: int, scopes: tuple[Scope,
     StoreError
         It is away, or knows nothing of the tenant.
     """
-    way = way_to(url.reveal(), scripts=scripts.ALL, name="p402-limits")
+    way = way_to(url.reveal(), scripts=scripts.ALL, name="p402-limits", patience_ms=PATIENT_MS)
     try:
         caller = Caller(now_ms=0, host="", report=0, seen=0, hosts=hosts)
         parts = scripts.ask_look(caller, tenant, MOST_SHOWN, scopes)

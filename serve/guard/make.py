@@ -14,7 +14,7 @@ from serve.guard.shared import SharedGuard
 from serve.guard.sqlite import SqliteGuard
 from serve.redis.calls import RedisAway
 from serve.redis.checks import check
-from serve.redis.connect import way_to
+from serve.redis.connect import PATIENT_MS, way_to
 
 _SQLITE: Final = "sqlite:///"
 
@@ -60,7 +60,7 @@ async def prove_redis(settings: Settings) -> str | None:
     if settings.server.redis is None:
         return None
     try:
-        way = way_to(settings.server.redis.reveal(), scripts=scripts.ALL)
+        way = way_to(settings.server.redis.reveal(), scripts=scripts.ALL, patience_ms=PATIENT_MS)
         try:
             await way.open()
             await check(way)

@@ -5,7 +5,7 @@ It knows nothing of what is asked.
 
 import ssl
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from serve.redis.address import Address, ClusterAddress, read_addresses
 from serve.redis.calls import Part, RedisRefused, Reply, Script
@@ -37,7 +37,13 @@ class Way(Protocol):
         """Take no more calls, wait for those under way, and close; idempotent."""
 
 
-def way_to(url: str, *, scripts: Sequence[Script] = (), name: str = "p402") -> Way:
+PATIENT_MS: Final = 2_000
+"""For whom no request waits: a start, an operator's command."""
+
+
+def way_to(
+    url: str, *, scripts: Sequence[Script] = (), name: str = "p402", patience_ms: int | None = None
+) -> Way:
     """The way to what a url names; nothing is connected yet. It lives on the running event loop.
 
     Parameters
@@ -46,6 +52,8 @@ def way_to(url: str, *, scripts: Sequence[Script] = (), name: str = "p402") -> W
         What EVALSHA may call, on every node.
     name
         Of the connections, as CLIENT LIST shows it; no spaces.
+    patience_ms
+        How long an answer or a connection may take; the link's own short times if None.
 
     Raises
     ------
@@ -56,8 +64,10 @@ def way_to(url: str, *, scripts: Sequence[Script] = (), name: str = "p402") -> W
     # Made once: it reads a file of authorities, 20 to 35 ms, and a cluster's links are made as requests wait.
     tls = ssl.create_default_context() if address.tls else None
 
+    times = {} if patience_ms is None else {"deadline_ms": patience_ms, "connect_ms": patience_ms}
+
     def link(node: Address) -> Link:
-        return Link(node, scripts=scripts, name=name, tls=tls)
+        return Link(node, scripts=scripts, name=name, tls=tls, **times)
 
     if isinstance(address, ClusterAddress):
         return ClusterDoor(address, link)
