@@ -3,6 +3,7 @@
 The laws that read them are in `p402.guard`. Money is whole nano-USD.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -96,6 +97,9 @@ class Period(StrEnum):
     LIFE = "l"
 
 
+_SCOPE_NAME: Final = re.compile(r"[!-~]{1,128}")
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One more budget that a call counts against.
@@ -103,15 +107,25 @@ class Scope:
     Attributes
     ----------
     name
-        Without white space; unique among its tenant's of this kind.
+        Up to 128 characters of ASCII that can be seen; unique among its tenant's of this kind.
     cap_nano
         Most that a period may cost.
+
+    Raises
+    ------
+    ValueError
+        The name is none: accounts are parted by white space.
     """
 
     kind: Kind
     name: str
     period: Period
     cap_nano: int
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is none."""
+        if _SCOPE_NAME.fullmatch(self.name) is None:
+            raise ValueError(f"scope is called {self.name!r}; expected 1 to 128 visible ASCII characters")
 
     @property
     def stem(self) -> str:
@@ -120,8 +134,13 @@ class Scope:
 
     def account(self, day: int) -> str:
         """Account that a call of a UTC day counts in."""
-        number = {Period.DAY: day, Period.MONTH: month_of(day), Period.LIFE: ""}[self.period]
-        return f"{self.stem}{number}"
+        match self.period:
+            case Period.DAY:
+                return f"{self.stem}{day}"
+            case Period.MONTH:
+                return f"{self.stem}{month_of(day)}"
+            case Period.LIFE:
+                return self.stem
 
 
 def month_of(day: int) -> int:

@@ -131,7 +131,7 @@ async def read_shared(url: Secret, tenant: str, hosts: int, scopes: tuple[Scope,
     try:
         caller = Caller(now_ms=0, host="", report=0, seen=0, hosts=hosts)
         parts = scripts.ask_look(caller, tenant, MOST_SHOWN, scopes)
-        looked = scripts.read_look(await way.call(*parts), scopes)
+        looked = scripts.read_look(await way.call(*parts), caller, scopes)
     except (RedisAway, RedisRefused) as error:
         raise StoreError(
             f"the shared budget cannot be read: {error}; try again when Redis is there"

@@ -53,6 +53,7 @@ class MemoryGuard:
         scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         """Take a slot and set aside the most a call may cost, or say which layer or scope refuses."""
+        budgets.check(scopes)
         now = self._sweep()
         entry = self._entries.get((tenant, request_id))
         account = self._account(tenant)

@@ -7,7 +7,7 @@ holds for every call. It knows no clock and keeps no state.
 from dataclasses import dataclass
 
 from p402.errors import Refusal
-from p402.guard import rate, scopes, slots
+from p402.guard import daily, rate, scopes, slots
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import DAY_MS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry
 from p402.guard.ledger import Account, has_slot
@@ -123,12 +123,12 @@ def budgets(standing: Standing) -> tuple[Budget, ...]:
 
 
 def _budget(scope: Scope, totals: Totals, now_ms: int) -> Budget:
-    refused = next(iter(scopes.refusals(((scope, totals),), 1, now_ms)), None)
+    refused = next(iter(scopes.refusals(((scope, totals),), 1, daily.day_of(now_ms), now_ms)), None)
     return Budget(
         scope,
         totals,
         (SESSION_OVER if scope.kind is Kind.SESSION else KEY_OVER) if refused is None else refused.code,
-        max(0, scope.cap_nano - totals.spent_nano - totals.held_nano),
+        max(0, scopes.room(scope, totals)),
         refused is not None,
         None if refused is None else refused.retry_after_ms,
         scopes.resets_in_ms(scope.period, now_ms),

@@ -32,6 +32,14 @@ class Account:
     history: CostHistory = NO_PAST
 
 
+_UNASKED = Refusal(
+    daily.OVER_HELD,
+    402,
+    "this call counts against budgets that its repeat does not name, so its hold cannot be raised; "
+    "send a new request",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A verdict that changes the books: all three replace their predecessors."""
@@ -73,7 +81,7 @@ def reserve(
     verdict = daily.reserve(day, entry, amount_nano, limits.daily_cap_nano, now_ms, accounts)
     if entry is not None:
         return verdict if isinstance(verdict, Refusal) else Posted(verdict, account)
-    narrow = scopes.refusals(scoped, amount_nano, now_ms) if scoped else ()
+    narrow = scopes.refusals(scoped, amount_nano, day.day, now_ms) if scoped else ()
     tat_us = rate.admit(account.tat_us, limits.rate, now_ms)
     if isinstance(tat_us, Refusal):
         return tat_us
@@ -104,6 +112,11 @@ def top_up(
 ) -> Booked | Refusal:
     """Raise a hold, or renew it, where the day and every scope that the call counts against have room.
 
+    Parameters
+    ----------
+    scoped
+        The call's scopes, each with its account; where one that it counts against is missing, none is raised.
+
     Raises
     ------
     ValueError
@@ -117,7 +130,9 @@ def top_up(
         for scope, totals in scoped
         if scope.account(entry.day) in entry.accounts
     )
-    narrow = scopes.refusals(beside, amount_nano, now_ms)
+    if len(beside) < len(entry.accounts):
+        return _UNASKED
+    narrow = scopes.refusals(beside, amount_nano, entry.day, now_ms)
     return narrow[0] if narrow else verdict
 
 

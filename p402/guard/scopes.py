@@ -26,11 +26,13 @@ __all__ = [
     "Scoped",
     "Totals",
     "accounts",
+    "check",
     "kept_until",
     "month_of",
     "others",
     "refusals",
     "resets_in_ms",
+    "room",
     "rooms",
     "session",
 ]
@@ -42,21 +44,37 @@ KEY_OVER: Final = "API_KEY_BUDGET_EXCEEDED"
 CODES: Final = frozenset((SESSION_OVER, KEY_OVER))
 """Codes of refusals by what a scope has spent."""
 
-_WORDS: Final = {Period.DAY: "today", Period.MONTH: "this month", Period.LIFE: "so far"}
+_NOW: Final = {Period.DAY: "today", Period.MONTH: "this month", Period.LIFE: "so far"}
+_THEN: Final = {Period.DAY: "on its day", Period.MONTH: "in its month"}
+_ADVICE: Final = {
+    Period.DAY: "it resets at 00:00 UTC",
+    Period.MONTH: "it resets on the first of the next month, 00:00 UTC",
+    Period.LIFE: "begin another session or ask for a larger budget",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """One account; `held_nano` is the sum of its held calls' amounts."""
+    """One account.
+
+    Attributes
+    ----------
+    held_nano
+        Sum of its held calls' amounts.
+    aside_nano
+        What of the scope's cap is not given out, since hosts may spend it while they see no others.
+    """
 
     spent_nano: int = 0
     held_nano: int = 0
+    aside_nano: int = 0
 
     def moved(self, before: Day, after: Day) -> "Totals":
         """The account after a call of its moved the tenant's day from one value to another."""
         return Totals(
             self.spent_nano + after.spent_nano - before.spent_nano,
             self.held_nano + after.held_nano - before.held_nano,
+            self.aside_nano,
         )
 
 
@@ -68,6 +86,18 @@ def session(session_id: str, cap_nano: int) -> Scope:
     """Budget of a session, for as long as it lives; clients choose ids, so the name is a digest."""
     name = blake2b(session_id.encode("utf-8", "replace"), digest_size=12).hexdigest()
     return Scope(Kind.SESSION, name, Period.LIFE, cap_nano)
+
+
+def check(scopes: tuple[Scope, ...]) -> None:
+    """Let only scopes pass of which each has an account of its own.
+
+    Raises
+    ------
+    ValueError
+        Two have one account: what a call moves would be moved twice.
+    """
+    if len({scope.stem for scope in scopes}) != len(scopes):
+        raise ValueError(f"a call names scopes {[scope.stem for scope in scopes]}; expected each once")
 
 
 def accounts(scopes: tuple[Scope, ...], day: int) -> tuple[str, ...]:
@@ -99,39 +129,46 @@ def others(scope: Scope, totals: Totals, entry: Entry | None) -> Totals:
     if entry is None or scope.account(entry.day) not in entry.accounts:
         return totals
     held = entry.amount_nano if entry.state is State.HELD else 0
-    return Totals(totals.spent_nano - entry.charged_nano, totals.held_nano - held)
+    return Totals(totals.spent_nano - entry.charged_nano, totals.held_nano - held, totals.aside_nano)
 
 
 def rooms(scoped: Scoped, entry: Entry | None) -> tuple[int, ...]:
     """What each scope has left beside a call; negative where more was spent than its cap."""
-    return tuple(
-        scope.cap_nano - beside.spent_nano - beside.held_nano
-        for scope, totals in scoped
-        for beside in (others(scope, totals, entry),)
-    )
+    return tuple([room(scope, others(scope, totals, entry)) for scope, totals in scoped])
 
 
-def refusals(scoped: Scoped, amount_nano: int, now_ms: int) -> tuple[Refusal, ...]:
+def room(scope: Scope, beside: Totals) -> int:
+    """Most that a call may cost beside what is there; negative where more was spent than the cap."""
+    return scope.cap_nano - beside.spent_nano - beside.held_nano - beside.aside_nano
+
+
+def refusals(scoped: Scoped, amount_nano: int, day: int, now_ms: int) -> tuple[Refusal, ...]:
     """What scopes say against a call, those first that have spent too much, then those that hold too much.
 
     Parameters
     ----------
     scoped
-        Accounts without what the call itself has in them.
+        Accounts of `day` without what the call itself has in them.
+    day
+        UTC day that the call counts in.
     """
-    found = [r for scope, totals in scoped if (r := _refuse(scope, totals, amount_nano, now_ms)) is not None]
+    found = [
+        _refuse(scope, beside, amount_nano, day, now_ms)
+        for scope, beside in scoped
+        if amount_nano > room(scope, beside)
+    ]
     return tuple(sorted(found, key=lambda refusal: refusal.code == OVER_HELD))
 
 
-def _refuse(scope: Scope, beside: Totals, amount_nano: int, now_ms: int) -> Refusal | None:
-    if beside.spent_nano + beside.held_nano + amount_nano <= scope.cap_nano:
-        return None
-    whose = _named(scope)
+def _refuse(scope: Scope, beside: Totals, amount_nano: int, day: int, now_ms: int) -> Refusal:
+    whose, most_nano = _named(scope), scope.cap_nano - beside.aside_nano
+    current = scope.account(day) == scope.account(day_of(now_ms))
+    aside = f", {usd(beside.aside_nano)} kept for when the ledger is away" if beside.aside_nano else ""
     seen = (
         f"spent {usd(beside.spent_nano)} and held {usd(beside.held_nano)} of {usd(scope.cap_nano)} "
-        f"{_WORDS[scope.period]}; this call may cost up to {usd(amount_nano)}"
+        f"{(_NOW if current else _THEN)[scope.period]}{aside}; this call may cost up to {usd(amount_nano)}"
     )
-    if beside.spent_nano + amount_nano <= scope.cap_nano:
+    if beside.spent_nano + amount_nano <= most_nano:
         return Refusal(
             OVER_HELD,
             402,
@@ -139,19 +176,12 @@ def _refuse(scope: Scope, beside: Totals, amount_nano: int, now_ms: int) -> Refu
             "retry when they have ended",
             SETTLING_RETRY_MS,
         )
-    resets_ms = resets_in_ms(scope.period, now_ms) if amount_nano <= scope.cap_nano else None
-    advice = {
-        Period.DAY: "it resets at 00:00 UTC",
-        Period.MONTH: "it resets on the first of the next month, 00:00 UTC",
-        Period.LIFE: "begin another session or ask for a larger budget",
-    }[scope.period]
-    return Refusal(
-        SESSION_OVER if scope.kind is Kind.SESSION else KEY_OVER,
-        402,
-        f"budget of {whose}: {seen}; "
-        f"{advice if amount_nano <= scope.cap_nano else 'lower max_tokens or ask for a larger budget'}",
-        resets_ms,
-    )
+    code = SESSION_OVER if scope.kind is Kind.SESSION else KEY_OVER
+    if current and amount_nano <= most_nano:
+        advice, resets_ms = _ADVICE[scope.period], resets_in_ms(scope.period, now_ms)
+    else:
+        advice, resets_ms = "lower max_tokens or ask for a larger budget", None
+    return Refusal(code, 402, f"budget of {whose}: {seen}; {advice}", resets_ms)
 
 
 def _named(scope: Scope) -> str:

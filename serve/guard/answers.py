@@ -42,6 +42,8 @@ class Granted:
     """Its bucket after this call, its past before it."""
     totals: tuple[Totals, ...] = ()
     """Of each scope, beside this call."""
+    others: tuple[int, ...] = ()
+    """What other hosts have spent of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,18 @@ class Foreign:
     """A report is in force that this ledger never made: the ledger went back, or is a copy of another's."""
 
     report: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A part of what scopes spent is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Accounts of scopes that nobody has any more."""
+
+    accounts: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

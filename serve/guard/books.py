@@ -20,14 +20,15 @@ from p402.guard.daily import Booked, Day, Entry, State
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account, Posted, has_slot
 from p402.guard.scopes import Scope, Scoped, Totals
-from p402.limits import Limits
+from p402.limits import Limits, Period
 from p402.ports import Hold
 from serve.guard.wanted import Wanted
 
 _READ: Final = """
 SELECT
   (SELECT json_group_array(
-     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under, accounts))
+     json_array(tenant, hold.id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, accounts,
+       under, lent_nano))
    FROM json_each(?) AS wanted CROSS JOIN hold
    WHERE tenant = json_extract(wanted.value, '$[0]') AND hold.id = json_extract(wanted.value, '$[1]')),
   (SELECT json_group_array(json_array(tenant, day, spent_nano, held_nano))
@@ -50,24 +51,27 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 ON CONFLICT (tenant, day) DO UPDATE SET spent_nano = excluded.spent_nano, held_nano = excluded.held_nano
 """
 _WRITE_HOLDS: Final = """
-INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under, accounts)
+INSERT INTO hold (tenant, id, day, amount_nano, expires_ms, state, charged_nano, slot_ms, under,
+  lent_nano, accounts)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
   json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
   json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'),
-  json_extract(value, '$[9]')
+  json_extract(value, '$[9]'), json_extract(value, '$[10]')
 FROM json_each(?) WHERE true
 ON CONFLICT (tenant, id) DO UPDATE SET
   amount_nano = excluded.amount_nano, expires_ms = excluded.expires_ms, state = excluded.state,
-  charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms, under = excluded.under
+  charged_nano = excluded.charged_nano, slot_ms = excluded.slot_ms, under = excluded.under,
+  lent_nano = excluded.lent_nano
 """
 _WRITE_SCOPES: Final = """
 INSERT INTO scope
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-  json_extract(value, '$[3]'), 0, json_extract(value, '$[4]'),
+  json_extract(value, '$[3]'), 0, json_extract(value, '$[5]'), json_extract(value, '$[4]'),
   coalesce((SELECT report FROM shared WHERE tenant = json_extract(value, '$[0]')), 0)
 FROM json_each(?) WHERE true
 ON CONFLICT (tenant, account) DO UPDATE SET spent_nano = excluded.spent_nano,
-  held_nano = excluded.held_nano, until_day = max(until_day, excluded.until_day), report = excluded.report
+  held_nano = excluded.held_nano, others_nano = max(others_nano, excluded.others_nano),
+  until_day = max(until_day, excluded.until_day), report = excluded.report
 """
 MOST_SHOWN: Final = 100
 """Held calls that are named when a tenant asks where it stands."""
@@ -120,10 +124,12 @@ class Sheet:
         self._now_ms = now_ms
         self._entries: dict[CallKey, Entry | None] = dict.fromkeys(calls)
         self._under: dict[CallKey, int] = {}
+        self._lent: dict[CallKey, int] = {}
         self._days: dict[DayKey, Day] = {}
         self._accounts: dict[str, Account] = {}
         self._in_flight: dict[str, int] = {}
         self._totals: dict[ScopeKey, Totals] = {}
+        self._others: dict[ScopeKey, int] = {}  # what other hosts were seen to spend
         self._shifted: dict[ScopeKey, int] = {}  # those that changed, and until what day they are needed
         self._written: dict[CallKey, Entry] = {}
         self._moved: dict[DayKey, Day] = {}
@@ -139,6 +145,14 @@ class Sheet:
         """Number of the report of which Redis knows a call; 0 where it does not."""
         return self._under.get((tenant, request_id), 0)
 
+    def lent(self, tenant: str, request_id: str) -> int:
+        """What a call was lent by its scopes, nano-USD: Redis was away when it was held."""
+        return self._lent.get((tenant, request_id), 0)
+
+    def lend(self, tenant: str, request_id: str, nano: int) -> None:
+        """Note what a call is lent, which is held in this transaction."""
+        self._lent[tenant, request_id] = nano
+
     def day(self, tenant: str, day: int) -> Day:
         """Totals of a tenant's day."""
         key = (tenant, day)
@@ -152,6 +166,10 @@ class Sheet:
         if key not in self._totals:
             self._read_scopes((key,))
         return self._totals[key]
+
+    def saw(self, tenant: str, account: str, others_nano: int) -> None:
+        """Note what other hosts have spent in an account that moves in this transaction."""
+        self._others[tenant, account] = others_nano
 
     def scoped(self, tenant: str, scopes: tuple[Scope, ...], day: int) -> Scoped:
         """Scopes, each with its account of a day."""
@@ -198,7 +216,13 @@ class Sheet:
             self._db.execute(_WRITE_DAYS, (_json(moved),))
         if self._shifted:
             shifted = [
-                (*key, self._totals[key].spent_nano, self._totals[key].held_nano, until)
+                (
+                    *key,
+                    self._totals[key].spent_nano,
+                    self._totals[key].held_nano,
+                    until,
+                    self._others.get(key, 0),
+                )
                 for key, until in self._shifted.items()
             ]
             self._db.execute(_WRITE_SCOPES, (_json(shifted),))
@@ -206,7 +230,7 @@ class Sheet:
             written = [
                 (
                     *(tenant, name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.charged_nano),
-                    *(e.slot_ms, self._under.get((tenant, name), 0), " ".join(e.accounts)),
+                    *(e.slot_ms, self.under(tenant, name), self.lent(tenant, name), " ".join(e.accounts)),
                 )
                 for (tenant, name), e in self._written.items()
             ]
@@ -222,13 +246,9 @@ class Sheet:
         wanted = set(days)
         asked = (_json(list(calls)), _json(list(wanted)), self._now_ms, orjson.dumps(list(tenants)).decode())
         holds, totals, accounts = self._db.execute(_READ, asked).fetchone()
-        for tenant, name, day, amount_nano, expires_ms, state, charged, slot_ms, under, accts in orjson.loads(
-            holds
-        ):
-            self._entries[tenant, name] = entry_of(
-                day, amount_nano, expires_ms, state, charged, slot_ms, accts
-            )
-            self._under[tenant, name] = under
+        for tenant, name, *row, under, lent in orjson.loads(holds):
+            self._entries[tenant, name] = entry_of(*row)
+            self._under[tenant, name], self._lent[tenant, name] = under, lent
         self._days.update({key: Day(key[1]) for key in wanted})
         for tenant, day, spent_nano, held_nano in orjson.loads(totals):
             self._days[tenant, day] = Day(day, spent_nano, held_nano)
@@ -293,7 +313,8 @@ def admit(sheet: Sheet, tenant: str, limits: Limits, now_ms: int) -> Refusal | N
 def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: int) -> Hold | Refusal:
     """Raise or renew a hold."""
     entry = sheet.entry(hold.tenant, hold.id)
-    day, scoped = sheet.day(hold.tenant, hold.day), sheet.scoped(hold.tenant, hold.scopes, hold.day)
+    day, raises = sheet.day(hold.tenant, hold.day), entry is not None and amount_nano > entry.amount_nano
+    scoped = sheet.scoped(hold.tenant, hold.scopes, hold.day) if raises else ()
     verdict = ledger.top_up(day, entry, amount_nano, cap_nano, now_ms, scoped)
     if isinstance(verdict, Refusal):
         return verdict
@@ -301,10 +322,15 @@ def top_up(sheet: Sheet, hold: Hold, amount_nano: int, cap_nano: int, now_ms: in
     return msgspec.structs.replace(hold, amount_nano=verdict.entry.amount_nano)
 
 
-def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, now_ms: int) -> bool:
+def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, others: Sequence[int], now_ms: int) -> bool:
     """Write down a hold that Redis has granted under a report; false where the call is settled already.
 
     What Redis says holds, so nothing is refused; an id that is known keeps what it has.
+
+    Parameters
+    ----------
+    others
+        What other hosts have spent of each of its scopes.
     """
     tenant, entry, account = (
         granted.tenant,
@@ -318,6 +344,8 @@ def record(sheet: Sheet, granted: Hold, tat_us: int, report: int, now_ms: int) -
     assert isinstance(verdict, Booked), "no cap, no refusal"
     after = replace(account, tat_us=max(account.tat_us, tat_us))
     sheet.post(tenant, granted.id, Posted(verdict, after), report)
+    for name, nano in zip(accounts, others, strict=True):
+        sheet.saw(tenant, name, nano)
     return True
 
 
@@ -375,10 +403,23 @@ def sweep(db: sqlite3.Connection, now_ms: int) -> int:
 
 
 def prune(db: sqlite3.Connection, now_ms: int) -> None:
-    """Drop entries that no settlement can reach, and accounts that none can need; the days' totals stay."""
-    today = daily.day_of(now_ms)
-    db.execute("DELETE FROM hold WHERE day < ? AND state <> 0", (today - daily.KEEP_DAYS,))
-    db.execute("DELETE FROM scope WHERE until_day < ? AND held_nano = 0", (today,))
+    """Drop entries that no settlement can reach any more; the days' totals stay."""
+    db.execute("DELETE FROM hold WHERE day < ? AND state <> 0", (daily.day_of(now_ms) - daily.KEEP_DAYS,))
+
+
+def forget(db: sqlite3.Connection, now_ms: int, *, lives: bool) -> None:
+    """Drop scopes' accounts that nobody can need any more.
+
+    Parameters
+    ----------
+    lives
+        Whether those of lives go as well: this host alone moves them.
+    """
+    which = "" if lives else f" AND account NOT LIKE '%/{Period.LIFE}'"
+    db.execute(
+        f"DELETE FROM scope WHERE until_day < ? AND held_nano = 0{which}",  # noqa: S608 - ours
+        (daily.day_of(now_ms),),
+    )
 
 
 def _json(rows: Sequence[tuple[str | int, ...]]) -> str:

@@ -3,8 +3,8 @@
 `day` holds one row per tenant and UTC day, `hold` one per call, `account` a tenant's bucket and past, whose
 moments are text: a float comes back as it was written. `scope` has a row per account of a scope, and a call
 names its own, parted by spaces. `host`, `shared` and `peer` are for a budget that hosts share
-(`serve.guard.position`), as are a scope's `lent_nano` and `report`. It knows nothing of the law, of threads
-or of event loops.
+(`serve.guard.position`), as are `lent_nano` of calls and scopes, and a scope's `others_nano` and `report`. It
+knows nothing of the law, of threads or of event loops.
 """
 
 import sqlite3
@@ -51,9 +51,12 @@ CREATE TABLE peer (
 """
 _SCOPES = """
 ALTER TABLE hold ADD COLUMN accounts TEXT NOT NULL DEFAULT '';
+ALTER TABLE hold ADD COLUMN lent_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE host ADD COLUMN was TEXT NOT NULL DEFAULT '';
 CREATE TABLE scope (
   tenant TEXT NOT NULL, account TEXT NOT NULL, spent_nano INTEGER NOT NULL, held_nano INTEGER NOT NULL,
-  lent_nano INTEGER NOT NULL, until_day INTEGER NOT NULL, report INTEGER NOT NULL,
+  lent_nano INTEGER NOT NULL, others_nano INTEGER NOT NULL, until_day INTEGER NOT NULL,
+  report INTEGER NOT NULL,
   PRIMARY KEY (tenant, account)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scope_until ON scope (until_day);

@@ -24,8 +24,12 @@ T = TypeVar("T")
 class HostLedger(SqliteGuard):
     """The SQLite hand of one host among several, or of one whose budget is in Redis."""
 
-    async def record(self, hold: Hold, tat_us: int, report: int) -> Recorded:
+    alone = False
+
+    async def record(self, hold: Hold, tat_us: int, report: int, others: tuple[int, ...] = ()) -> Recorded:
         """Write down what Redis has granted; `tat_us` is the tenant's bucket after it.
+
+        `others` is what other hosts have spent of each of its scopes.
 
         Raises
         ------
@@ -34,7 +38,7 @@ class HostLedger(SqliteGuard):
         """
         self._refuse_closed()
         future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-        self._ask(Record(future, hold, tat_us, report))
+        self._ask(Record(future, hold, tat_us, report, others))
         recorded = await future
         if recorded is Recorded.YES:
             self._keep_alive(hold)

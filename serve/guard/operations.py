@@ -120,6 +120,7 @@ class Record:
     hold: Hold
     tat_us: int
     report: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,6 +231,9 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
                 calls += [(hold.tenant, hold.id) for hold in operation.holds]
                 days += [(hold.tenant, hold.day) for hold in operation.holds]
                 tenants += [hold.tenant for hold in operation.holds]
+                scoped += [
+                    (hold.tenant, a) for hold in operation.holds for a in accounts(hold.scopes, hold.day)
+                ]
             case Spent():
                 days.append((operation.tenant, today))
             case Left():
@@ -239,8 +243,10 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
     work_ = _Work(sheet, position.numbers(db, set(recorded)), now_ms)
     verdicts = [v for o in wanted if (v := work_.apply(o)) is not None]
     sheet.write()
-    for tenant, day, nano, names in work_.paid:
-        position.pay(db, tenant, day, nano, names)
+    for tenant, day, nano in work_.paid:
+        position.pay(db, tenant, day, nano)
+    for tenant, nano, names in work_.lent:
+        position.lend(db, tenant, nano, names)
     for operation in wanted:
         match operation:
             case Stand(future, tenant, scopes):
@@ -258,11 +264,14 @@ class _Work:
     Attributes
     ----------
     paid
-        Tenant, day, nano-USD to be taken from a lease, negative where it is given back, and accounts.
+        Tenant, day and nano-USD to be taken from a lease; negative where it is given back.
+    lent
+        Tenant, nano-USD that scopes have lent, negative where it is given back, and their accounts.
     """
 
     def __init__(self, sheet: books.Sheet, reports: Mapping[str, int], now_ms: int) -> None:
-        self.paid: list[tuple[str, int, int, tuple[str, ...]]] = []
+        self.paid: list[tuple[str, int, int]] = []
+        self.lent: list[tuple[str, int, tuple[str, ...]]] = []
         self._sheet = sheet
         self._reports = reports
         self._now_ms = now_ms
@@ -284,8 +293,8 @@ class _Work:
                 return Verdict(future, books.reserve(sheet, wanted, now_ms))
             case Admit(future, tenant, limits):
                 return Verdict(future, books.admit(sheet, tenant, limits, now_ms))
-            case Record(future, hold, tat_us, report):
-                return Verdict(future, self._record(hold, tat_us, report))
+            case Record(future=future):
+                return Verdict(future, self._record(operation))
             case Raise(future, hold, amount_nano, report):
                 return Verdict(future, self._raise(hold, amount_nano, report))
             case TopUp(future, hold, amount_nano, cap_nano):
@@ -299,22 +308,24 @@ class _Work:
 
     def _settle_shared(self, hold: Hold, actual_nano: int) -> int:
         """The report under which Redis has the call; a call that it has not is the lease's matter."""
-        under = self._sheet.under(hold.tenant, hold.id)
+        under, lent = self._sheet.under(hold.tenant, hold.id), self._sheet.lent(hold.tenant, hold.id)
         known = self._sheet.entry(hold.tenant, hold.id)
         before = books.settle(self._sheet, hold, actual_nano, self._now_ms)
-        if before is not None and under:
-            return under
         if before is not None:
-            owed = actual_nano - before.amount_nano
-            self.paid.append((hold.tenant, before.day, owed, before.accounts))
+            back = min(actual_nano, lent) if under else actual_nano  # beyond it, Redis has given
+            if lent:
+                self.lent.append((hold.tenant, back - lent, before.accounts))
+            if under:
+                return under
+            self.paid.append((hold.tenant, before.day, actual_nano - before.amount_nano))
         elif known is None:
-            self.paid.append((hold.tenant, hold.day, 0, ()))  # adopted: Redis is to be told
+            self.paid.append((hold.tenant, hold.day, 0))  # adopted: Redis is to be told
         return 0
 
-    def _record(self, hold: Hold, tat_us: int, report: int) -> Recorded:
-        if self._reports[hold.tenant] != report:
+    def _record(self, of: Record) -> Recorded:
+        if self._reports[of.hold.tenant] != of.report:
             return Recorded.STALE
-        done = books.record(self._sheet, hold, tat_us, report, self._now_ms)
+        done = books.record(self._sheet, of.hold, of.tat_us, of.report, of.others, self._now_ms)
         return Recorded.YES if done else Recorded.OVER
 
     def _raise(self, hold: Hold, amount_nano: int, report: int) -> Recorded:

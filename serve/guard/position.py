@@ -19,7 +19,8 @@ from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.daily import Entry
 from p402.guard.ledger import Account
-from p402.guard.scopes import accounts
+from p402.guard.scopes import LIFE_DAYS, accounts
+from p402.limits import Period
 from p402.ports import Hold
 from serve.guard import books
 from serve.guard.books import Sheet
@@ -27,8 +28,8 @@ from serve.guard.wanted import Wanted
 
 MOST_TOKENS: Final = 64
 """Reports in a row of which nobody knows whether Redis took them."""
-MOST_ACCOUNTS: Final = 50_000
-"""Accounts of scopes that a report names, those that moved last first."""
+MOST_TOLD: Final = 1_000
+"""Accounts of scopes that one script is told of: some 10 ms of Redis."""
 MOST_EXPIRED: Final = 500
 """Expired calls that a report names, the last first; others that settle late are booked twice."""
 
@@ -41,6 +42,8 @@ class Position:
     ----------
     host
         Name of this ledger; a lost file gets another.
+    was
+        Its name before, if it goes on under a new one.
     report
         Its number, from 1.
     taken
@@ -62,7 +65,7 @@ class Position:
     base
         Report that has told what scopes spent, but for what moved since it began; 0 where all is to be told.
     spent
-        Scopes' accounts that may have moved since then, and nano-USD spent.
+        Scopes' accounts that may have moved since then, nano-USD spent, and spent by others when last seen.
     """
 
     host: str
@@ -78,7 +81,8 @@ class Position:
     calls: tuple[tuple[str, Entry], ...]
     peers: tuple[tuple[str, int, int], ...]
     base: int = 0
-    spent: tuple[tuple[str, int], ...] = ()
+    spent: tuple[tuple[str, int, int], ...] = ()
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,11 @@ def host_name(db: sqlite3.Connection) -> str:
 def rename(db: sqlite3.Connection) -> str:
     """Give this ledger a new name; what Redis has under the old one stays there, as a lost host's."""
     name = secrets.token_hex(8)
-    db.execute("INSERT INTO host VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET name = excluded.name", (name,))
+    db.execute(
+        "INSERT INTO host (one, name) VALUES (1, ?) "
+        "ON CONFLICT (one) DO UPDATE SET was = name, name = excluded.name",
+        (name,),
+    )
     db.execute("UPDATE shared SET taken = 0, tokens = '[]', dirty = 1")
     return name
 
@@ -207,11 +215,9 @@ def begin(
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 0", (report, tenant))
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 1", (report, tenant))
     base = 0 if whole else taken
-    spent = db.execute(
-        "SELECT account, spent_nano FROM scope WHERE tenant = ?1 AND report >= ?2 AND until_day >= ?3 "
-        "AND (spent_nano > 0 OR ?2 > 0) ORDER BY report DESC LIMIT ?4",
-        (tenant, base, today, MOST_ACCOUNTS),
-    ).fetchall()
+    spent = _moved(db, tenant, base)
+    if base and len(spent) > MOST_TOLD:
+        base, spent = 0, _moved(db, tenant, 0)
     peers = db.execute(
         "SELECT host, day, nano FROM peer WHERE tenant = ? AND day >= ?", (tenant, today)
     ).fetchall()
@@ -231,7 +237,14 @@ def begin(
         tuple(peers),
         base,
         tuple(spent),
+        db.execute("SELECT was FROM host").fetchone()[0],
     )
+
+
+def _moved(db: sqlite3.Connection, tenant: str, base: int) -> list[tuple[str, int, int]]:
+    """Scopes' accounts that may have moved since a report began, what was spent in them, and by others."""
+    query = "SELECT account, spent_nano, others_nano FROM scope WHERE tenant = ? AND report >= ?"
+    return db.execute(query, (tenant, base)).fetchall()
 
 
 def _calls(db: sqlite3.Connection, tenant: str, which: str, most: int) -> list[tuple[str, Entry]]:
@@ -313,8 +326,11 @@ def from_lease(
         return None
     verdict, _ = books.reserve(sheet, wanted, now_ms)
     if isinstance(verdict, Hold) and fresh:
+        if names:
+            sheet.lend(tenant, wanted.request_id, amount_nano)
         sheet.write()
-        pay(db, tenant, today, amount_nano, names)
+        pay(db, tenant, today, amount_nano)
+        lend(db, tenant, amount_nano, names)
     return verdict
 
 
@@ -323,20 +339,41 @@ def _lent(db: sqlite3.Connection, tenant: str, account: str) -> int:
     return sum(nano for (nano,) in row)
 
 
-def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int, names: Iterable[str]) -> None:
-    """Take from the lease of a day, or give back to it where negative; either way Redis is to be told.
-
-    Parameters
-    ----------
-    names
-        Scopes' accounts that have lent as much.
-    """
+def lend(db: sqlite3.Connection, tenant: str, nano: int, names: Iterable[str]) -> None:
+    """Note what scopes have lent; negative where it is given back."""
     db.executemany(
         "UPDATE scope SET lent_nano = max(0, lent_nano + ?) WHERE tenant = ? AND account = ?",
         [(nano, tenant, name) for name in names],
     )
+
+
+def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int) -> None:
+    """Take from the lease of a day, or give back to it where negative; either way Redis is to be told."""
     db.execute(
         "UPDATE shared SET dirty = 1, "
         "lease_nano = max(0, lease_nano - CASE lease_day WHEN ? THEN ? ELSE 0 END) WHERE tenant = ?",
         (day, nano, tenant),
+    )
+
+
+def idle_lives(db: sqlite3.Connection, now_ms: int, *, most: int) -> list[tuple[str, str]]:
+    """Tenants and accounts of lives that this host has not moved for long: others may go on with them."""
+    query = (
+        "SELECT tenant, account FROM scope WHERE until_day < ? AND held_nano = 0 AND account LIKE ? LIMIT ?"
+    )
+    return db.execute(query, (daily.day_of(now_ms), f"%/{Period.LIFE}", most)).fetchall()
+
+
+def lives_on(
+    db: sqlite3.Connection, now_ms: int, *, tenant: str, over: Iterable[str], on: Iterable[str]
+) -> None:
+    """Forget accounts that all hosts have forgotten, and keep those that others go on with."""
+    today = daily.day_of(now_ms)
+    db.executemany(
+        "DELETE FROM scope WHERE tenant = ? AND account = ? AND until_day < ? AND held_nano = 0",
+        [(tenant, account, today) for account in over],
+    )
+    db.executemany(
+        "UPDATE scope SET until_day = max(until_day, ?) WHERE tenant = ? AND account = ?",
+        [(today + LIFE_DAYS, tenant, account) for account in on],
     )

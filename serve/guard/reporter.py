@@ -15,7 +15,7 @@ from p402.guard import lease
 from p402.guard.scopes import Scope
 from p402.limits import Limits
 from serve.guard import position, scripts
-from serve.guard.answers import Cold, Foreign, Newer, Stale, Taken, Wait, Whole
+from serve.guard.answers import Cold, Foreign, Gone, Heard, Newer, Stale, Taken, Wait, Whole
 from serve.guard.host import HostLedger
 from serve.guard.operations import STATE_RETRY_MS
 from serve.guard.scripts import Caller
@@ -363,9 +363,8 @@ class Reporter:
             )
             self.host, known.report = told.host, told.report  # calls that follow come behind it in Redis too
             self.counters.reports += 1
-            parts = scripts.ask_report(self.caller(tenant), tenant, told, cap_nano)
             try:
-                answer = await self.ask(tenant, self._redis.call(*parts), scripts.read_report)
+                answer = await self._say(tenant, told, cap_nano)
             except BaseException:
                 await self.soil(tenant)
                 raise
@@ -405,3 +404,35 @@ class Reporter:
                 case _:
                     assert_never(answer)
         raise Shut("this host's reports are overtaken; does another host use a copy of its ledger?")
+
+    async def _say(
+        self, tenant: str, told: position.Position, cap_nano: int
+    ) -> Taken | Newer | Foreign | Whole:
+        """Report; what it says of scopes goes ahead, part by part, where that is too much for one script."""
+        if len(told.spent) > position.MOST_TOLD:
+            for at in range(0, len(told.spent), position.MOST_TOLD):
+                part = told.spent[at : at + position.MOST_TOLD]
+                parts = scripts.ask_tell(self.caller(tenant), tenant, told, part, first=not at)
+                heard = await self.ask(tenant, self._redis.call(*parts), scripts.read_tell)
+                if not isinstance(heard, Heard):
+                    return heard
+        parts = scripts.ask_report(self.caller(tenant), tenant, told, cap_nano)
+        return await self.ask(tenant, self._redis.call(*parts), scripts.read_report)
+
+    async def forget(self, idle: dict[str, list[str]]) -> None:
+        """Forget accounts of lives that no host has moved for long; by tenant, those that this host has not.
+
+        Raises
+        ------
+        Shut
+            Redis does not answer.
+        StoreError
+            The ledger cannot be used.
+        """
+        for tenant, accounts in idle.items():
+            parts = scripts.ask_forgotten(self.caller(tenant), tenant, accounts)
+            answer = await self.ask(tenant, self._redis.call(*parts), scripts.read_forgotten)
+            if isinstance(answer, Gone):
+                over = answer.accounts
+                on = [account for account in accounts if account not in over]
+                await self._own.do(partial(position.lives_on, tenant=tenant, over=over, on=on))

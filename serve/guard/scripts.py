@@ -5,7 +5,7 @@ says there what it takes and gives.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Final
 
@@ -13,14 +13,16 @@ from p402.guard.anomaly import CostHistory
 from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
 from p402.guard.lease import GRACE_MS, wanted_nano
 from p402.guard.ledger import Account
-from p402.guard.scopes import Scope, Totals
+from p402.guard.scopes import Scope, Scoped, Totals
 from p402.guard.slots import SLOT_LEASE_MS
 from p402.limits import Limits
 from serve.guard.answers import (
     Admitted,
     Cold,
     Foreign,
+    Gone,
     Granted,
+    Heard,
     Looked,
     Newer,
     NotRaised,
@@ -35,7 +37,7 @@ from serve.guard.answers import (
     Wait,
     Whole,
 )
-from serve.guard.position import Position
+from serve.guard.position import MOST_TOLD, Position
 from serve.guard.wanted import Wanted
 from serve.redis.calls import RUN, Part, Reply, Script
 
@@ -43,9 +45,9 @@ MAX_NANO: Final = (1 << 53) - 1
 """The largest whole number that Lua's numbers hold exactly."""
 
 
-def _script(name: str) -> Script:
+def _script(*names: str) -> Script:
     folder = files(__package__) / "lua"
-    return Script.of((folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text())
+    return Script.of("".join((folder / f"{name}.lua").read_text() for name in ("common", *names)))
 
 
 RESERVE: Final = _script("reserve")
@@ -53,8 +55,10 @@ ADMIT: Final = _script("admit")
 TOP_UP: Final = _script("top_up")
 SETTLE: Final = _script("settle")
 LOOK: Final = _script("look")
-REPORT: Final = _script("report")
-ALL: Final = (RESERVE, ADMIT, TOP_UP, SETTLE, LOOK, REPORT)
+TELL: Final = _script("arrive", "tell")
+REPORT: Final = _script("arrive", "report")
+FORGOTTEN: Final = _script("forgotten")
+ALL: Final = (RESERVE, ADMIT, TOP_UP, SETTLE, LOOK, TELL, REPORT, FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class Caller:
     seen: int
     hosts: int
     lease_nano: Callable[[int, int], int] = wanted_nano
+
+    def aside_nano(self, scope: Scope) -> int:
+        """What of a scope's cap Redis gives to nobody: all hosts may spend it while they do not see it."""
+        return self.hosts * self.lease_nano(scope.cap_nano, self.hosts)
 
 
 # Questions
@@ -138,28 +146,44 @@ def ask_look(who: Caller, tenant: str, most_calls: int, scopes: tuple[Scope, ...
     return (*_head(LOOK, tenant, who), most_calls, who.hosts, *_told_of(who, scopes))
 
 
+def ask_tell(
+    who: Caller, tenant: str, position: Position, part: Sequence[tuple[str, int, int]], *, first: bool
+) -> tuple[Part, ...]:
+    """Command of `tell.lua`: part of what a position says of scopes; `who.report` is its own number."""
+    return (*_arrival(TELL, who, tenant, position, position.base), int(first), *_listed(part))
+
+
 def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> tuple[Part, ...]:
-    """Command of `report.lua`; `who.report` is the position's own number."""
-    history = position.account.history
-    parts: list[Part] = [
-        *_head(REPORT, tenant, who), position.taken, position.token, who.hosts, cap_nano, HOLD_TTL_MS,
+    """Command of `report.lua`; `who.report` is the position's own number.
+
+    What it says of scopes goes along, unless `tell.lua` has been told all of it before.
+    """
+    history, told_before = position.account.history, len(position.spent) > MOST_TOLD
+    base, spent = (position.report, ()) if told_before else (position.base, position.spent)
+    calls = [(n, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms, " ".join(e.accounts))
+             for n, e in position.calls]  # fmt: skip
+    return (
+        *_arrival(REPORT, who, tenant, position, base), who.hosts, cap_nano, HOLD_TTL_MS,
         position.lease_day, position.kept_nano, position.wanted_nano,
-        position.account.tat_us, history.count, repr(history.mean), repr(history.m2), position.base,
-    ]  # fmt: skip
-    parts += (len(position.tokens), *position.tokens)
-    parts.append(len(position.days))
-    for day, spent_nano in position.days:
-        parts += (day, spent_nano)
-    parts.append(len(position.calls))
-    for name, e in position.calls:
-        parts += (name, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms, " ".join(e.accounts))
-    parts.append(len(position.peers))
-    for host, day, nano in position.peers:
-        parts += (host, day, nano)
-    parts.append(len(position.spent))
-    for account, nano in position.spent:
-        parts += (account, nano)
-    return tuple(parts)
+        position.account.tat_us, history.count, repr(history.mean), repr(history.m2),
+        *_listed(position.days), *_listed(calls), *_listed(position.peers), *_listed(spent),
+    )  # fmt: skip
+
+
+def _arrival(script: Script, who: Caller, tenant: str, position: Position, base: int) -> tuple[Part, ...]:
+    """What `arrive.lua` reads."""
+    tokens = [(token,) for token in position.tokens]
+    return (*_head(script, tenant, who), position.taken, position.token, base, position.was, *_listed(tokens))
+
+
+def _listed(rows: Sequence[tuple[Part, ...]]) -> tuple[Part, ...]:
+    """Rows behind their number."""
+    return (len(rows), *(part for row in rows for part in row))
+
+
+def ask_forgotten(who: Caller, tenant: str, accounts: Sequence[str]) -> tuple[Part, ...]:
+    """Command of `forgotten.lua`."""
+    return (*_head(FORGOTTEN, tenant, who), *accounts)
 
 
 def books_of(tenant: str) -> str:
@@ -181,11 +205,7 @@ def read_peek(reply: Reply) -> tuple[int, int]:
 
 def _told_of(who: Caller, scopes: tuple[Scope, ...]) -> tuple[Part, ...]:
     """Scopes as the scripts read them: stem, cap, and what of it no host is given while Redis is there."""
-    parts: tuple[Part, ...] = (len(scopes),)
-    for scope in scopes:
-        aside_nano = who.hosts * who.lease_nano(scope.cap_nano, who.hosts)
-        parts += (scope.stem, scope.cap_nano, aside_nano)
-    return parts
+    return _listed([(scope.stem, scope.cap_nano, who.aside_nano(scope)) for scope in scopes])
 
 
 def _head(script: Script, tenant: str, who: Caller) -> tuple[Part, ...]:
@@ -205,13 +225,11 @@ def read_reserve(reply: Reply) -> Granted | Refused | Over | Shut:
     match words[0]:
         case b"granted":
             now, seq, day, amount = map(int, words[1:5])
-            return Granted(now, seq, day, amount, _account(words[5:9]), _totals(words[9:]))
+            return Granted(now, seq, day, amount, _account(words[5:9]), *_totals(words[9:]))
         case b"refused":
             now, seq, spent, held, in_flight = map(int, words[1:6])
-            day = now // 86_400_000
-            return Refused(
-                now, seq, Day(day, spent, held), in_flight, _account(words[6:10]), _totals(words[10:])
-            )
+            seen, (totals, _) = Day(now // 86_400_000, spent, held), _totals(words[10:])
+            return Refused(now, seq, seen, in_flight, _account(words[6:10]), totals)
         case b"over":
             return Over(int(words[2]))
         case _:
@@ -239,7 +257,7 @@ def read_top_up(reply: Reply) -> Raised | NotRaised | Over | Shut:
         case b"refused":
             now, seq, spent, held = map(int, words[1:5])
             entry = _entry(words[5])
-            return NotRaised(now, seq, Day(entry.day, spent, held), entry, _totals(words[6:]))
+            return NotRaised(now, seq, Day(entry.day, spent, held), entry, _totals(words[6:])[0])
         case b"over":
             return Over(int(words[2]))
         case _:
@@ -252,30 +270,56 @@ def read_settle(reply: Reply) -> Settled | Shut:
     return Settled(int(words[2])) if words[0] == b"settled" else _shut(words)
 
 
-def read_look(reply: Reply, scopes: tuple[Scope, ...] = ()) -> Looked | Shut:
+def read_look(reply: Reply, who: Caller, scopes: tuple[Scope, ...] = ()) -> Looked | Shut:
     """Answer of `look.lua`, asked about these scopes."""
     words = _words(reply)
     if words[0] != b"standing":
         return _shut(words)
     now, seq, spent, held, in_flight = map(int, words[1:6])
-    at = 10 + 2 * len(scopes)
+    at = 10 + 3 * len(scopes)
     calls = tuple((words[i].decode(), _entry(words[i + 1])) for i in range(at, len(words), 2))
-    day, scoped = Day(now // 86_400_000, spent, held), tuple(zip(scopes, _totals(words[10:at]), strict=True))
+    day, scoped = Day(now // 86_400_000, spent, held), scoped_by(who, scopes, _totals(words[10:at])[0])
     return Looked(now, seq, day, in_flight, _account(words[6:10]), calls, scoped)
+
+
+def scoped_by(who: Caller, scopes: tuple[Scope, ...], totals: Sequence[Totals]) -> Scoped:
+    """Scopes with their accounts as Redis tells them, and what of each it gives to nobody."""
+    return tuple(
+        (scope, replace(told, aside_nano=who.aside_nano(scope)))
+        for scope, told in zip(scopes, totals, strict=True)
+    )
+
+
+def read_tell(reply: Reply) -> Heard | Newer | Foreign | Whole:
+    """Answer of `tell.lua`."""
+    return Heard() if _words(reply)[0] == b"told" else _not_let_in(_words(reply))
+
+
+def read_forgotten(reply: Reply) -> Gone | Shut:
+    """Answer of `forgotten.lua`."""
+    words = _words(reply)
+    return Gone(frozenset(w.decode() for w in words[1:])) if words[0] == b"gone" else _shut(words)
 
 
 def read_report(reply: Reply) -> Taken | Newer | Foreign | Whole:
     """Answer of `report.lua`."""
     words = _words(reply)
-    if words[0] == b"newer":
-        return Newer(int(words[1]))
-    if words[0] == b"foreign":
-        return Foreign(int(words[1]))
-    if words[0] == b"whole":
-        return Whole()
-    assert words[0] == b"taken", words
+    if words[0] != b"taken":
+        return _not_let_in(words)
     others = tuple((words[i].decode(), int(words[i + 1])) for i in range(5, len(words), 2))
     return Taken(int(words[1]), int(words[2]), words[3] == b"1", int(words[4]), others)
+
+
+def _not_let_in(words: Sequence[bytes]) -> Newer | Foreign | Whole:
+    match words[0]:
+        case b"newer":
+            return Newer(int(words[1]))
+        case b"foreign":
+            return Foreign(int(words[1]))
+        case b"whole":
+            return Whole()
+        case word:
+            raise ValueError(f"a script of the guard said {word!r}, which nobody expects")
 
 
 def _words(reply: Reply) -> Sequence[bytes]:
@@ -301,8 +345,10 @@ def _account(words: Sequence[bytes]) -> Account:
     return Account(int(tat), CostHistory(int(calls), float(mean), float(m2)))
 
 
-def _totals(words: Sequence[bytes]) -> tuple[Totals, ...]:
-    return tuple(Totals(int(words[i]), int(words[i + 1])) for i in range(0, len(words), 2))
+def _totals(words: Sequence[bytes]) -> tuple[tuple[Totals, ...], tuple[int, ...]]:
+    """Accounts of scopes, and what others than who asks have spent in each."""
+    totals = tuple(Totals(int(words[i]), int(words[i + 1])) for i in range(0, len(words), 3))
+    return totals, tuple(int(words[i]) for i in range(2, len(words), 3))
 
 
 def _entry(text: bytes) -> Entry:

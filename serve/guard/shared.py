@@ -24,7 +24,7 @@ from p402.errors import Refusal, StateAway, StoreError
 from p402.guard import daily, lease, ledger, rate
 from p402.guard import scopes as budgets
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope, Scoped, Totals
+from p402.guard.scopes import Scope
 from p402.guard.slots import BEAT_MS
 from p402.limits import Limits
 from p402.ports import Hold
@@ -46,6 +46,7 @@ from serve.guard.books import MOST_SHOWN
 from serve.guard.host import HostLedger
 from serve.guard.operations import Recorded, away
 from serve.guard.reporter import Redis, Reporter, SharedCounters, Shut
+from serve.guard.scripts import Caller
 from serve.guard.settling import Settling
 from serve.guard.wanted import Wanted
 from serve.guard.watch import EVERY_S, Check, Watch
@@ -283,8 +284,6 @@ class SharedGuard:
     async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
         """Where a tenant and some scopes stand, with all hosts' calls that hold its money, and their leases.
 
-        A scope's held money has in it what is set aside for when Redis is away.
-
         Raises
         ------
         p402.errors.StoreError
@@ -306,21 +305,21 @@ class SharedGuard:
                 self._settling.release(tenant, name, who.report)  # comes behind it in Redis, too
             raise
         match answer:
-            case Granted(_, seq, day, amount, account, totals):
+            case Granted(_, seq, day, amount, account, totals, others):
                 self._reporter.saw(tenant, seq)
-                rooms = budgets.rooms(_zip(wanted.scopes, totals), None)
+                rooms = budgets.rooms(scripts.scoped_by(who, wanted.scopes, totals), None)
                 hold = Hold(name, tenant, amount, day, account.history, wanted.scopes, rooms)
-                return await self._record(hold, account.tat_us, who.report)
+                return await self._record(hold, account.tat_us, who.report, others)
             case Refused():
                 self._reporter.saw(tenant, answer.seq)
-                return self._refused(wanted, answer)
+                return self._refused(who, wanted, answer)
             case Over(seq):
                 self._reporter.saw(tenant, seq)
                 return daily.OVER
             case Cold() | Stale() | Wait():
                 return answer
 
-    def _refused(self, wanted: Wanted, seen: Refused) -> Refusal:
+    def _refused(self, who: Caller, wanted: Wanted, seen: Refused) -> Refusal:
         """What the law says of the numbers that the script refused by."""
         day, past, limits = seen.day, seen.account.history, wanted.limits
         if day.spent_nano + day.held_nano + wanted.amount_nano > limits.daily_cap_nano:
@@ -334,18 +333,20 @@ class SharedGuard:
             wanted.expected_nano,
             limits,
             seen.now_ms,
-            _zip(wanted.scopes, seen.totals),
+            scripts.scoped_by(who, wanted.scopes, seen.totals),
         )
         if isinstance(refusal, Refusal):
             return refusal
         # a logarithm's last bit may differ where Redis was built
         return ledger.refuse_out_of_line(past, wanted.expected_nano, limits)
 
-    async def _record(self, hold: Hold, tat_us: int, report: int) -> Hold | Refusal | None:
+    async def _record(
+        self, hold: Hold, tat_us: int, report: int, others: tuple[int, ...]
+    ) -> Hold | Refusal | None:
         """Write a granted hold down; without that nobody may be called under it."""
         repeated = self._settling.is_under_way(hold.tenant, hold.id)
         try:
-            recorded = await self._own.record(hold, tat_us, report)
+            recorded = await self._own.record(hold, tat_us, report, others)
         except BaseException:
             if not repeated:
                 self._settling.granted(hold, report)
@@ -379,7 +380,7 @@ class SharedGuard:
                 return raised if recorded is Recorded.YES else daily.OVER
             case NotRaised(now_ms, seq, day, entry, totals):
                 self._reporter.saw(tenant, seq)
-                scoped = _zip(hold.scopes, totals)
+                scoped = scripts.scoped_by(who, hold.scopes, totals)
                 refusal = ledger.top_up(day, entry, amount_nano, limits.daily_cap_nano, now_ms, scoped)
                 assert isinstance(refusal, Refusal), (answer, "script and law disagree")
                 return refusal
@@ -424,20 +425,16 @@ class SharedGuard:
                 if told.tenant == tenant and told.dirty:
                     await self._reporter.report(tenant)
             while True:
-                parts = scripts.ask_look(self._reporter.caller(tenant), tenant, most, scopes)
-                answer = await self._reporter.ask(
-                    tenant, self._redis.call(*parts), partial(scripts.read_look, scopes=scopes)
-                )
+                who = self._reporter.caller(tenant)
+                parts = scripts.ask_look(who, tenant, most, scopes)
+                read = partial(scripts.read_look, who=who, scopes=scopes)
+                answer = await self._reporter.ask(tenant, self._redis.call(*parts), read)
                 if isinstance(answer, Looked):
                     self._reporter.saw(tenant, answer.seq)
                     return answer
                 await self._reporter.mend(tenant, answer, self.patience_s)
         except Shut as shut:
             raise StateAway(f"the shared budget cannot be read: {shut}; try again shortly") from None
-
-
-def _zip(scopes: tuple[Scope, ...], totals: tuple[Totals, ...]) -> Scoped:
-    return tuple(zip(scopes, totals, strict=True))
 
 
 def _check(amount_nano: int) -> None:

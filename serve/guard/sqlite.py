@@ -82,7 +82,14 @@ class SqliteGuard:
         Wall time in ms; called on the guard's thread.
     busy_s
         How long a group waits for another process's transaction before it fails closed.
+
+    Attributes
+    ----------
+    alone
+        Whether all that budgets count is in this file.
     """
+
+    alone = True
 
     def __init__(
         self,
@@ -353,6 +360,7 @@ class SqliteGuard:
                 next_ms = books.sweep(db, now)
             if daily.day_of(now) > self._pruned_day:
                 books.prune(db, now)
+                books.forget(db, now, lives=self.alone)
                 self._pruned_day = daily.day_of(now)
             verdicts = work(db, group, now)
             db.execute("COMMIT")

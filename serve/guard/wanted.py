@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from p402.guard.scopes import Scope
-from p402.limits import Limits
+from p402.guard.scopes import check
+from p402.limits import Limits, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,11 @@ class Wanted:
         What it is expected to cost, for layer 4; 0 where nobody knows.
     scopes
         Budgets within the tenant's that it counts against.
+
+    Raises
+    ------
+    ValueError
+        Two scopes have one account.
     """
 
     tenant: str
@@ -26,6 +31,10 @@ class Wanted:
     expected_nano: int
     limits: Limits
     scopes: tuple[Scope, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse scopes that are named twice."""
+        check(self.scopes)
 
     def under(self, limits: Limits) -> "Wanted":
         """The same under other limits."""

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from p402.errors import P402Error
@@ -26,6 +27,10 @@ EVERY_S: Final = 1.0
 """How often the books are looked at."""
 AT_ONCE: Final = 64
 """Tenants that are seen to at the same time."""
+FORGET_S: Final = 600.0
+"""How often accounts are looked for that nobody needs any more."""
+MOST_FORGOTTEN: Final = 1_000
+"""Such accounts that are asked for at a time."""
 
 Check = Callable[[], Awaitable[None]]
 
@@ -41,6 +46,8 @@ class Watch:
         How often the books are looked at.
     report_s
         How often a host renews what it holds in Redis.
+    forget_s
+        How often accounts are looked for that nobody needs any more.
     idle_ms
         A tenant that has asked for nothing for so long, by the ledger's clock, gives its lease back.
     """
@@ -56,6 +63,8 @@ class Watch:
         self.every_s = EVERY_S
         self.report_s = lease.REPORT_MS / 1_000
         self.idle_ms = lease.IDLE_MS
+        self.forget_s = FORGET_S
+        self._forget_at = 0.0
         self._own = own
         self._redis = redis
         self._reporter = reporter
@@ -146,6 +155,18 @@ class Watch:
             faults += [fault for fault in ended if isinstance(fault, Exception)]
         if faults:
             raise faults[0]
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """Find out which sessions are over: one that this host has not moved for long, another may have."""
+        if time.monotonic() < self._forget_at:
+            return
+        found: dict[str, list[str]] = {}
+        for tenant, account in await self._own.do(partial(position.idle_lives, most=MOST_FORGOTTEN)):
+            found.setdefault(tenant, []).append(account)
+        await self._reporter.forget(found)
+        if sum(map(len, found.values())) < MOST_FORGOTTEN:
+            self._forget_at = time.monotonic() + self.forget_s
 
     async def _knock(self) -> None:
         """Find out whether Redis is back, so that no request has to: each worker has a breaker of its own."""

@@ -72,6 +72,7 @@ def _scope(budget: Budget) -> dict[str, object]:
         "code": budget.code,
         "spent_usd": nano_to_usd(totals.spent_nano),
         "held_usd": nano_to_usd(totals.held_nano),
+        "aside_usd": nano_to_usd(totals.aside_nano),
         "cap_usd": nano_to_usd(scope.cap_nano),
         "left_usd": nano_to_usd(budget.left_nano),
         "refuses": budget.refuses,

@@ -3,12 +3,14 @@
 --
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
 --   1 books  hash: run (id of the server that wrote it), q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
---            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; x:HOST its calls that expired since its report
---   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."
+--            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; w:HOST report under which it tells of scopes
+--   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."; and of expired:HOST the ids
+--            of its calls with scopes that expired since its report
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
 --   5 old    zset: calls that are not held any more and, as scope:ACCOUNT, accounts of scopes, by when they may be forgotten
---   6 scopes hash: account of a scope (p402/guard/scopes.py) -> "held HOST spent HOST spent..."
+--   6 scopes hash: account of a scope (p402/guard/scopes.py) -> "held HOST spent HOST spent...", and behind ? what hosts have seen
+--            others spend that these had not told when they said so
 -- ARGV 1 to 5: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw;
 --   run id of this server, zeros where it is not told.
 -- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
@@ -18,7 +20,7 @@
 local books, holds, due, slots, old, scopes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local HELD, EXPIRED, SETTLED, DROPPED = 0, 1, 2, 3 -- dropped: a report did not name it; it had its request of the rate
 local DAY_MS, KEEP_DAYS, LIFE_DAYS, FORGET_MS, DROPPED_MS = 86400000, 2, 35, 3600000, 60000
-local SCOPE = 'scope:'
+local SCOPE, EXPIRED_OF = 'scope:', 'expired:'
 
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1])
@@ -46,8 +48,9 @@ local function known_of(id)
 end
 
 local function text_of(e)
-  return table.concat({int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host,
-                       int(e.report), e.accounts}, ' ')
+  local text = table.concat({int(e.day), int(e.amount), int(e.expires), int(e.state), int(e.charged), int(e.slot), e.host,
+                             int(e.report)}, ' ')
+  return e.accounts == '' and text or text .. ' ' .. e.accounts
 end
 
 local function write(id, e) redis.call('HSET', holds, id, text_of(e)) end
@@ -66,18 +69,23 @@ end
 -- Account of a scope: held, spent in all, and by whom.
 local function account(name)
   local text = redis.call('HGET', scopes, name)
-  local a = {held = 0, spent = 0, by = {}}
+  local a = {held = 0, spent = 0, untold = 0, by = {}}
   if not text then return a end
   a.held = tonumber(string.match(text, '^%S+'))
   for who, nano in string.gmatch(text, ' (%S+) (%S+)') do
-    a.by[who] = tonumber(nano)
-    a.spent = a.spent + a.by[who]
+    if who == '?' then
+      a.untold = tonumber(nano)
+    else
+      a.by[who] = tonumber(nano)
+      a.spent = a.spent + a.by[who]
+    end
   end
   return a
 end
 
 local function put(name, a, day)
   local words = {int(a.held)}
+  if a.untold > 0 then words = {int(a.held), '?', int(a.untold)} end
   for who, nano in pairs(a.by) do
     if nano ~= 0 then
       words[#words + 1] = who
@@ -128,26 +136,41 @@ local function account_of(stem, day)
   return stem
 end
 
+-- What hosts may have spent in an account that have not reported since Redis forgot: each its share of the cap, or what is known
+-- of it, or was seen by others, where that is more. Days and months count them in the period in which Redis forgot, a life for as long as they are absent.
+local function unseen(stem, name, a, cap, hosts)
+  local found = redis.call('HMGET', books, 'absent', 'absent_day', 'n_hosts')
+  local absent = math.min(number(found[1]), math.max(0, hosts - number(found[3])))
+  if absent == 0 or account_of(stem, number(found[2])) ~= name then return 0 end
+  local share, more = math.floor(cap / hosts), 0
+  for who, nano in pairs(a.by) do
+    if absent > 0 and redis.call('HEXISTS', books, 'g:' .. who) == 0 then
+      more = more + math.max(0, share - nano)
+      absent = absent - 1
+    end
+  end
+  return math.max(a.untold, more + absent * share)
+end
+
 -- The scopes that a script is told of: from ARGV `at` on their number, then of each its stem, cap, and what is set
--- aside for when Redis is away. Gives of each its account of a day; spent, with what absent hosts may have; and held, with
--- what is aside. An absent host counts at its share of a cap in the period in which Redis forgot, and for KEEP_DAYS in a life.
+-- aside for when Redis is away. Gives of each its account of a day; spent, with what absent hosts may have; held; and spent by others.
 local function scoped(at, day, hosts)
-  local found, n = {}, tonumber(ARGV[at])
-  if n == 0 then return found end
-  local away = redis.call('HMGET', books, 'absent', 'absent_day')
-  local absent, since = number(away[1]), number(away[2])
-  for i = 1, n do
+  local found = {}
+  for i = 1, tonumber(ARGV[at]) do
     local stem, cap, aside = ARGV[at + 3 * i - 2], tonumber(ARGV[at + 3 * i - 1]), tonumber(ARGV[at + 3 * i])
     local name = account_of(stem, day)
-    local a, share = account(name), 0
-    if absent > 0 then
-      local counts = account_of(stem, since) == name
-      if string.sub(stem, -1) == 'l' then counts = day <= since + KEEP_DAYS end
-      if counts then share = absent * math.floor(cap / hosts) end
-    end
-    found[i] = {name = name, cap = cap, spent = a.spent + share, held = a.held + aside}
+    local a = account(name)
+    found[i] = {name = name, spent = a.spent + unseen(stem, name, a, cap, hosts), held = a.held, most = cap - aside,
+                others = a.spent - (a.by[host] or 0)}
   end
   return found
+end
+
+-- Add to a reply what a scope has beside a call that has spent and holds so much in it.
+local function tell(reply, s, spent, held)
+  reply[#reply + 1] = int(s.spent - spent)
+  reply[#reply + 1] = int(s.held - held)
+  reply[#reply + 1] = int(s.others)
 end
 
 -- Whether a call's entry names an account.
@@ -183,17 +206,26 @@ end
 
 -- Charge every hold that has outlived its lease at its maximum.
 local function sweep()
+  local of = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
     local e = read(redis.call('HGET', holds, id))
     if e then
       move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)
-      redis.call('HSET', books, 'x:' .. e.host, (redis.call('HGET', books, 'x:' .. e.host) or '') .. id .. '\n')
+      if e.accounts ~= '' then
+        of[e.host] = of[e.host] or {}
+        table.insert(of[e.host], id .. '\n')
+      end
       drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
     else -- somebody deleted it: what it holds stays held for the day
       drop(id, now)
     end
+  end
+  for who, ids in pairs(of) do
+    local name = EXPIRED_OF .. who
+    redis.call('HSET', holds, name, (redis.call('HGET', holds, name) or '') .. table.concat(ids))
+    redis.call('ZADD', old, int((today + KEEP_DAYS + 1) * DAY_MS), name)
   end
 end
 
@@ -226,7 +258,7 @@ local function distrust()
     local name = fields[i]
     local day = string.match(name, '^(%d+):s:%?')
     if day then redis.call('HINCRBY', books, day .. ':s', int(0 - tonumber(fields[i + 1]))) end
-    if day or string.find(name, '^[gt]:') then redis.call('HDEL', books, name) end
+    if day or string.find(name, '^[gtw]:') then redis.call('HDEL', books, name) end
   end
   redis.call('HDEL', books, 'open', 'absent', 'absent_day', 'calls', 'mean', 'm2')
   q = ahead()

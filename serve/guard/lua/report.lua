@@ -1,81 +1,19 @@
 -- Take a host's position in place of what the books have of it: what it spent, what it holds, its lease.
 -- The first report of a host that Redis has forgotten, or whose books went back, begins them anew.
--- ARGV 6..: last report that Redis is known to have taken, this report's token, hosts, cap, hold's ttl ms,
---   day of the lease, lease kept (within the cap already), lease wanted, tat, calls, mean, m2 of the host's own calls,
---   a report that has told what scopes spent but for what follows (0: all follows),
---   then five lists, each behind its length: tokens of which one must be in force, (day, spent), (id, day, amount, expires, state, slot, accounts) of
---   calls that are held or expired, (host, day, nano) that it last saw others have, (account, spent) of scopes.
+-- ARGV behind those of arrive.lua: hosts, cap, hold's ttl ms, day of the lease, lease kept (within the cap already), lease wanted,
+--   tat, calls, mean, m2 of the host's own calls, then four lists, each behind its length: (day, spent), (id, day, amount, expires, state,
+--   slot, accounts) of calls that are held or expired, (host, day, nano) that it last saw others have, (account, spent, spent by others when last seen) of scopes.
 -- Reply: taken now q open lease, then (host, nano) spent and held by every other host today
---        whole (all that scopes spent is to be told)
---        newer number (a later report of this host is in force)
---        foreign number (a report is in force that this ledger never made: it went back, or is a copy)
 
-local taken, token = tonumber(ARGV[6]), ARGV[7]
-local hosts, cap, ttl = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local lease_day, kept, wanted = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local hosts, cap, ttl = tonumber(word()), tonumber(word()), tonumber(word())
+local lease_day, kept, wanted = tonumber(word()), tonumber(word()), tonumber(word())
+local own_tat, n2, mean2, m22 = tonumber(word()), tonumber(word()), tonumber(word()), tonumber(word())
 local LEASE = 'lease:' .. host
-local base = tonumber(ARGV[18])
-local at = 19
+local days, calls, peers, budgets = list(2), list(7), list(3), list(3)
 
-local function list(width)
-  local found, n = {}, tonumber(ARGV[at])
-  at = at + 1
-  for _ = 1, n do
-    local row = {}
-    for i = 1, width do row[i] = ARGV[at + i - 1] end
-    at = at + width
-    found[#found + 1] = row
-  end
-  return found
-end
-
-local ours, days, calls, peers, budgets = list(1), list(2), list(7), list(3), list(2)
-
-local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host, 'run')
-local mine = tonumber(found[2] or 0)
-q = tonumber(found[1] or 0)
-if found[1] and is_elsewhere(found[4]) then
-  distrust()
-  found[3], mine = false, 0
-elseif found[1] and (q < seen or (mine > 0 and mine < taken)) then
-  wipe()
-  found = {false, false}
-end
-if found[1] and found[3] then
-  local own = false
-  for _, row in ipairs(ours) do own = own or row[1] == found[3] end
-  if mine > report or (own and mine == report) then return {'newer', int(mine)} end
-  if not own then return {'foreign', int(mine)} end
-end
-if base > 0 and (not found[1] or mine < base) then return {'whole'} end
-if not found[1] then
-  mine = 0
-  q = ahead()
-  redis.call('HSET', books, 'run', run, 'q', int(q), 'born', int(now), 'n_hosts', '0')
-end
-
--- What the books have of this host goes; what others hold today is added up.
-for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
-  local e = read(redis.call('HGET', holds, id))
-  if not e then
-    drop(id, now)
-  elseif e.host == host then
-    move(e, 0, -e.amount)
-    e.state = DROPPED
-    write(id, e)
-    drop(id, now + DROPPED_MS)
-  end
-end
-for id in string.gmatch(redis.call('HGET', books, 'x:' .. host) or '', '[^\n]+') do
-  local e = read(redis.call('HGET', holds, id))
-  if e and e.state == EXPIRED and e.host == host then
-    shift(e, -e.charged, 0) -- its day is told anew; a call that the ledger never had is charged nowhere
-    e.state, e.charged = DROPPED, 0
-    write(id, e)
-    drop(id, now + DROPPED_MS)
-  end
-end
-redis.call('HDEL', books, 'x:' .. host)
+local no = arrive()
+if no then return no end
+clear()
 sweep()
 local others = held_today()
 local reported, spent_by = {}, {}
@@ -100,25 +38,19 @@ for _, row in ipairs(calls) do
              accounts = row[7]}
   local had = read(redis.call('HGET', holds, row[1]))
   if had and had.state == HELD then move(had, 0, -had.amount) end -- under an earlier name of this ledger
-  if had and had.host == host then shift(had, -had.charged, 0) end -- days are told anew, scopes need not be
+  if had and had.host == host and base ~= report then shift(had, -had.charged, 0) end -- days are told anew, scopes need not be
   if e.state == HELD then
     move(e, 0, e.amount)
     redis.call('ZREM', old, row[1])
     keep(row[1], e)
   else
     e.charged = e.amount
-    shift(e, e.charged, 0)
+    if base ~= report then shift(e, e.charged, 0) end
     write(row[1], e)
     drop(row[1], (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
   end
 end
-for _, row in ipairs(budgets) do
-  local a, nano = account(row[1]), tonumber(row[2])
-  if nano ~= (a.by[host] or 0) then
-    a.by[host] = nano
-    put(row[1], a, today)
-  end
-end
+set_spent(budgets)
 for _, row in ipairs(peers) do
   local who, day, nano = row[1], tonumber(row[2]), tonumber(row[3])
   local more = nano - (spent_by[who] or 0) - (others[who] or 0)
@@ -128,12 +60,16 @@ for _, row in ipairs(peers) do
   end
 end
 
+-- A ledger that goes on under a new name is the host that was there.
+local renamed = mine == 0 and was ~= '' and redis.call('HDEL', books, 'g:' .. was) == 1
+if renamed then redis.call('HDEL', books, 't:' .. was, 'w:' .. was) end
+redis.call('HDEL', books, 'w:' .. host)
+
 -- Bucket and past are the tenant's: the bucket's fullest word holds, a host's past is added once.
 local a = redis.call('HMGET', books, 'tat', 'calls', 'mean', 'm2')
-local tat = math.max(number(a[1]), tonumber(ARGV[14]))
+local tat = math.max(number(a[1]), own_tat)
 local n, mean, m2 = number(a[2]), number(a[3]), number(a[4])
-local n2, mean2, m22 = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
-if mine == 0 and n2 > 0 then
+if mine == 0 and not renamed and n2 > 0 then
   if n == 0 then
     n, mean, m2 = n2, mean2, m22
   else
@@ -146,7 +82,7 @@ end
 redis.call('HSET', books, 'tat', int(tat), 'calls', int(n), 'mean', real(mean), 'm2', real(m2), 'g:' .. host, int(report), 't:' .. host, token)
 
 local open = redis.call('HGET', books, 'open')
-if mine == 0 then
+if mine == 0 and not renamed then
   local count = redis.call('HINCRBY', books, 'n_hosts', 1)
   if not open and count >= hosts then
     open = '1'

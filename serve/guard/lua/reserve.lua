@@ -3,7 +3,7 @@
 --   anomaly z, anomaly calls, whether anomalies are refused, hold's ttl ms, slot's lease ms, hosts, grace ms, scopes.
 -- Reply: granted now q day amount tat calls mean m2 (before this call; a repeat is given what it has)
 --        refused now q spent held in_flight tat calls mean m2 (the law tells why from these)
---        and both of each scope what is spent and held beside this call
+--        and both of each scope what is spent and held beside this call, and spent by others
 --        over now q (the id is settled)
 -- Source of the bucket: generic cell rate algorithm, ITU-T I.371; of the moments: Welford, 1962.
 
@@ -26,15 +26,14 @@ if known and known.state ~= DROPPED then
   local reply = {'granted', int(now), int(q), int(known.day), int(known.amount), unpack(past)}
   for _, s in ipairs(scoped(20, known.day, hosts)) do
     local mine = names(known, s.name)
-    reply[#reply + 1] = int(s.spent - (mine and known.charged or 0))
-    reply[#reply + 1] = int(s.held - (mine and known.state == HELD and known.amount or 0))
+    tell(reply, s, mine and known.charged or 0, mine and known.state == HELD and known.amount or 0)
   end
   return reply
 end
 local spent, held = totals(today)
 local of, narrow, accounts = scoped(20, today, hosts), false, {}
 for i, s in ipairs(of) do
-  narrow = narrow or s.spent + s.held + amount > s.cap
+  narrow = narrow or s.spent + s.held + amount > s.most
   accounts[i] = s.name
 end
 local flying = in_flight()
@@ -44,10 +43,7 @@ local after = base + spacing
 if known then after, spacing = tat, 0 end -- asked for again behind a report: its request was taken from the rate
 
 local function told(reply)
-  for _, s in ipairs(of) do
-    reply[#reply + 1] = int(s.spent)
-    reply[#reply + 1] = int(s.held)
-  end
+  for _, s in ipairs(of) do tell(reply, s, 0, 0) end
   return reply
 end
 

@@ -40,7 +40,7 @@ WIDE = capped(1 << 61)
 def test_p19_a_scope_refuses_exactly_what_its_cap_does_not_cover(
     scope: Scope, beside: Totals, amount: int
 ) -> None:
-    found = refusals(((scope, beside),), amount, NOW)
+    found = refusals(((scope, beside),), amount, TODAY, NOW)
     room = scope.cap_nano - beside.spent_nano - beside.held_nano
     assert bool(found) == (amount > room)
     assert rooms(((scope, beside),), None) == (room,)
@@ -72,7 +72,7 @@ def test_a_scope_moves_as_its_tenants_day_does_and_never_passes_its_cap_by_a_gra
 
 def test_what_is_spent_is_said_before_what_is_held() -> None:
     busy, poor = Scope(Kind.KEY, "ci", Period.DAY, 10), session("s", 10)
-    found = refusals(((busy, Totals(0, 10)), (poor, Totals(10, 0))), 1, NOW)
+    found = refusals(((busy, Totals(0, 10)), (poor, Totals(10, 0))), 1, TODAY, NOW)
     assert [r.code for r in found] == ["SESSION_BUDGET_EXCEEDED", "BUDGET_RESERVATION_FAILED"]
 
 
@@ -85,7 +85,7 @@ def test_what_is_spent_is_said_before_what_is_held() -> None:
     ],
 )
 def test_a_refusal_says_whose_budget_what_was_seen_and_what_to_do(scope: Scope, said: tuple) -> None:
-    (refusal,) = refusals(((scope, Totals(10**9, 0)),), 250_000_000, NOW)
+    (refusal,) = refusals(((scope, Totals(10**9, 0)),), 250_000_000, TODAY, NOW)
     assert all(word in refusal.message for word in said), refusal.message
     assert "spent $1 and held $0 of $1" in refusal.message
     assert "up to $0.25" in refusal.message
@@ -93,7 +93,7 @@ def test_a_refusal_says_whose_budget_what_was_seen_and_what_to_do(scope: Scope, 
 
 @pytest.mark.parametrize("period", Period)
 def test_waiting_is_not_advised_where_it_cannot_help(period: Period) -> None:
-    (refusal,) = refusals(((Scope(Kind.KEY, "ci", period, 10), Totals()),), 11, NOW)
+    (refusal,) = refusals(((Scope(Kind.KEY, "ci", period, 10), Totals()),), 11, TODAY, NOW)
     assert refusal.retry_after_ms is None
     assert "lower max_tokens" in refusal.message
 

@@ -30,7 +30,7 @@ async def reserve(books: Books, name: str, amount: int, scopes=OF, who: Caller =
 
 async def totals(books: Books, scopes=OF, who: Caller = WHO) -> list[tuple[int, int]]:
     parts = scripts.ask_look(replace(who, host=""), "t", 100, scopes)
-    looked = scripts.read_look(await books.link.call(*parts), scopes)
+    looked = scripts.read_look(await books.link.call(*parts), who, scopes)
     return [(t.spent_nano, t.held_nano) for _, t in looked.scoped]
 
 
@@ -56,8 +56,9 @@ def test_a_hold_moves_its_day_and_the_accounts_of_its_scopes_together(told) -> N
         refused = await reserve(books, "b", 41)
         assert isinstance(refused, Refused)
         assert refused.totals == (Totals(0, 60),) * 3
-        raised = await books.top_up("a", 90)
-        assert isinstance(raised, Raised)
+        assert isinstance(await books.top_up("a", 90), NotRaised), "its scopes are not named"
+        parts = scripts.ask_top_up(WHO, "t", "a", 90, 1_000, OF)
+        assert isinstance(scripts.read_top_up(await books.link.call(*parts)), Raised)
         assert (await books.spent(), await totals(books)) == ((0, 90), [(0, 90)] * 3)
         await settle(books, "a", 70)
         await settle(books, "a", 10)
@@ -104,7 +105,9 @@ def test_a_report_replaces_what_its_host_holds_in_scopes_and_sets_what_it_spent(
         await settle(books, "never recorded", 30, (K,))
         assert await totals(books) == [(30, 30), (0, 30), (0, 30)]
         kept = Entry(TODAY, 10, NOON + HOLD_TTL_MS, slot_ms=NOON + 60_000, accounts=(K, M, L))
-        told_of = reported(2, taken=1, base=1, calls=(("kept", kept),), days=((TODAY, 7),), spent=((K, 7),))
+        told_of = reported(
+            2, taken=1, base=1, calls=(("kept", kept),), days=((TODAY, 7),), spent=((K, 7, 0),)
+        )
         assert isinstance(await books.report(told_of), Taken)
         assert (await books.spent(), await totals(books)) == ((7, 10), [(7, 10), (0, 10), (0, 10)])
 
@@ -150,7 +153,7 @@ def test_a_report_undoes_what_a_call_was_charged_that_its_ledger_never_had(told)
 @pytest.mark.parametrize("base", [1, 2])
 def test_a_redis_that_lacks_what_a_report_builds_on_asks_for_all_of_it(told, base: int) -> None:
     async def story(books: Books) -> None:
-        told_of = reported(3, taken=0, base=base, spent=((K, 7),))
+        told_of = reported(3, taken=0, base=base, spent=((K, 7, 0),))
         assert await books.report(told_of) == Whole()
         await books.report(reported(2) if base == 1 else EMPTY)
         again = replace(told_of, report=4, token="t4", tokens=("t1", "t2"))
@@ -166,9 +169,9 @@ def test_hosts_scopes_add_up_and_each_report_sets_only_its_own(told) -> None:
     async def story(books: Books) -> None:
         both = replace(WHO, hosts=2)
         for host, nano in (("h", 10), ("i", 20)):
-            await books.report(replace(EMPTY, host=host, spent=((K, nano), (L, nano))), both)
+            await books.report(replace(EMPTY, host=host, spent=((K, nano, 0), (L, nano, 0))), both)
         assert await totals(books, who=both) == [(30, 0), (0, 0), (30, 0)]
-        await books.report(reported(2, host="i", taken=1, base=1, spent=((K, 5),)), both)
+        await books.report(reported(2, host="i", taken=1, base=1, spent=((K, 5, 0),)), both)
         assert await totals(books, who=both) == [(15, 0), (0, 0), (30, 0)]
 
     told(story)
@@ -184,8 +187,7 @@ def test_an_absent_host_counts_at_its_share_of_a_scope_in_the_period_in_which_re
         assert await totals(books, who=late) == [(50, 50), (95, 50), (75, 50)]
         tomorrow = at(both, DAY_MS)
         assert (await totals(books, who=tomorrow))[0] == (0, 0)
-        for days, spent in ((2, 75), (3, 0)):
-            assert (await totals(books, who=at(both, days * DAY_MS)))[2][0] == 50 + spent
+        assert (await totals(books, who=at(both, 9 * DAY_MS)))[2][0] == 50 + 75
         assert (await totals(books, who=at(both, 60 * DAY_MS)))[1] == (0, 0)
         await books.report(replace(EMPTY, host="i"), late)
         assert await totals(books, who=late) == [(50, 0)] * 3, "it has expired meanwhile"
@@ -193,15 +195,18 @@ def test_an_absent_host_counts_at_its_share_of_a_scope_in_the_period_in_which_re
     told(story)
 
 
-def test_what_is_aside_for_when_redis_is_away_counts_as_held(told) -> None:
+def test_what_is_aside_for_when_redis_is_away_is_not_given_out(told) -> None:
     async def story(books: Books) -> None:
         await books.report()
         wide = Scope(Kind.KEY, "wide", Period.DAY, 900)
         assert wanted_nano(900, 1) == 4
         refused = await reserve(books, "a", 897, (wide,))
         assert isinstance(refused, Refused)
-        assert refused.totals == (Totals(0, 4),)
+        assert refused.totals == (Totals(0, 0),)
         assert isinstance(await reserve(books, "a", 896, (wide,)), Granted)
+        parts = scripts.ask_look(replace(WHO, host=""), "t", 100, (wide,))
+        looked = scripts.read_look(await books.link.call(*parts), WHO, (wide,))
+        assert looked.scoped == ((wide, Totals(0, 896, 4)),)
 
     told(story)
 

@@ -55,7 +55,9 @@ class Books:
         return scripts.read_settle(await self.link.call(*parts))
 
     async def look(self, who: Caller = WHO):
-        return scripts.read_look(await self.link.call(*scripts.ask_look(replace(who, host=""), "t", 100)))
+        return scripts.read_look(
+            await self.link.call(*scripts.ask_look(replace(who, host=""), "t", 100)), who
+        )
 
     async def spent(self, who: Caller = WHO) -> tuple[int, int]:
         day = (await self.look(who)).day
