@@ -8,7 +8,7 @@ it, whether its caller lives to hear the answer or not. Nothing here knows of th
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.chaos.budgets import account
 
 SETTLED_MS = 1_000
 """A call that ended this long before its worker was killed has been settled."""
+NOBODY: Mapping[str, int] = {}
 
 DayKey = tuple[str, int]
 """Tenant and UTC day."""
@@ -80,6 +81,11 @@ class Request:
     ended_ms: int | None = None
     refused: bool = False
 
+    @property
+    def rest_nano(self) -> int:
+        """What was asked for beyond the cost."""
+        return self.asked_nano - self.cost_nano
+
 
 @dataclass
 class Truth:
@@ -95,7 +101,7 @@ class Truth:
     scoped_nano, scoped_unsure_nano
         Both of a tenant's scopes: spent by account, unsure by stem.
     scoped_late_nano
-        Of a scope: what came back of calls that outlived their holds; others may have given up by then.
+        Of a scope: what came back from workers that were frozen; others may have given up by then.
     dispatched_ms, refused_ms
         When attempts were made, and when scopes refused one by what they had spent.
     longest_ms
@@ -115,15 +121,15 @@ class Truth:
     longest_raw_ms: int = 0
 
 
-def read(journals: Iterable[Path], killed_ms: Mapping[str, int], hold_s: float = float("inf")) -> Truth:
+def read(
+    journals: Iterable[Path], killed_ms: Mapping[str, int], frozen_ms: Mapping[str, int] = NOBODY
+) -> Truth:
     """Add journals up.
 
     Parameters
     ----------
-    killed_ms
-        When workers were killed, by the name of their journal.
-    hold_s
-        How long a hold lasts.
+    killed_ms, frozen_ms
+        When workers were killed, or frozen for longer than holds last, by the name of their journal.
     """
     truth = Truth()
     for path in sorted(journals):
@@ -131,22 +137,27 @@ def read(journals: Iterable[Path], killed_ms: Mapping[str, int], hold_s: float =
         for request in requests.values():
             if request.day is not None:
                 truth.spent_nano[request.tenant, request.day] += request.cost_nano
-                late = request.ended_ms is not None and request.ended_ms - request.asked_ms > hold_s * 1_000
                 for stem in request.stems:
                     truth.scoped_nano[request.tenant, account(stem, request.day)] += request.cost_nano
-                    if late:
-                        truth.scoped_late_nano[request.tenant, stem] += request.asked_nano - request.cost_nano
-        killed = killed_ms.get(path.stem)
-        if killed is not None:
-            for request in requests.values():
-                refused = request.refused and request.day is None
-                settled = request.ended_ms is not None and request.ended_ms < killed - SETTLED_MS
-                if not (refused or settled):
-                    unsure = request.asked_nano - request.cost_nano
-                    truth.unsure_nano[request.tenant] += unsure
-                    for stem in request.stems:
-                        truth.scoped_unsure_nano[request.tenant, stem] += unsure
+        if (killed := killed_ms.get(path.stem)) is not None:
+            for request in _under_way(requests, killed):
+                truth.unsure_nano[request.tenant] += request.rest_nano
+                for stem in request.stems:
+                    truth.scoped_unsure_nano[request.tenant, stem] += request.rest_nano
+        if (frozen := frozen_ms.get(path.stem)) is not None:
+            for request in _under_way(requests, frozen):
+                for stem in request.stems:
+                    truth.scoped_late_nano[request.tenant, stem] += request.rest_nano
     return truth
+
+
+def _under_way(requests: Mapping[str, Request], at_ms: int) -> Iterator[Request]:
+    """What had been asked for, was not refused, and had not ended for long enough to be settled."""
+    for request in requests.values():
+        refused = request.refused and request.day is None
+        settled = request.ended_ms is not None and request.ended_ms < at_ms - SETTLED_MS
+        if request.asked_ms <= at_ms and not (refused or settled):
+            yield request
 
 
 def _requests(path: Path, truth: Truth) -> dict[str, Request]:

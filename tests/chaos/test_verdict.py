@@ -150,8 +150,12 @@ def test_what_hosts_and_ledgers_say_of_scopes_is_put_beside_the_truth():
     ]  # fmt: skip
 
 
-def test_a_call_that_lasts_longer_than_its_hold_gives_back_late(tmp_path: Path):
+def test_what_a_frozen_worker_had_under_way_comes_back_late(tmp_path: Path):
     path = tmp_path / "w.journal"
-    asked = "asked {0} t 10 1000 key:k/d\ndispatched {0} t 7 4 1500\nended {0} {1}\n"
-    path.write_text(asked.format("a", 3_000) + asked.format("b", 3_001))
-    assert read([path], {}, hold_s=2.0).scoped_late_nano == {("t", "key:k/d"): 6}
+    call = "asked {0} t 10 {1} key:k/d\ndispatched {0} t 7 4 {1}\nended {0} {2}\n"
+    settled = call.format("a", 1_000, 2_000)
+    path.write_text(settled + call.format("b", 2_900, 3_000) + call.format("c", 3_000, 8_500))
+    path.write_text(path.read_text() + call.format("d", 8_600, 8_700))
+    truth = read([path], {}, {"w": 3_001})
+    assert truth.scoped_late_nano == {("t", "key:k/d"): 12}
+    assert not truth.scoped_unsure_nano

@@ -101,7 +101,8 @@ async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path)
         direct = [msgspec.structs.replace(p, redis=server.url if server else "") for p in places]
         books = await _audit(Audit(tuple(direct), orders[0].tenants, hand.scoped), folder)
     killed = {w.orders.name: w.killed_ms for w in crew.workers if w.killed_ms is not None}
-    truth = journal.read((folder / "journals").glob("*.journal"), killed, places[0].hold_s)
+    frozen = {w.orders.name: w.frozen_ms for w in crew.workers if w.frozen_ms is not None}
+    truth = journal.read((folder / "journals").glob("*.journal"), killed, frozen)
     return Measured(
         fault=fault.name,
         seed=seed,
