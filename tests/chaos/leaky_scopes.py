@@ -70,10 +70,10 @@ class MixesKeysUp(Leaky):
         expected_nano: int = 0,
         scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        self.calls += 1
         narrow, wide, *_ = (budget.scope for budget in budgets(self.place.cap_nano))
-        if not self.calls % 20 and scopes == (wide,):
-            scopes = (narrow,)
+        if scopes == (wide,):
+            self.calls += 1
+            scopes = (wide,) if self.calls % 20 else (narrow,)
         return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano, scopes)
 
 
