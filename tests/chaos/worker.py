@@ -43,20 +43,25 @@ class Starvation:
     TOLERATED_S = 0.015
 
     def __init__(self) -> None:
-        self._gaps: list[tuple[float, float]] = []
+        self._gaps: dict[float, float] = {}
+        self._slept = time.monotonic()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while True:
-            slept = time.monotonic()
+            self._slept = time.monotonic()
             time.sleep(self.STEP_S)
-            woken = time.monotonic()
-            if woken - slept > self.STEP_S + self.TOLERATED_S:
-                self._gaps.append((slept + self.STEP_S, woken))
+            self._gaps |= self._gap()
+
+    def _gap(self) -> dict[float, float]:
+        """By how much the thread is late, if it is."""
+        slept, now = self._slept, time.monotonic()
+        return {slept + self.STEP_S: now} if now - slept > self.STEP_S + self.TOLERATED_S else {}
 
     def within(self, begin: float, end: float) -> float:
         """Seconds of a span in which the process stood still."""
-        return sum(max(0.0, min(end, woken) - max(begin, slept)) for slept, woken in self._gaps)
+        gaps = self._gaps | self._gap()  # whoever asks may have woken first
+        return sum(max(0.0, min(end, woken) - max(begin, slept)) for slept, woken in gaps.items())
 
 
 class Worker:
