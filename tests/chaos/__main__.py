@@ -25,7 +25,7 @@ from tests.chaos.verdict import Measured, breaches
 
 HARNESS = (RuntimeError, OSError, AssertionError, subprocess.SubprocessError)
 """What ends a run without a verdict."""
-WIDTH = 160
+WIDTH = 180
 """Of the table where nobody knows how wide the paper is."""
 
 

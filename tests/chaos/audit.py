@@ -19,7 +19,9 @@ import uvloop
 
 from p402.errors import StoreError
 from p402.guard.daily import day_of
-from tests.chaos.hands import open_guard
+from p402.ports import Guard
+from tests.chaos.budgets import budgets
+from tests.chaos.hands import hand_of, open_guard
 from tests.chaos.place import Place
 
 GRACE_S = 3.0
@@ -27,12 +29,16 @@ STEP_S = 0.1
 ALIKE = 3
 """Books are read when they have said the same so many times."""
 
+Said = tuple[dict[str, tuple[int, int]], tuple[tuple[str, str, int, int], ...]]
+"""A host's word on days and scopes, as in `Books`."""
+
 
 class Audit(msgspec.Struct, frozen=True):
     """What is to be read: the same place as each host sees it."""
 
     places: tuple[Place, ...]
     tenants: tuple[str, ...]
+    scoped: bool
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -44,14 +50,16 @@ class Books(msgspec.Struct, frozen=True):
         The guard's current day.
     hosts
         Of each host: spent and held today, by tenant.
+    scopes
+        Of each host: spent and held in today's accounts, by tenant and stem; without what is set aside.
     ledgers
-        Spent, by tenant and day, in all SQLite files of the hosts together; held in them.
+        Spent and held, by tenant and day or scope's account, in all SQLite files of the hosts together.
     """
 
     day: int
     hosts: tuple[dict[str, tuple[int, int]], ...]
-    ledgers: tuple[tuple[str, int, int], ...]
-    ledgers_held: int
+    scopes: tuple[tuple[tuple[str, str, int, int], ...], ...]
+    ledgers: tuple[tuple[str, int | str, int, int], ...]
 
 
 async def audit(wanted: Audit) -> Books:
@@ -63,33 +71,51 @@ async def audit(wanted: Audit) -> Books:
         while True:
             late = time.monotonic() > end
             try:
-                before, said = said, [{t: await guard.spent(t) for t in wanted.tenants} for guard in guards]
+                before, said = said, [await _said(guard, wanted) for guard in guards]
             except StoreError:  # Redis may have been away a moment ago
                 if late:
                     raise
                 before = said = None
             if said is not None:
-                held = any(held for one in said for _, held in one.values())
-                alike = alike + 1 if said == before and not held else 0
+                busy = any(held for days, scopes in said for *_, held in (*days.values(), *scopes))
+                alike = alike + 1 if said == before and not busy else 0
                 if alike >= ALIKE or late:
                     break
             await asyncio.sleep(STEP_S)
-    spent: Counter[tuple[str, int]] = Counter()
-    held_nano = 0
+    spent: Counter[tuple[str, int | str]] = Counter()
+    held: Counter[tuple[str, int | str]] = Counter()
     for place in wanted.places:
-        for tenant, day, some, held in ledger(place.ledger):
-            spent[tenant, day] += some
-            held_nano += held
-    ledgers = tuple((*key, some) for key, some in sorted(spent.items()))
-    return Books(day_of(wanted.places[0].now_ms()), tuple(said), ledgers, held_nano)
+        for tenant, period, *some in ledger(place.ledger):
+            spent[tenant, period] += some[0]
+            held[tenant, period] += some[1]
+    ledgers = tuple((*key, some, held[key]) for key, some in spent.items())
+    days, scopes = zip(*said, strict=True)
+    return Books(day_of(wanted.places[0].now_ms()), days, scopes, ledgers)
 
 
-def ledger(path: Path) -> list[tuple[str, int, int, int]]:
-    """Rows of a host's SQLite file: tenant, day, spent, held."""
+async def _said(guard: Guard, wanted: Audit) -> Said:
+    """What one host says now."""
+    days = {tenant: await guard.spent(tenant) for tenant in wanted.tenants}
+    if not wanted.scoped:
+        return days, ()
+    place, scopes = wanted.places[0], []
+    asked = tuple(budget.scope for budget in budgets(place.cap_nano))
+    for tenant in wanted.tenants:
+        for scope, totals in (await guard.standing(tenant, asked)).scoped:
+            held = totals.held_nano - hand_of(place.hand).aside_nano(place, scope)
+            scopes.append((tenant, scope.stem, totals.spent_nano, held))
+    return days, tuple(scopes)
+
+
+def ledger(path: Path) -> list[tuple[str, int | str, int, int]]:
+    """Rows of a host's SQLite file: tenant, day or scope's account, spent, held."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(path)) as db:
-        return db.execute("SELECT tenant, day, spent_nano, held_nano FROM day").fetchall()
+        return db.execute(
+            "SELECT tenant, day, spent_nano, held_nano FROM day "
+            "UNION ALL SELECT tenant, account, spent_nano, held_nano FROM scope"
+        ).fetchall()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -113,12 +112,8 @@ async def kill_host(scene: Scene) -> None:
 
 async def freeze_worker(scene: Scene) -> None:
     """For longer than its holds live: they expire, and it settles them all the same when it wakes."""
-    worker = scene.rng.choice(scene.crew.alive())
-    worker.signal(signal.SIGSTOP)
-    try:
+    with scene.rng.choice(scene.crew.alive()).frozen():
         await asyncio.sleep(scene.hold_s + 0.5)
-    finally:
-        worker.signal(signal.SIGCONT)
 
 
 def lock_files(seconds: float) -> Callable[[Scene], Awaitable[None]]:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from p402.guard.scopes import Scope
 from p402.ports import Guard
 from serve.guard import scripts
 from serve.guard.host import HostLedger
@@ -14,8 +15,18 @@ from serve.guard.sqlite import SqliteGuard
 from serve.redis.address import read_address
 from serve.redis.door import Door
 from serve.redis.link import Link
-from tests.chaos import leaky
+from tests.chaos import leaky, leaky_scopes
 from tests.chaos.place import Place
+
+
+def _nothing(place: Place, scope: Scope) -> int:
+    del place, scope
+    return 0
+
+
+def _leases(place: Place, scope: Scope) -> int:
+    """What Redis gives to no host, so that each may spend its part while Redis is away."""
+    return place.hosts * place.lease_nano(scope.cap_nano, place.hosts)
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,10 @@ class Hand:
         Whether the hosts' SQLite files together tell all that was spent.
     longest_ms
         Promise: no reservation takes longer, while the ledger's lock is to be had.
+    scoped
+        Whether it keeps accounts of scopes.
+    aside_nano
+        What of a scope it says is held for good, at a place.
     """
 
     open: Callable[[Place], AbstractAsyncContextManager[Guard]]
@@ -39,6 +54,8 @@ class Hand:
     hosts: int
     ledgers: bool
     longest_ms: int
+    scoped: bool = True
+    aside_nano: Callable[[Place, Scope], int] = _nothing
 
 
 @asynccontextmanager
@@ -83,14 +100,14 @@ async def leaking(leak: Callable[[Guard, Place], Guard], place: Place) -> AsyncI
 
 HANDS = {
     "sqlite": Hand(sqlite, redis=False, hosts=1, ledgers=True, longest_ms=300),
-    "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300),
+    "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300, aside_nano=_leases),
 }
 DEFAULT = "redis"
 BROKEN = {
     name: Hand(partial(leaking, leak), redis=False, hosts=1, ledgers=True, longest_ms=300)
-    for name, leak in leaky.LEAKS.items()
+    for name, leak in (leaky.LEAKS | leaky_scopes.LEAKS).items()
 } | {
-    "forgetful": Hand(leaky.forgetful, redis=True, hosts=2, ledgers=False, longest_ms=300),
+    "forgetful": Hand(leaky.forgetful, redis=True, hosts=2, ledgers=False, longest_ms=300, scoped=False),
 }
 """Hands that break a promise each, for the tests of this harness."""
 

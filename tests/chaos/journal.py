@@ -8,12 +8,16 @@ it, whether its caller lives to hear the answer or not. Nothing here knows of th
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from p402.guard.scopes import CODES
+from tests.chaos.budgets import account
+
 SETTLED_MS = 1_000
 """A call that ended this long before its worker was killed has been settled."""
+NOBODY: Mapping[str, int] = {}
 
 DayKey = tuple[str, int]
 """Tenant and UTC day."""
@@ -34,13 +38,13 @@ class Journal:
         """The worker's guard is open."""
         self._write("opened")
 
-    def asked(self, request: str, tenant: str, amount_nano: int) -> None:
-        """A hold, or a larger one, is about to be asked for."""
-        self._write("asked", request, tenant, amount_nano)
+    def asked(self, request: str, tenant: str, amount_nano: int, stems: Sequence[str] = ()) -> None:
+        """A hold, or a larger one, is about to be asked for, under scopes that these stand for."""
+        self._write("asked", request, tenant, amount_nano, now_ms(), *stems)
 
     def refused(self, request: str, code: str) -> None:
         """None was granted."""
-        self._write("refused", request, code)
+        self._write("refused", request, code, now_ms())
 
     def left(self, request: str) -> None:
         """The caller left while it waited."""
@@ -68,12 +72,19 @@ class Request:
     """What a worker did for one request."""
 
     tenant: str
+    stems: Sequence[str] = ()
     asked_nano: int = 0
+    asked_ms: int = 0
     cost_nano: int = 0
     day: int | None = None
     """None where nothing was dispatched."""
     ended_ms: int | None = None
     refused: bool = False
+
+    @property
+    def rest_nano(self) -> int:
+        """What was asked for beyond the cost."""
+        return self.asked_nano - self.cost_nano
 
 
 @dataclass
@@ -87,28 +98,38 @@ class Truth:
     unsure_nano
         Of a tenant: how much more than that may be in the books, because workers were killed before they
         settled. What they had asked for is charged at its maximum.
-    dispatched_ms
-        When attempts were made.
+    scoped_nano, scoped_unsure_nano
+        Both of a tenant's scopes: spent by account, unsure by stem.
+    scoped_late_nano
+        Of a scope: what came back from workers that were frozen; others may have given up by then.
+    dispatched_ms, refused_ms
+        When attempts were made, and when scopes refused one by what they had spent.
     longest_ms
         Longest wait for a reservation, less what the machine withheld from the process meanwhile.
     """
 
     spent_nano: Counter[DayKey] = field(default_factory=Counter)
     unsure_nano: Counter[str] = field(default_factory=Counter)
+    scoped_nano: Counter[tuple[str, str]] = field(default_factory=Counter)
+    scoped_unsure_nano: Counter[tuple[str, str]] = field(default_factory=Counter)
+    scoped_late_nano: Counter[tuple[str, str]] = field(default_factory=Counter)
     dispatched_ms: list[int] = field(default_factory=list)
+    refused_ms: list[int] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     left: int = 0
     longest_ms: int = 0
     longest_raw_ms: int = 0
 
 
-def read(journals: Iterable[Path], killed_ms: Mapping[str, int]) -> Truth:
+def read(
+    journals: Iterable[Path], killed_ms: Mapping[str, int], frozen_ms: Mapping[str, int] = NOBODY
+) -> Truth:
     """Add journals up.
 
     Parameters
     ----------
-    killed_ms
-        When workers were killed, by the name of their journal.
+    killed_ms, frozen_ms
+        When workers were killed, or frozen for longer than holds last, by the name of their journal.
     """
     truth = Truth()
     for path in sorted(journals):
@@ -116,14 +137,27 @@ def read(journals: Iterable[Path], killed_ms: Mapping[str, int]) -> Truth:
         for request in requests.values():
             if request.day is not None:
                 truth.spent_nano[request.tenant, request.day] += request.cost_nano
-        killed = killed_ms.get(path.stem)
-        if killed is not None:
-            for request in requests.values():
-                refused = request.refused and request.day is None
-                settled = request.ended_ms is not None and request.ended_ms < killed - SETTLED_MS
-                if not (refused or settled):
-                    truth.unsure_nano[request.tenant] += request.asked_nano - request.cost_nano
+                for stem in request.stems:
+                    truth.scoped_nano[request.tenant, account(stem, request.day)] += request.cost_nano
+        if (killed := killed_ms.get(path.stem)) is not None:
+            for request in _under_way(requests, killed):
+                truth.unsure_nano[request.tenant] += request.rest_nano
+                for stem in request.stems:
+                    truth.scoped_unsure_nano[request.tenant, stem] += request.rest_nano
+        if (frozen := frozen_ms.get(path.stem)) is not None:
+            for request in _under_way(requests, frozen):
+                for stem in request.stems:
+                    truth.scoped_late_nano[request.tenant, stem] += request.rest_nano
     return truth
+
+
+def _under_way(requests: Mapping[str, Request], at_ms: int) -> Iterator[Request]:
+    """What had been asked for, was not refused, and had not ended for long enough to be settled."""
+    for request in requests.values():
+        refused = request.refused and request.day is None
+        settled = request.ended_ms is not None and request.ended_ms < at_ms - SETTLED_MS
+        if request.asked_ms <= at_ms and not (refused or settled):
+            yield request
 
 
 def _requests(path: Path, truth: Truth) -> dict[str, Request]:
@@ -132,12 +166,15 @@ def _requests(path: Path, truth: Truth) -> dict[str, Request]:
     del torn
     for line in lines:
         match line.split(" "):
-            case ["asked", name, tenant, amount]:
-                requests[name].tenant = tenant
+            case ["asked", name, tenant, amount, at_ms, *stems]:
+                requests[name].tenant, requests[name].stems = tenant, stems
+                requests[name].asked_ms = requests[name].asked_ms or int(at_ms)
                 requests[name].asked_nano = max(requests[name].asked_nano, int(amount))
-            case ["refused", name, code]:
+            case ["refused", name, code, at_ms]:
                 requests[name].refused = True
                 truth.refusals[code] += 1
+                if code in CODES:
+                    truth.refused_ms.append(int(at_ms))
             case ["left", name]:
                 truth.left += 1
             case ["dispatched", name, tenant, day, cost, at_ms]:

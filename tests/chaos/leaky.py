@@ -14,6 +14,7 @@ from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.daily import Day, day_of
 from p402.guard.explain import Standing
+from p402.guard.scopes import Scope
 from p402.ports import Guard, Hold
 from serve.redis.address import read_address
 from serve.redis.calls import RedisAway, RedisRefused, Script
@@ -31,9 +32,14 @@ class Leaky:
         self.calls = 0
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano)
+        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano, scopes)
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         return await self.sound.top_up(hold, amount_nano)
@@ -44,20 +50,29 @@ class Leaky:
     async def spent(self, tenant: str) -> tuple[int, int]:
         return await self.sound.spent(tenant)
 
-    async def standing(self, tenant: str) -> Standing:
-        return await self.sound.standing(tenant)
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
+        return await self.sound.standing(tenant, scopes)
 
 
 class CheckThenAct(Leaky):
     """Reads what was spent, and books when the call is over: between the two, others pass too."""
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         spent, _ = await self.sound.spent(tenant)
         day, now = day_of(self.place.now_ms()), self.place.now_ms()
         verdict = daily.reserve(Day(day, spent), None, amount_nano, self.place.cap_nano, now)
-        return verdict if isinstance(verdict, Refusal) else Hold(request_id, tenant, amount_nano, day)
+        return (
+            verdict
+            if isinstance(verdict, Refusal)
+            else Hold(request_id, tenant, amount_nano, day, scopes=scopes)
+        )
 
     async def top_up(self, hold: Hold, amount_nano: int) -> Hold | Refusal:
         return msgspec.structs.replace(hold, amount_nano=amount_nano)
@@ -67,9 +82,14 @@ class FreesTheDead(Leaky):
     """Takes every hold, and forgets it until its call is settled: what a dead worker spent is nobody's."""
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
-        hold = await self.sound.reserve(tenant, request_id, amount_nano, expected_nano)
+        hold = await self.sound.reserve(tenant, request_id, amount_nano, expected_nano, scopes)
         if isinstance(hold, Hold):
             self.sound.settle(hold, 0)
         return hold
@@ -93,24 +113,34 @@ class Dawdles(Leaky):
     """Makes one reservation of fifty wait."""
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         self.calls += 1
         if not self.calls % 50:
             await asyncio.sleep(0.4)
-        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano)
+        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano, scopes)
 
 
 class Miserly(Leaky):
     """Refuses the last tenth of the cap."""
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         spent, _ = await self.sound.spent(tenant)
         if spent > self.place.cap_nano * 0.9:
             return Refusal(daily.OVER_CAP, 402, "enough for today")
-        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano)
+        return await self.sound.reserve(tenant, request_id, amount_nano, expected_nano, scopes)
 
 
 LEAKS: dict[str, Callable[[Guard, Place], Guard]] = {
@@ -169,7 +199,12 @@ class Forgetful:
         return [int(part) for part in reply if isinstance(part, int)]
 
     async def reserve(
-        self, tenant: str, request_id: str, amount_nano: int, expected_nano: int = 0
+        self,
+        tenant: str,
+        request_id: str,
+        amount_nano: int,
+        expected_nano: int = 0,
+        scopes: tuple[Scope, ...] = (),
     ) -> Hold | Refusal:
         now = self._place.now_ms()
         day = day_of(now)
@@ -202,7 +237,7 @@ class Forgetful:
         _, spent, held = await self._book(day_of(self._place.now_ms()), tenant, "look", "", 0)
         return spent, held
 
-    async def standing(self, tenant: str) -> Standing:
+    async def standing(self, tenant: str, scopes: tuple[Scope, ...] = ()) -> Standing:
         raise NotImplementedError(
             "this guard is there to be found out: the harness asks what was spent, no more"
         )

@@ -71,8 +71,12 @@ class Place(msgspec.Struct, frozen=True):
         """The guard's wall clock."""
         return self.began_ms + int((time.monotonic_ns() - self.began_ns) / 1e6 * self.speed)
 
+    def midnight_s(self) -> float:
+        """Monotonic time, in our seconds, at which the guard's day ends."""
+        return time.monotonic() + (DAY_MS - self.now_ms() % DAY_MS) / 1_000 / self.speed
+
     def limits(self, tenant: str) -> Limits:
-        """Only the daily cap is to be felt."""
+        """Of these, only the daily cap is to be felt."""
         del tenant
         return Limits(self.cap_nano, Rate(MAX_PER_HOUR, 10**6), 10**6)
 
@@ -82,6 +86,8 @@ class Orders(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
+    scoped
+        Whether calls are made under scopes (`tests.chaos.budgets`).
     callers
         Clients of each tenant that this worker serves.
     pace_s
@@ -95,6 +101,7 @@ class Orders(msgspec.Struct, frozen=True):
     journal: str
     seed: str
     tenants: tuple[str, ...]
+    scoped: bool
     callers: int
     pace_s: float
     limit_s: float

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -43,6 +45,7 @@ class Worker:
     orders: Orders
     process: subprocess.Popen[bytes] = field(repr=False)
     killed_ms: int | None = None
+    frozen_ms: int | None = None
 
     @property
     def journal(self) -> Path:
@@ -55,6 +58,16 @@ class Worker:
     def signal(self, number: signal.Signals) -> None:
         if self.alive:
             os.kill(self.process.pid, number)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stand still for the block."""
+        self.frozen_ms = now_ms()
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def shoot(self) -> None:
         """Send the signal that nobody survives."""

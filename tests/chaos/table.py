@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from p402.units import nano_to_usd
-from tests.chaos.verdict import Measured, breaches
+from tests.chaos.verdict import Account, Measured, breaches
 
 
 def line(run: Measured) -> str:
@@ -21,8 +21,8 @@ def table(runs: Sequence[Measured]) -> Table:
     """All faults."""
     drawn = Table(title="What a shared budget survives", title_justify="left", box=SIMPLE_HEAD)
     drawn.add_column("fault", no_wrap=True, min_width=20)
-    for head in ("runs", "calls", "killed", "overspend $", "held $", "books - truth $", "used %",
-                 "meanwhile", "longest ms", "starved ms"):  # fmt: skip
+    for head in ("runs", "calls", "killed", "overspend $", "of scopes $", "held $", "books - truth $",
+                 "used %", "of scopes %", "meanwhile", "longest ms", "starved ms"):  # fmt: skip
         drawn.add_column(head, justify="right", no_wrap=True, min_width=len(head))
     drawn.add_column("verdict", no_wrap=True)
     for fault in dict.fromkeys(run.fault for run in runs):
@@ -32,18 +32,19 @@ def table(runs: Sequence[Measured]) -> Table:
 
 def row(runs: Sequence[Measured]) -> tuple[str, ...]:
     """One fault: sums of calls, the worst of everything else."""
-    days = [day for run in runs for day in run.days]
+    days, scopes = [day for run in runs for day in run.days], [of for run in runs for of in run.scopes]
     broken = sum(bool(list(breaches(run))) for run in runs)
-    off = [day.off_nano for day in days]
     return (
         runs[0].fault,
         str(len(runs)),
         str(sum(run.calls for run in runs)),
         str(sum(run.killed for run in runs)),
         _usd(max(day.overspend_nano for day in days)),
-        _usd(max((held for day in days for held in day.held_nano), default=0)),
-        _span(off),
-        f"{100 * min((day.used for day in days if day.last), default=0):.2f}",
+        _usd(max((scope.overspend_nano for scope in scopes), default=0)),
+        _usd(max(of.most_held_nano for of in (*days, *scopes))),
+        _span([of.off_nano for of in (*days, *scopes)]),
+        _used(days),
+        _used(scopes),
         str(min(run.during for run in runs)),
         str(max(run.longest_ms for run in runs)),
         str(max(run.longest_raw_ms - run.longest_ms for run in runs)),
@@ -51,10 +52,14 @@ def row(runs: Sequence[Measured]) -> tuple[str, ...]:
     )
 
 
+def _used(accounts: Iterable[Account]) -> str:
+    return f"{100 * min((of.used for of in accounts if of.binds), default=0):.2f}"
+
+
 def _usd(nano: int) -> str:
     return f"{nano_to_usd(nano):.6f}" if nano else "0"
 
 
-def _span(nano: Iterable[int]) -> str:
+def _span(nano: Sequence[int]) -> str:
     least, most = min(nano), max(nano)
     return _usd(least) if least == most else f"{_usd(least)} .. {_usd(most)}"

@@ -4,7 +4,6 @@ import asyncio
 import random
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,13 @@ import msgspec
 from p402.guard.daily import DAY_MS
 from tests.chaos import journal
 from tests.chaos.audit import Audit, Books
+from tests.chaos.budgets import WIDELY
 from tests.chaos.faults import AWAY_S, Fault, Scene
 from tests.chaos.hands import hand_of
 from tests.chaos.place import MEAN_COST, NOON_MS, TENANTS, UNIT_NANO, Orders, Place
 from tests.chaos.processes import OPEN_S, Crew, python
-from tests.chaos.verdict import DayBooks, Measured
+from tests.chaos.tally import days, scopes
+from tests.chaos.verdict import Measured
 from tests.serve.redis.proxy import proxy
 from tests.serve.redis.server import redis_server
 
@@ -37,7 +38,7 @@ class Plan:
     seconds
         How long it takes to spend the cap while nothing is wrong.
     rate
-        Calls a second for each tenant: what a small machine makes with time to spare.
+        Calls a second for each tenant, until scopes are spent: what a small machine makes with time to spare.
     speed
         Of the guard's clock.
     slack_ms
@@ -53,8 +54,8 @@ class Plan:
 
     @property
     def cap_nano(self) -> int:
-        """What all calls of a tenant cost."""
-        return int(self.rate * self.seconds * MEAN_COST * UNIT_NANO)
+        """Of a tenant: half of its clients, which no narrow scope holds back, spend what is left to them."""
+        return int(self.rate / 2 * self.seconds * MEAN_COST * UNIT_NANO / WIDELY)
 
     @property
     def pace_s(self) -> float:
@@ -78,7 +79,9 @@ async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path)
         places = _places(hand_name, folders, (wire or server).url if server else "", fault, plan)
         limit_s = plan.seconds * (2 if fault.midnight else 1) + AWAY_S + places[0].hold_s + SLACK_S
         orders = [
-            _orders(places[i % hand.hosts], i // hand.hosts, f"{fault.name}/{seed}", plan, limit_s)
+            _orders(
+                places[i % hand.hosts], i // hand.hosts, f"{fault.name}/{seed}", plan, limit_s, hand.scoped
+            )
             for i in range(plan.workers)
         ]
         crew = Crew(orders, folder / "journals")
@@ -96,13 +99,15 @@ async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path)
         if broken := crew.broken():
             wrong.append(f"workers broke: {crew.said(broken)}")
         direct = [msgspec.structs.replace(p, redis=server.url if server else "") for p in places]
-        books = await _audit(Audit(tuple(direct), orders[0].tenants), folder)
+        books = await _audit(Audit(tuple(direct), orders[0].tenants, hand.scoped), folder)
     killed = {w.orders.name: w.killed_ms for w in crew.workers if w.killed_ms is not None}
-    truth = journal.read((folder / "journals").glob("*.journal"), killed)
+    frozen = {w.orders.name: w.frozen_ms for w in crew.workers if w.frozen_ms is not None}
+    truth = journal.read((folder / "journals").glob("*.journal"), killed, frozen)
     return Measured(
         fault=fault.name,
         seed=seed,
-        days=tuple(_days(truth, books, plan.cap_nano, ledgers=hand.ledgers)),
+        days=tuple(days(truth, books, plan.cap_nano, ledgers=hand.ledgers)),
+        scopes=tuple(scopes(truth, books, plan.cap_nano, ledgers=hand.ledgers)) if hand.scoped else (),
         calls=len(truth.dispatched_ms),
         left=truth.left,
         refusals=dict(truth.refusals),
@@ -112,6 +117,7 @@ async def run(hand_name: str, fault: Fault, seed: int, plan: Plan, folder: Path)
         promised_ms=hand.longest_ms + fault.locked_ms + plan.slack_ms,
         during=sum(since <= at <= until for at in truth.dispatched_ms),
         after=sum(at > until for at in truth.dispatched_ms),
+        refused=sum(at >= since for at in truth.refused_ms),
         seconds=time.monotonic() - begun,
         faults_of_ours=tuple(wrong),
     )
@@ -126,10 +132,10 @@ def _places(hand: str, folders: list[Path], redis: str, fault: Fault, plan: Plan
     ]
 
 
-def _orders(place: Place, slot: int, seed: str, plan: Plan, limit_s: float) -> Orders:
+def _orders(place: Place, slot: int, seed: str, plan: Plan, limit_s: float, scoped: bool) -> Orders:
     """What the first worker in a slot of a host is told, but for its journal."""
     name = f"h{place.host}w{slot}"
-    return Orders(place, name, "", seed, TENANTS, plan.callers, plan.pace_s, limit_s)
+    return Orders(place, name, "", seed, TENANTS, scoped, plan.callers, plan.pace_s, limit_s)
 
 
 def _began_ms(fault: Fault, plan: Plan) -> int:
@@ -151,21 +157,3 @@ async def _audit(wanted: Audit, folder: Path) -> Books:
     if process.returncode:
         raise RuntimeError(f"the books cannot be read: {(folder / 'audit.said').read_text()[-600:]}")
     return msgspec.json.decode(told, type=Books)
-
-
-def _days(truth: journal.Truth, books: Books, cap_nano: int, *, ledgers: bool) -> Iterator[DayBooks]:
-    told = {(tenant, day): spent for tenant, day, spent in books.ledgers}
-    for tenant, day in sorted(truth.spent_nano):
-        now = day == books.day
-        last = day == max(d for t, d in truth.spent_nano if t == tenant)
-        yield DayBooks(
-            tenant,
-            day,
-            cap_nano,
-            truth.spent_nano[tenant, day],
-            truth.unsure_nano[tenant],
-            tuple(host[tenant][0] for host in books.hosts) if now else (),
-            tuple(host[tenant][1] for host in books.hosts) if now else (),
-            told.get((tenant, day), 0) if ledgers else None,
-            last,
-        )

@@ -15,32 +15,38 @@ USED = 0.99
 
 
 @dataclass(frozen=True)
-class DayBooks:
-    """One tenant's day.
+class Account:
+    """One budget in one of its periods: a tenant's day, or a scope's account.
 
     Attributes
     ----------
+    whose
+        As it is called in sentences.
     truth_nano
         From the journals.
     unsure_nano
         How much more the books may say, because workers were killed; 0 where nobody died.
     books_nano, held_nano
-        What each host's guard says; nothing for a day that is over.
-    ledger_nano
+        What each host's guard says, without what is set aside; nothing for a day that is over.
+    ledger_nano, ledger_held_nano
         What the hosts' SQLite files say together; None where the hand does not promise that.
-    last
-        Whether its cap was there to be used up: the run ended on this day.
+    late_nano
+        What came back so late that nobody may have been left to use it.
+    binds
+        Whether its cap was there to be used up: clients went on until it was, and the run ended in its
+        period.
     """
 
-    tenant: str
-    day: int
+    whose: str
     cap_nano: int
     truth_nano: int
     unsure_nano: int
     books_nano: tuple[int, ...]
     held_nano: tuple[int, ...]
     ledger_nano: int | None
-    last: bool = True
+    ledger_held_nano: int = 0
+    late_nano: int = 0
+    binds: bool = True
 
     @property
     def overspend_nano(self) -> int:
@@ -51,6 +57,11 @@ class DayBooks:
     def all_books(self) -> tuple[int, ...]:
         """Every word on what was spent."""
         return self.books_nano + (() if self.ledger_nano is None else (self.ledger_nano,))
+
+    @property
+    def most_held_nano(self) -> int:
+        """Worst word on what is held."""
+        return max(*self.held_nano, self.ledger_held_nano, 0)
 
     @property
     def off_nano(self) -> int:
@@ -74,15 +85,20 @@ class Measured:
         Longest wait for a reservation, less what the machine withheld from the process.
     promised_ms
         What it may be.
+    days, scopes
+        Of each tenant; of each scope of a tenant.
     during, after
         Attempts made while the fault lasted, and after it.
+    refused
+        Calls that scopes refused by what they had spent, since the fault began.
     faults_of_ours
         What went wrong beside the books: workers that broke or did not end.
     """
 
     fault: str
     seed: int
-    days: tuple[DayBooks, ...]
+    days: tuple[Account, ...]
+    scopes: tuple[Account, ...]
     calls: int
     left: int
     refusals: dict[str, int]
@@ -92,36 +108,45 @@ class Measured:
     promised_ms: int
     during: int
     after: int
+    refused: int
     seconds: float
     faults_of_ours: tuple[str, ...] = ()
 
 
 def breaches(run: Measured) -> Iterator[str]:
     """Each broken promise, as a sentence."""
-    for day in run.days:
-        who = f"{day.tenant} on day {day.day}"
-        if day.overspend_nano:
-            yield f"{who}: {usd(day.overspend_nano)} spent beyond the cap of {usd(day.cap_nano)}"
-        if any(day.held_nano):
-            yield f"{who}: {usd(max(day.held_nano))} still held when idle"
-        if len(set(day.books_nano)) > 1:
-            yield f"{who}: hosts disagree on what was spent: {', '.join(map(usd, day.books_nano))}"
-        for books in sorted(set(day.all_books)):
-            off = books - day.truth_nano
-            if off < 0:
-                yield f"{who}: books are {usd(-off)} below the truth"
-            elif off > day.unsure_nano:
-                why = f"deaths explain {usd(day.unsure_nano)}" if day.unsure_nano else "nobody died"
-                yield f"{who}: books are {usd(off)} above the truth; {why}"
-            if books > day.cap_nano:
-                yield f"{who}: books are {usd(books - day.cap_nano)} above the cap"
-        if day.last and day.used < USED:
-            yield f"{who}: {day.used:.1%} of the cap used; expected at least {USED:.0%}"
+    for account in (*run.days, *run.scopes):
+        yield from _of(account)
     if run.longest_ms > run.promised_ms:
         yield f"a reservation waited {run.longest_ms} ms; promised are {run.promised_ms}"
     if not run.during + run.after:
         yield "the run proves nothing: the cap was used up before the fault; give it more --seconds"
+    if run.scopes and not run.refused:
+        yield "the run proves nothing of scopes: none has refused a call since the fault began"
     yield from run.faults_of_ours
+
+
+def _of(account: Account) -> Iterator[str]:
+    who = account.whose
+    if account.overspend_nano:
+        yield f"{who}: {usd(account.overspend_nano)} spent beyond the cap of {usd(account.cap_nano)}"
+    if any(account.held_nano):
+        yield f"{who}: {', '.join(map(usd, account.held_nano))} still held when idle"
+    if account.ledger_held_nano:
+        yield f"{who}: {usd(account.ledger_held_nano)} still held by ledgers when idle"
+    if len(set(account.books_nano)) > 1:
+        yield f"{who}: hosts disagree on what was spent: {', '.join(map(usd, account.books_nano))}"
+    for books in sorted(set(account.all_books)):
+        off = books - account.truth_nano
+        if off < 0:
+            yield f"{who}: books are {usd(-off)} below the truth"
+        elif off > account.unsure_nano:
+            why = f"deaths explain {usd(account.unsure_nano)}" if account.unsure_nano else "nobody died"
+            yield f"{who}: books are {usd(off)} above the truth; {why}"
+        if books > account.cap_nano:
+            yield f"{who}: books are {usd(books - account.cap_nano)} above the cap"
+    if account.binds and account.used + account.late_nano / account.cap_nano < USED:
+        yield f"{who}: {account.used:.1%} of the cap used; expected at least {USED:.0%}"
 
 
 def usd(nano: int) -> str:

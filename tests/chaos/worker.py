@@ -1,4 +1,4 @@
-"""One worker of the gateway as the guard sees it: clients that reserve, call and settle until the cap is met.
+"""One worker of the gateway as the guard sees it: clients that reserve, call and settle until caps are met.
 
     python -m tests.chaos.worker ORDERS   (JSON of `tests.chaos.place.Orders`)
 
@@ -19,18 +19,17 @@ import msgspec
 import uvloop
 
 from p402.errors import Refusal
-from p402.guard.daily import OVER_CAP
 from p402.ports import Guard, Hold
+from tests.chaos.budgets import Way, ways
+from tests.chaos.course import Course
 from tests.chaos.hands import open_guard
 from tests.chaos.journal import Journal
 from tests.chaos.place import UNIT_NANO, Orders
 
-SMALLEST_NANO = UNIT_NANO // 10
-"""A client whose call does not fit the day any more tries one of this size before it gives up."""
+SMALLEST_NANO = UNIT_NANO // 20
+"""A client whose call does not fit its budget any more tries one of this size before it gives up."""
 LEAVES, FAILS_OVER = 0.03, 0.1
 """Share of clients that leave while they wait, and of calls that go elsewhere under a larger hold."""
-RETRY_S = (0.02, 0.1)
-"""A retry hint is honoured within these bounds."""
 ORPHANED = 70
 
 
@@ -44,20 +43,25 @@ class Starvation:
     TOLERATED_S = 0.015
 
     def __init__(self) -> None:
-        self._gaps: list[tuple[float, float]] = []
+        self._gaps: dict[float, float] = {}
+        self._slept = time.monotonic()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while True:
-            slept = time.monotonic()
+            self._slept = time.monotonic()
             time.sleep(self.STEP_S)
-            woken = time.monotonic()
-            if woken - slept > self.STEP_S + self.TOLERATED_S:
-                self._gaps.append((slept + self.STEP_S, woken))
+            self._gaps |= self._gap()
+
+    def _gap(self) -> dict[float, float]:
+        """By how much the thread is late, if it is."""
+        slept, now = self._slept, time.monotonic()
+        return {slept + self.STEP_S: now} if now - slept > self.STEP_S + self.TOLERATED_S else {}
 
     def within(self, begin: float, end: float) -> float:
         """Seconds of a span in which the process stood still."""
-        return sum(max(0.0, min(end, woken) - max(begin, slept)) for slept, woken in self._gaps)
+        gaps = self._gaps | self._gap()  # whoever asks may have woken first
+        return sum(max(0.0, min(end, woken) - max(begin, slept)) for slept, woken in gaps.items())
 
 
 class Worker:
@@ -75,39 +79,37 @@ class Worker:
     async def work(self) -> None:
         """Serve every client until it gives up."""
         clients = [
-            self._client(tenant, random.Random(f"{self._orders.seed}/{self._orders.name}/{tenant}/{i}"))
+            self._client(tenant, i, random.Random(f"{self._orders.seed}/{self._orders.name}/{tenant}/{i}"))
             for tenant in self._orders.tenants
             for i in range(self._orders.callers)
         ]
         await asyncio.gather(*clients)
 
-    async def _client(self, tenant: str, rng: random.Random) -> None:
-        end = time.monotonic() + self._orders.limit_s
-        smallest = False
+    async def _client(self, tenant: str, number: int, rng: random.Random) -> None:
+        end, place = time.monotonic() + self._orders.limit_s, self._orders.place
+        courses = [Course(way) for way in (ways(place.cap_nano, number) if self._orders.scoped else ((),))]
         await asyncio.sleep(rng.random() * self._orders.pace_s)
-        while not self.stopping and time.monotonic() < end:
-            begun = time.monotonic()
-            amount = SMALLEST_NANO if smallest else int(rng.uniform(0.5, 1.5) * UNIT_NANO)
-            verdict = await self._request(tenant, amount, rng)
+        while courses and not self.stopping and time.monotonic() < end:
+            course, begun = rng.choice(courses), time.monotonic()
+            amount = SMALLEST_NANO if course.is_small(begun) else int(rng.uniform(0.5, 1.5) * UNIT_NANO)
+            verdict = await self._request(tenant, amount, course.way, rng)
             match verdict:
-                case Refusal(code=code) if code == OVER_CAP:
-                    if smallest:
-                        return
-                    smallest = True
                 case Refusal():
-                    least, most = RETRY_S
-                    hint = (verdict.retry_after_ms or 0) / 1_000
-                    await asyncio.sleep(min(max(hint, least), most) * rng.uniform(0.5, 1.0))
+                    wait = course.refused(verdict, time.monotonic(), place.midnight_s(), end)
+                    courses = [course for course in courses if not course.spent]
+                    await asyncio.sleep(wait * rng.uniform(0.5, 1.0))
                 case None:
+                    course.passed()
                     rest = begun + self._orders.pace_s * rng.uniform(0.5, 1.5) - time.monotonic()
                     await asyncio.sleep(max(0.0, rest))
 
-    async def _request(self, tenant: str, amount_nano: int, rng: random.Random) -> Refusal | None:
+    async def _request(self, tenant: str, amount_nano: int, way: Way, rng: random.Random) -> Refusal | None:
         """One request from reservation to settlement; gives its refusal, if that is how it ended."""
         journal, guard = self._journal, self._guard
         request = f"{self._orders.name}-{next(self._numbers)}"
-        journal.asked(request, tenant, amount_nano)
-        hold = await self._reserve(tenant, request, amount_nano, rng)
+        stems = [scope.stem for scope in way]
+        journal.asked(request, tenant, amount_nano, stems)
+        hold = await self._reserve(tenant, request, amount_nano, way, rng)
         if hold is None:
             journal.left(request)
             return None
@@ -118,7 +120,7 @@ class Worker:
         cost = await self._attempt(hold, amount_nano, rng)
         if rng.random() < FAILS_OVER:
             more = int(amount_nano * rng.uniform(0.1, 0.3))
-            journal.asked(request, tenant, amount_nano + more)
+            journal.asked(request, tenant, amount_nano + more, stems)
             begun = time.monotonic()
             raised = await guard.top_up(hold, amount_nano + more)
             self._waited(begun, time.monotonic())
@@ -139,12 +141,12 @@ class Worker:
         return cost
 
     async def _reserve(
-        self, tenant: str, request: str, amount_nano: int, rng: random.Random
+        self, tenant: str, request: str, amount_nano: int, way: Way, rng: random.Random
     ) -> Hold | Refusal | None:
         """Verdict of the guard; None where the client left meanwhile."""
         begun = time.monotonic()
         if rng.random() < LEAVES:
-            asking = asyncio.ensure_future(self._guard.reserve(tenant, request, amount_nano))
+            asking = asyncio.ensure_future(self._guard.reserve(tenant, request, amount_nano, scopes=way))
             await asyncio.wait([asking], timeout=rng.uniform(0, 0.002))
             asking.cancel()
             try:
@@ -152,7 +154,7 @@ class Worker:
             except asyncio.CancelledError:
                 return None
         else:
-            verdict = await self._guard.reserve(tenant, request, amount_nano)
+            verdict = await self._guard.reserve(tenant, request, amount_nano, scopes=way)
         self._waited(begun, time.monotonic())
         return verdict
 

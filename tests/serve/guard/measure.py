@@ -2,6 +2,8 @@
 
     .venv/bin/python -m tests.serve.guard.measure [--rounds 5] [--calls 5000]
 
+Both are measured without scopes, and with two: a key's budget and a session's.
+
 CPU of this process, event loop (uvloop) and guard's thread together; Redis is another process. Both
 hands take turns in every round; the figures are medians over the rounds. Round trips are commands to Redis a
 pair, of which a request waits for the first only. The event loop's waits are by a timer that is due every
@@ -15,11 +17,12 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import uvloop
 
+from p402.guard.scopes import Kind, Period, Scope, session
 from p402.ports import Guard, Hold
 from serve.guard import position, scripts
 from serve.guard.host import HostLedger
@@ -64,13 +67,20 @@ class Figure:
 _ids = count()
 
 
-async def pairs(guard: Guard, concurrent: int, calls: int) -> int:
+KEY = Scope(Kind.KEY, "k", Period.DAY, 10**15)
+SCOPES = {"": (), ", two scopes": (KEY, session("s", 10**15))}
+"""Scopes of a call, by what is said of them in the table."""
+
+
+async def pairs(guard: Guard, concurrent: int, calls: int, scopes: tuple[Scope, ...] = ()) -> int:
     """Reserve and settle, each caller one after another."""
 
     async def caller(number: int) -> int:
         done = 0
         for _ in range(calls // concurrent):
-            hold = await guard.reserve(f"t{number % TENANTS}", f"req_{next(_ids):026d}", 1_000_000)
+            hold = await guard.reserve(
+                f"t{number % TENANTS}", f"req_{next(_ids):026d}", 1_000_000, scopes=scopes
+            )
             assert isinstance(hold, Hold), hold
             guard.settle(hold, 400_000)
             done += 1
@@ -148,11 +158,11 @@ async def measure(server: Server, folder: Path, rounds: int, calls: int) -> None
     seen: dict[tuple[str, int], Figure] = {}
     for _ in range(rounds):
         for concurrent in SIZES:
-            for name, guard in hands.items():
-                figure = seen.setdefault((name, concurrent), Figure())
+            for (name, guard), (and_so, scopes) in product(hands.items(), SCOPES.items()):
+                figure = seen.setdefault((name + and_so, concurrent), Figure())
                 door.calls = 0
                 cpu, wall = time.process_time(), time.perf_counter()
-                done = await pairs(guard, concurrent, calls)
+                done = await pairs(guard, concurrent, calls, scopes)
                 figure.wall_us.append((time.perf_counter() - wall) / done * 1e6)
                 await guard.spent("t0")
                 figure.cpu_us.append((time.process_time() - cpu) / done * 1e6)
@@ -163,7 +173,7 @@ async def measure(server: Server, folder: Path, rounds: int, calls: int) -> None
     )
     print("| |" + "|".join(f" {size} at a time " for size in SIZES) + "| round trips |")
     print("|---|" + "---|" * (len(SIZES) + 1))
-    for name in hands:
+    for name in dict.fromkeys(name for name, _ in seen):
         cells = [
             f" {statistics.median(f.cpu_us):.0f} ({statistics.median(f.wall_us):.0f}) "
             for f in (seen[name, size] for size in SIZES)

@@ -1,4 +1,4 @@
-"""Caps, slots and rates fought over by processes of one or two hosts, round after round, by any hand."""
+"""Caps, scopes, slots and rates that processes of one or two hosts fight over, by any hand."""
 
 import json
 import random
@@ -80,9 +80,11 @@ def fight(hand: str, folder: Path, rounds: int) -> None:
             tenant = f"cap-{cap}-{number}"
             first = granted(everyone.all(f"ask {tenant}"))
             assert first == cap // AMOUNT
-            assert everyone.all(f"settle {tenant}") == [[first * ACTUAL, 0]] * PROCESSES
+            assert everyone.all(f"settle {tenant}") == [[[first * ACTUAL, 0]]] * PROCESSES
             second = granted(everyone.all(f"ask {tenant}"))
             assert second == min((cap - first * ACTUAL) // AMOUNT, PROCESSES * CALLS)
+
+            fight_for_scopes(everyone, rng, number)
 
             slots = rng.randint(1, PROCESSES * CALLS - 1)
             tenant = f"slots-{slots}-{number}"
@@ -97,8 +99,25 @@ def fight(hand: str, folder: Path, rounds: int) -> None:
             assert granted(everyone.all(f"ask {tenant}")) == 0
 
 
+def fight_for_scopes(everyone: Crowd, rng: random.Random, number: int) -> None:
+    """All calls name a key, those of every other process a session as well."""
+    half = PROCESSES * CALLS // 2
+    key, session = rng.randint(AMOUNT, 2 * half * AMOUNT - 1), rng.randint(AMOUNT, half * AMOUNT - 1)
+    tenant = f"scopes-{key}-{session}-{number}"
+    spent = in_session = 0
+    for _ in range(2):
+        answers = everyone.all(f"ask {tenant}")
+        first, named = granted(answers), granted(answers[1::2])
+        room = (session - in_session) // AMOUNT
+        assert named <= room
+        assert first == min((key - spent) // AMOUNT, half + min(room, half))
+        spent, in_session = spent + first * ACTUAL, in_session + named * ACTUAL
+        books = [[spent, 0], [spent, 0], [in_session, 0]]
+        assert everyone.all(f"settle {tenant}") == [books] * PROCESSES
+
+
 @pytest.mark.parametrize("hand", HANDS)
-def test_twenty_rounds_of_four_processes_exceed_no_cap_slot_or_rate_by_one(tmp_path, hand):
+def test_twenty_rounds_of_four_processes_exceed_no_cap_scope_slot_or_rate_by_one(tmp_path, hand):
     fight(hand, tmp_path, ROUNDS)
 
 
