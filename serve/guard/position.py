@@ -84,6 +84,12 @@ class Position:
     spent: tuple[tuple[str, int, int], ...] = ()
     was: str = ""
 
+    @property
+    def parts(self) -> tuple[tuple[tuple[str, int, int], ...], ...]:
+        """What is told of scopes ahead of the report, where it is too much for one script; else nothing."""
+        most, spent = MOST_TOLD, self.spent
+        return tuple(spent[i : i + most] for i in range(0, len(spent), most)) if len(spent) > most else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

@@ -409,13 +409,11 @@ class Reporter:
         self, tenant: str, told: position.Position, cap_nano: int
     ) -> Taken | Newer | Foreign | Whole:
         """Report; what it says of scopes goes ahead, part by part, where that is too much for one script."""
-        if len(told.spent) > position.MOST_TOLD:
-            for at in range(0, len(told.spent), position.MOST_TOLD):
-                part = told.spent[at : at + position.MOST_TOLD]
-                parts = scripts.ask_tell(self.caller(tenant), tenant, told, part, first=not at)
-                heard = await self.ask(tenant, self._redis.call(*parts), scripts.read_tell)
-                if not isinstance(heard, Heard):
-                    return heard
+        for i, part in enumerate(told.parts):
+            parts = scripts.ask_tell(self.caller(tenant), tenant, told, part, first=i == 0)
+            heard = await self.ask(tenant, self._redis.call(*parts), scripts.read_tell)
+            if not isinstance(heard, Heard):
+                return heard
         parts = scripts.ask_report(self.caller(tenant), tenant, told, cap_nano)
         return await self.ask(tenant, self._redis.call(*parts), scripts.read_report)
 

@@ -37,7 +37,7 @@ from serve.guard.answers import (
     Wait,
     Whole,
 )
-from serve.guard.position import MOST_TOLD, Position
+from serve.guard.position import Position
 from serve.guard.wanted import Wanted
 from serve.redis.calls import RUN, Part, Reply, Script
 
@@ -158,8 +158,8 @@ def ask_report(who: Caller, tenant: str, position: Position, cap_nano: int) -> t
 
     What it says of scopes goes along, unless `tell.lua` has been told all of it before.
     """
-    history, told_before = position.account.history, len(position.spent) > MOST_TOLD
-    base, spent = (position.report, ()) if told_before else (position.base, position.spent)
+    history = position.account.history
+    base, spent = (position.report, ()) if position.parts else (position.base, position.spent)
     calls = [(n, e.day, e.amount_nano, e.expires_ms, int(e.state), e.slot_ms, " ".join(e.accounts))
              for n, e in position.calls]  # fmt: skip
     return (
