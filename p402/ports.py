@@ -63,7 +63,7 @@ class Hold(msgspec.Struct, frozen=True):
     scopes: tuple[Scope, ...] = ()
     """What it counts against beside the day."""
     rooms: tuple[int, ...] = ()
-    """Nano-USD that each scope had left beside this call when it was granted."""
+    """Nano-USD that each scope had left beside this call when it was granted, without what is set aside."""
 
 
 class Guard(Protocol):

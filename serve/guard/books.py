@@ -73,6 +73,8 @@ ON CONFLICT (tenant, account) DO UPDATE SET spent_nano = excluded.spent_nano,
   held_nano = excluded.held_nano, others_nano = max(others_nano, excluded.others_nano),
   until_day = max(until_day, excluded.until_day), report = excluded.report
 """
+MOST_FORGOTTEN: Final = 500
+"""Accounts that are dropped at a time: there may be many, and everybody waits."""
 MOST_SHOWN: Final = 100
 """Held calls that are named when a tenant asks where it stands."""
 _HELD: Final = """
@@ -408,17 +410,17 @@ def prune(db: sqlite3.Connection, now_ms: int) -> None:
 
 
 def forget(db: sqlite3.Connection, now_ms: int, *, lives: bool) -> None:
-    """Drop scopes' accounts that nobody can need any more.
+    """Drop some scopes' accounts that nobody can need any more.
 
     Parameters
     ----------
     lives
         Whether those of lives go as well: this host alone moves them.
     """
-    which = "" if lives else f" AND account NOT LIKE '%/{Period.LIFE}'"
     db.execute(
-        f"DELETE FROM scope WHERE until_day < ? AND held_nano = 0{which}",  # noqa: S608 - ours
-        (daily.day_of(now_ms),),
+        "DELETE FROM scope WHERE (tenant, account) IN (SELECT tenant, account FROM scope "
+        "WHERE until_day < ? AND held_nano = 0 AND (? OR account NOT LIKE ?) LIMIT ?)",
+        (daily.day_of(now_ms), lives, f"%/{Period.LIFE}", MOST_FORGOTTEN),
     )
 
 

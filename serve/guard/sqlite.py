@@ -358,9 +358,9 @@ class SqliteGuard:
             swept, next_ms = not self._swept_ms <= now < self._sweep_ms, 0
             if swept:
                 next_ms = books.sweep(db, now)
+                books.forget(db, now, lives=self.alone)
             if daily.day_of(now) > self._pruned_day:
                 books.prune(db, now)
-                books.forget(db, now, lives=self.alone)
                 self._pruned_day = daily.day_of(now)
             verdicts = work(db, group, now)
             db.execute("COMMIT")

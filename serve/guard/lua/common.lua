@@ -239,7 +239,7 @@ local function totals(day)
   return number(found[1]), number(found[2])
 end
 
-local function wipe() redis.call('DEL', books, holds, due, slots, old, scopes) end
+local function wipe() redis.call('UNLINK', books, holds, due, slots, old, scopes) end
 
 local function changed()
   q = q + 1
