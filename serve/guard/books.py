@@ -188,8 +188,8 @@ class Sheet:
     def book(self, tenant: str, request_id: str, booked: Booked) -> None:
         """Take a verdict that changes day and call, and the call's scopes as it changes the day."""
         call, day = (tenant, request_id), (tenant, booked.day.day)
-        before = self.day(tenant, booked.day.day)
-        if booked.entry.accounts and before != booked.day:
+        before, had = self.day(tenant, booked.day.day), self._entries[call]
+        if booked.entry.accounts and (had is None or _weight(had) != _weight(booked.entry)):
             today = max(booked.day.day, daily.day_of(self._now_ms))
             for account in booked.entry.accounts:
                 self._totals[tenant, account] = self.totals(tenant, account).moved(before, booked.day)
@@ -268,6 +268,11 @@ class Sheet:
             self._totals.update(dict.fromkeys(wanted, Totals()))
             for tenant, account, spent_nano, held_nano in orjson.loads(found):
                 self._totals[tenant, account] = Totals(spent_nano, held_nano)
+
+
+def _weight(entry: Entry) -> tuple[State, int, int]:
+    """What of a call counts in accounts: where it changes, Redis is to hear of them though no sum has."""
+    return entry.state, entry.amount_nano, entry.charged_nano
 
 
 def entry_of(

@@ -90,12 +90,14 @@ if mine == 0 and not renamed then
   elseif number(redis.call('HGET', books, 'absent')) > 0 then
     redis.call('HINCRBY', books, 'absent', -1)
   end
-  local own, any = '?' .. host, '?'
-  local absent = redis.call('HMGET', books, int(today) .. ':s:' .. own, int(today) .. ':s:' .. any)
-  if absent[1] then
-    spend(today, own, -tonumber(absent[1]))
-  else
-    spend(today, any, -math.min(number(absent[2]), math.floor(cap / hosts)))
+  for day = today - 1, today do -- it may be past midnight
+    local own, any = '?' .. host, '?'
+    local absent = redis.call('HMGET', books, int(day) .. ':s:' .. own, int(day) .. ':s:' .. any)
+    if absent[1] then
+      spend(day, own, -tonumber(absent[1]))
+    else
+      spend(day, any, -math.min(number(absent[2]), math.floor(cap / hosts)))
+    end
   end
 end
 

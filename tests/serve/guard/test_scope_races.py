@@ -14,7 +14,7 @@ from p402.guard.lease import GRACE_MS
 from p402.guard.scopes import LIFE_DAYS, Kind, Period, Scope, session
 from p402.ports import Hold
 from serve.guard import books as books_of_sqlite
-from serve.guard import position
+from serve.guard import position, scripts
 from serve.guard.operations import Beat
 from serve.guard.sqlite import SqliteGuard
 from tests.conformance.guard import NOON
@@ -392,6 +392,30 @@ def test_a_host_that_is_gone_when_redis_begins_anew_counts_at_its_share_or_what_
         assert isinstance(verdict, Hold), verdict
 
     story(tmp_path, tell_it, "--appendonly", "yes")
+
+
+def test_a_call_that_cost_what_it_was_charged_at_its_expiry_is_told_again(tmp_path: Path) -> None:
+    """Redis had revived it and the ledger had not; settling it moved no sum of the ledger, so that no report
+    named its accounts. Found by random histories."""
+
+    async def tell_it(server: Server, host: Hosts) -> None:
+        clock, life = [NOON], session("s", 100)
+        a = host(clock=clock, **NO_LEASE)
+        await a.start()
+        hold = await held(a.guard, "x", 10, life)
+        clock[0] += HOLD_TTL_MS
+        await a.guard._reporter.report("t")
+        assert await scoped(a.guard, life) == [(10, 0)]
+        parts = scripts.ask_top_up(a.guard._reporter.caller("t"), "t", "x", 10, CAP, (life,))
+        await a.guard._redis.call(*parts)
+        assert await scoped(a.guard, life) == [(0, 10)]
+        a.own.settle(hold, 10)  # and Redis does not hear it
+        await a.own.do(lambda db, _: position.survey(db, 0))
+        await a.guard._reporter.report("t")
+        assert await scoped(a.guard, life) == [(10, 0)]
+        assert await a.guard.spent("t") == (10, 0)
+
+    story(tmp_path, tell_it)
 
 
 # Time
