@@ -17,7 +17,7 @@ from p402.errors import Refusal
 from p402.events import AnyEvent
 from p402.guard.anomaly import NO_PAST, CostHistory
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope
+from p402.limits import Scope
 
 
 class Clock(Protocol):

@@ -16,8 +16,8 @@ from p402.guard import scopes as budgets
 from p402.guard.daily import Booked, Day, Entry
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account
-from p402.guard.scopes import Scope, Scoped, Totals
-from p402.limits import Limits
+from p402.guard.scopes import Scoped, Totals
+from p402.limits import Limits, Scope
 from p402.ports import Hold
 
 

@@ -25,8 +25,7 @@ from p402.events import AnyEvent, Outcome
 from p402.flow.chat import Flow
 from p402.flow.state import WorkerState
 from p402.guard.daily import OVER_HELD
-from p402.guard.scopes import Scope
-from p402.limits import HOLD_PREDICTED, HOLD_STRICT, Limits
+from p402.limits import HOLD_PREDICTED, HOLD_STRICT, Limits, Scope
 from p402.ports import Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.request import ChatRequest, Options, Tenant, Transcript
 from p402.routing.compiled import Snapshot, compile_snapshot

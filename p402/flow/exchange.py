@@ -26,8 +26,7 @@ from p402.guard.anomaly import CODE as ANOMALY
 from p402.guard.anomaly import z_score
 from p402.guard.ledger import is_out_of_line
 from p402.guard.lengths import UNBOUNDED
-from p402.guard.scopes import Kind
-from p402.limits import HOLD_PREDICTED
+from p402.limits import HOLD_PREDICTED, Kind
 from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage
 from p402.routing.pricing import with_fee, without_fee
 from p402.units import PICO_PER_NANO, nano_to_usd

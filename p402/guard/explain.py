@@ -11,8 +11,8 @@ from p402.guard import daily, rate, scopes, slots
 from p402.guard.anomaly import CostHistory
 from p402.guard.daily import DAY_MS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry
 from p402.guard.ledger import Account, has_slot
-from p402.guard.scopes import KEY_OVER, SESSION_OVER, Kind, Scope, Scoped, Totals
-from p402.limits import Limits
+from p402.guard.scopes import KEY_OVER, SESSION_OVER, Scoped, Totals
+from p402.limits import Kind, Limits, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,29 +13,7 @@ from typing import Final
 
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS, KEEP_DAYS, OVER_HELD, SETTLING_RETRY_MS, Day, Entry, State, day_of, usd
-from p402.limits import Kind, Period, Scope, month_of
-
-__all__ = [
-    "CODES",
-    "KEY_OVER",
-    "LIFE_DAYS",
-    "SESSION_OVER",
-    "Kind",
-    "Period",
-    "Scope",
-    "Scoped",
-    "Totals",
-    "accounts",
-    "check",
-    "kept_until",
-    "month_of",
-    "others",
-    "refusals",
-    "resets_in_ms",
-    "room",
-    "rooms",
-    "session",
-]
+from p402.limits import Kind, Period, Scope
 
 LIFE_DAYS: Final = 35
 """An account of a month or a life is kept for so many days after it moved last; more than any month has."""

@@ -19,8 +19,8 @@ from p402.guard.anomaly import CostHistory
 from p402.guard.daily import Booked, Day, Entry, State
 from p402.guard.explain import Standing
 from p402.guard.ledger import Account, Posted, has_slot
-from p402.guard.scopes import Scope, Scoped, Totals
-from p402.limits import Limits, Period
+from p402.guard.scopes import Scoped, Totals
+from p402.limits import Limits, Period, Scope
 from p402.ports import Hold
 from serve.guard.wanted import Wanted
 
@@ -188,8 +188,8 @@ class Sheet:
     def book(self, tenant: str, request_id: str, booked: Booked) -> None:
         """Take a verdict that changes day and call, and the call's scopes as it changes the day."""
         call, day = (tenant, request_id), (tenant, booked.day.day)
-        before, had = self.day(tenant, booked.day.day), self._entries[call]
-        if booked.entry.accounts and (had is None or _weight(had) != _weight(booked.entry)):
+        before, old = self.day(tenant, booked.day.day), self._entries[call]
+        if booked.entry.accounts and (old is None or _weight(old) != _weight(booked.entry)):
             today = max(booked.day.day, daily.day_of(self._now_ms))
             for account in booked.entry.accounts:
                 self._totals[tenant, account] = self.totals(tenant, account).moved(before, booked.day)

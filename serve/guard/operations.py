@@ -14,8 +14,8 @@ from typing import Any
 from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope, accounts
-from p402.limits import Limits
+from p402.guard.scopes import accounts
+from p402.limits import Limits, Scope
 from p402.ports import Hold
 from serve.guard import books, position
 from serve.guard.wanted import Wanted

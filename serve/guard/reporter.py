@@ -12,8 +12,7 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, assert_never
 
 from p402.guard import lease
-from p402.guard.scopes import Scope
-from p402.limits import Limits
+from p402.limits import Limits, Scope
 from serve.guard import position, scripts
 from serve.guard.answers import Cold, Foreign, Gone, Heard, Newer, Stale, Taken, Wait, Whole
 from serve.guard.host import HostLedger

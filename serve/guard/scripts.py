@@ -13,9 +13,9 @@ from p402.guard.anomaly import CostHistory
 from p402.guard.daily import HOLD_TTL_MS, Day, Entry, State
 from p402.guard.lease import GRACE_MS, wanted_nano
 from p402.guard.ledger import Account
-from p402.guard.scopes import Scope, Scoped, Totals
+from p402.guard.scopes import Scoped, Totals
 from p402.guard.slots import SLOT_LEASE_MS
-from p402.limits import Limits
+from p402.limits import Limits, Scope
 from serve.guard.answers import (
     Admitted,
     Cold,

@@ -24,9 +24,8 @@ from p402.errors import Refusal, StateAway, StoreError
 from p402.guard import daily, lease, ledger, rate
 from p402.guard import scopes as budgets
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope
 from p402.guard.slots import BEAT_MS
-from p402.limits import Limits
+from p402.limits import Limits, Scope
 from p402.ports import Hold
 from serve.guard import position, scripts
 from serve.guard.answers import (

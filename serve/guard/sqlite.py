@@ -26,9 +26,8 @@ from queue import SimpleQueue
 from p402.errors import Refusal, StoreError
 from p402.guard import daily
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope
 from p402.guard.slots import BEAT_MS
-from p402.limits import Limits
+from p402.limits import Limits, Scope
 from p402.ports import Hold
 from serve import sqlite_file
 from serve.guard import books

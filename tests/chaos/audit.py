@@ -21,7 +21,7 @@ from p402.errors import StoreError
 from p402.guard.daily import day_of
 from p402.ports import Guard
 from tests.chaos.budgets import budgets
-from tests.chaos.hands import hand_of, open_guard
+from tests.chaos.hands import open_guard
 from tests.chaos.place import Place
 
 GRACE_S = 3.0
@@ -51,7 +51,7 @@ class Books(msgspec.Struct, frozen=True):
     hosts
         Of each host: spent and held today, by tenant.
     scopes
-        Of each host: spent and held in today's accounts, by tenant and stem; without what is set aside.
+        Of each host: spent and held in today's accounts, by tenant and stem.
     ledgers
         Spent and held, by tenant and day or scope's account, in all SQLite files of the hosts together.
     """
@@ -98,12 +98,11 @@ async def _said(guard: Guard, wanted: Audit) -> Said:
     days = {tenant: await guard.spent(tenant) for tenant in wanted.tenants}
     if not wanted.scoped:
         return days, ()
-    place, scopes = wanted.places[0], []
-    asked = tuple(budget.scope for budget in budgets(place.cap_nano))
+    scopes = []
+    asked = tuple(budget.scope for budget in budgets(wanted.places[0].cap_nano))
     for tenant in wanted.tenants:
         for scope, totals in (await guard.standing(tenant, asked)).scoped:
-            held = totals.held_nano - hand_of(place.hand).aside_nano(place, scope)
-            scopes.append((tenant, scope.stem, totals.spent_nano, held))
+            scopes.append((tenant, scope.stem, totals.spent_nano, totals.held_nano))
     return days, tuple(scopes)
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from p402.guard.scopes import Kind, Period, Scope, session
+from p402.guard.scopes import session
+from p402.limits import Kind, Period, Scope
 
 KEY_SHARE, SESSION_SHARE = 8, 16
 """A scope's cap is the tenant's, divided by this."""

@@ -7,13 +7,14 @@ from typing import Final
 
 from p402.errors import Refusal
 from p402.guard.daily import OVER_CAP, OVER_HELD
-from p402.guard.scopes import CODES, KEY_OVER, Period
+from p402.guard.scopes import CODES, KEY_OVER
+from p402.limits import Period
 from tests.chaos.budgets import Way
 
 SPENT: Final = CODES | {OVER_CAP}
 """Codes of refusals by what was spent."""
 PATIENCE_S = 1.0
-"""A scope that has been held so long counts as spent: a part of it is set aside, and is held for good."""
+"""Where a scope's money has been held for so long, smaller calls may find room: a dead worker may hold it."""
 RETRY_S = (0.02, 0.1)
 """A retry hint is honoured within these bounds."""
 
@@ -51,10 +52,13 @@ class Course:
         midnight, end
             When a day's budget begins anew, and when the client stops.
         """
-        if not self._is_used_up(refusal, now):
+        held = refusal.code == OVER_HELD and refusal.status == 402 and bool(self.way)
+        self._held_since = (self._held_since or now) if held else None
+        if self._held_since is not None and now - self._held_since > PATIENCE_S:
+            self._small_until = midnight
+        if refusal.code not in SPENT:
             hint_s = (refusal.retry_after_ms or 0) / 1_000
             return min(max(hint_s, RETRY_S[0]), RETRY_S[1])
-        self._held_since = None
         if not self.is_small(now):
             self._small_until = midnight
             return 0.0
@@ -63,13 +67,3 @@ class Course:
             return midnight - now
         self.spent = True
         return 0.0
-
-    def _is_used_up(self, refusal: Refusal, now: float) -> bool:
-        if refusal.code in SPENT:
-            return True
-        if refusal.code != OVER_HELD or refusal.status != 402 or not self.way:
-            self._held_since = None
-            return False
-        if self._held_since is None:
-            self._held_since = now
-        return now - self._held_since > PATIENCE_S

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from p402.guard.scopes import Scope
 from p402.ports import Guard
 from serve.guard import scripts
 from serve.guard.host import HostLedger
@@ -17,16 +16,6 @@ from serve.redis.door import Door
 from serve.redis.link import Link
 from tests.chaos import leaky, leaky_scopes
 from tests.chaos.place import Place
-
-
-def _nothing(place: Place, scope: Scope) -> int:
-    del place, scope
-    return 0
-
-
-def _leases(place: Place, scope: Scope) -> int:
-    """What Redis gives to no host, so that each may spend its part while Redis is away."""
-    return place.hosts * place.lease_nano(scope.cap_nano, place.hosts)
 
 
 @dataclass(frozen=True)
@@ -45,8 +34,6 @@ class Hand:
         Promise: no reservation takes longer, while the ledger's lock is to be had.
     scoped
         Whether it keeps accounts of scopes.
-    aside_nano
-        What of a scope it says is held for good, at a place.
     """
 
     open: Callable[[Place], AbstractAsyncContextManager[Guard]]
@@ -55,7 +42,6 @@ class Hand:
     ledgers: bool
     longest_ms: int
     scoped: bool = True
-    aside_nano: Callable[[Place, Scope], int] = _nothing
 
 
 @asynccontextmanager
@@ -100,7 +86,7 @@ async def leaking(leak: Callable[[Guard, Place], Guard], place: Place) -> AsyncI
 
 HANDS = {
     "sqlite": Hand(sqlite, redis=False, hosts=1, ledgers=True, longest_ms=300),
-    "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300, aside_nano=_leases),
+    "redis": Hand(shared, redis=True, hosts=2, ledgers=True, longest_ms=300),
 }
 DEFAULT = "redis"
 BROKEN = {

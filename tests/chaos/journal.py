@@ -101,7 +101,8 @@ class Truth:
     scoped_nano, scoped_unsure_nano
         Both of a tenant's scopes: spent by account, unsure by stem.
     scoped_late_nano
-        Of a scope: what came back from workers that were frozen; others may have given up by then.
+        Of a scope: what came back from workers that were frozen, and what dead ones held; others may have
+        given up by then.
     dispatched_ms, refused_ms
         When attempts were made, and when scopes refused one by what they had spent.
     longest_ms
@@ -144,6 +145,7 @@ def read(
                 truth.unsure_nano[request.tenant] += request.rest_nano
                 for stem in request.stems:
                     truth.scoped_unsure_nano[request.tenant, stem] += request.rest_nano
+                    truth.scoped_late_nano[request.tenant, stem] += request.asked_nano
         if (frozen := frozen_ms.get(path.stem)) is not None:
             for request in _under_way(requests, frozen):
                 for stem in request.stems:

@@ -14,7 +14,7 @@ from p402.errors import Refusal
 from p402.guard import daily
 from p402.guard.daily import Day, day_of
 from p402.guard.explain import Standing
-from p402.guard.scopes import Scope
+from p402.limits import Scope
 from p402.ports import Guard, Hold
 from serve.redis.address import read_address
 from serve.redis.calls import RedisAway, RedisRefused, Script

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from p402.errors import Refusal
-from p402.guard.scopes import KEY_OVER, Scope
+from p402.guard.scopes import KEY_OVER
+from p402.limits import Scope
 from p402.ports import Guard, Hold
 from tests.chaos.budgets import budgets
 from tests.chaos.leaky import Leaky

@@ -38,21 +38,23 @@ def test_no_midnight_gives_a_session_more():
     assert course.spent
 
 
-def test_a_scope_that_is_held_for_long_counts_as_spent_and_a_day_does_not():
-    for way, spent in ((NARROW, True), (FREE, False)):
-        course, now = Course(way), 0.0
-        while now < 2 * PATIENCE_S + 1 and not course.spent:
-            now += course.refused(HELD, now, 900.0, 30.0) or 0.01
-        assert course.spent is spent
+@pytest.mark.parametrize("refusal", [HELD, AWAY])
+@pytest.mark.parametrize("way", [FREE, NARROW])
+def test_what_is_held_or_away_is_asked_for_again_for_as_long_as_it_takes(way, refusal):
+    course = Course(way)
+    for now in range(1, 20):
+        assert course.refused(refusal, now, 900.0, 30.0) == 0.1
+    assert not course.spent
+    assert course.is_small(20.0) is (refusal is HELD and way is NARROW)
 
 
 @pytest.mark.parametrize("between", [None, AWAY])
 def test_patience_begins_anew_with_every_other_answer(between):
     course = Course(NARROW)
-    course.refused(HELD, 0.0, 900.0, 30.0)
+    course.refused(HELD, 1.0, 900.0, 30.0)
     if between is None:
         course.passed()
     else:
-        assert course.refused(between, 0.5, 900.0, 30.0) == 0.1
-    course.refused(HELD, PATIENCE_S + 0.1, 900.0, 30.0)
-    assert not course.is_small(PATIENCE_S + 0.1)
+        course.refused(between, 1.5, 900.0, 30.0)
+    course.refused(HELD, PATIENCE_S + 1.1, 900.0, 30.0)
+    assert not course.is_small(PATIENCE_S + 1.1)

@@ -33,7 +33,7 @@ def test_a_run_that_keeps_every_promise_has_no_breach():
         ({"books_nano": (996, 996)}, "above the truth; nobody died"),
         ({"ledger_nano": 994}, "below the truth"),
         ({"unsure_nano": 3, "books_nano": (999, 999)}, "above the truth; deaths explain"),
-        ({"unsure_nano": 9, "books_nano": (1_001, 1_001)}, "above the cap"),
+        ({"unsure_nano": 9, "books_nano": (1_005, 1_005)}, "above the truth; deaths explain"),
         ({"truth_nano": 989, "books_nano": (989, 989), "ledger_nano": 989}, "of the cap used"),
     ],
 )

@@ -27,7 +27,7 @@ class Account:
     unsure_nano
         How much more the books may say, because workers were killed; 0 where nobody died.
     books_nano, held_nano
-        What each host's guard says, without what is set aside; nothing for a day that is over.
+        What each host's guard says; nothing for a day that is over.
     ledger_nano, ledger_held_nano
         What the hosts' SQLite files say together; None where the hand does not promise that.
     late_nano
@@ -143,8 +143,6 @@ def _of(account: Account) -> Iterator[str]:
         elif off > account.unsure_nano:
             why = f"deaths explain {usd(account.unsure_nano)}" if account.unsure_nano else "nobody died"
             yield f"{who}: books are {usd(off)} above the truth; {why}"
-        if books > account.cap_nano:
-            yield f"{who}: books are {usd(books - account.cap_nano)} above the cap"
     if account.binds and account.used + account.late_nano / account.cap_nano < USED:
         yield f"{who}: {account.used:.1%} of the cap used; expected at least {USED:.0%}"
 

@@ -14,9 +14,9 @@ from p402.errors import Refusal
 from p402.guard.anomaly import NO_PAST, observe
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Day
 from p402.guard.explain import layers
-from p402.guard.scopes import Kind, Period, Scope, Totals, session
+from p402.guard.scopes import Totals, session
 from p402.guard.slots import SLOT_LEASE_MS
-from p402.limits import Limits, Rate
+from p402.limits import Kind, Limits, Period, Rate, Scope
 from p402.ports import Guard, Hold
 from tests.limits import capped
 

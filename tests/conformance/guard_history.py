@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS
-from p402.guard.scopes import Kind, Period, Scope, month_of, session
-from p402.limits import Limits, Rate
+from p402.guard.scopes import session
+from p402.limits import Kind, Limits, Period, Rate, Scope, month_of
 from p402.ports import Hold
 
 CAP = 1_000

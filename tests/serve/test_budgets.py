@@ -86,6 +86,7 @@ def test_p19_a_key_over_its_monthly_cap_gets_402_another_key_still_works_and_exp
             "code": "API_KEY_BUDGET_EXCEEDED",
             "spent_usd": spent,
             "held_usd": 0.0,
+            "aside_usd": 0.0,
             "cap_usd": 0.0002,
             "left_usd": pytest.approx(0.0002 - len(answers) * COST),
             "refuses": False,

@@ -12,19 +12,16 @@ from p402.guard.daily import DAY_MS, KEEP_DAYS, Day, Entry, State
 from p402.guard.ledger import Account, Posted
 from p402.guard.scopes import (
     LIFE_DAYS,
-    Kind,
-    Period,
-    Scope,
     Totals,
     accounts,
     kept_until,
-    month_of,
     others,
     refusals,
     resets_in_ms,
     rooms,
     session,
 )
+from p402.limits import Kind, Period, Scope, month_of
 from tests.limits import capped
 
 TODAY = 20_000  # 2024-10-04

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import uvloop
 
-from p402.guard.scopes import Kind, Period, Scope, session
+from p402.guard.scopes import session
+from p402.limits import Kind, Period, Scope
 from p402.ports import Guard, Hold
 from serve.guard import position, scripts
 from serve.guard.host import HostLedger

@@ -17,8 +17,8 @@ import msgspec
 import uvloop
 
 from p402.errors import Refusal
-from p402.guard.scopes import Kind, Period, Scope, session
-from p402.limits import MAX_PER_HOUR, Limits, Rate
+from p402.guard.scopes import session
+from p402.limits import MAX_PER_HOUR, Kind, Limits, Period, Rate, Scope
 from p402.ports import Guard, Hold
 from tests.chaos.hands import open_guard
 from tests.chaos.place import NOON_MS, Place

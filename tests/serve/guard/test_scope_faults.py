@@ -11,7 +11,8 @@ import pytest
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS
 from p402.guard.lease import GRACE_MS, wanted_nano
-from p402.guard.scopes import LIFE_DAYS, Kind, Period, Scope, session
+from p402.guard.scopes import LIFE_DAYS, session
+from p402.limits import Kind, Period, Scope
 from p402.ports import Guard, Hold
 from serve.guard import file as guard_file
 from serve.guard.sqlite import SqliteGuard

@@ -11,7 +11,8 @@ import pytest
 from p402.errors import Refusal
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Entry
 from p402.guard.lease import GRACE_MS
-from p402.guard.scopes import LIFE_DAYS, Kind, Period, Scope, session
+from p402.guard.scopes import LIFE_DAYS, session
+from p402.limits import Kind, Period, Scope
 from p402.ports import Hold
 from serve.guard import books as books_of_sqlite
 from serve.guard import position, scripts

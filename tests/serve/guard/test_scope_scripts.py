@@ -6,7 +6,8 @@ import pytest
 
 from p402.guard.daily import DAY_MS, HOLD_TTL_MS, Entry, State
 from p402.guard.lease import GRACE_MS, wanted_nano
-from p402.guard.scopes import LIFE_DAYS, Kind, Period, Scope, Totals, session
+from p402.guard.scopes import LIFE_DAYS, Totals, session
+from p402.limits import Kind, Period, Scope
 from serve.guard import scripts
 from serve.guard.answers import Granted, NotRaised, Raised, Refused, Taken, Whole
 from serve.guard.position import Position
