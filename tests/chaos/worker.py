@@ -92,10 +92,11 @@ class Worker:
         while courses and not self.stopping and time.monotonic() < end:
             course, begun = rng.choice(courses), time.monotonic()
             amount = SMALLEST_NANO if course.is_small(begun) else int(rng.uniform(0.5, 1.5) * UNIT_NANO)
+            midnight = place.midnight_s()  # of the day that is asked: it may be over when the answer comes
             verdict = await self._request(tenant, amount, course.way, rng)
             match verdict:
                 case Refusal():
-                    wait = course.refused(verdict, time.monotonic(), place.midnight_s(), end)
+                    wait = course.refused(verdict, time.monotonic(), midnight, end)
                     courses = [course for course in courses if not course.spent]
                     await asyncio.sleep(wait * rng.uniform(0.5, 1.0))
                 case None:
