@@ -79,9 +79,10 @@ class Guard(Protocol):
     ) -> Hold | Refusal:
         """Take a slot and set aside the most a call may cost, or say which layer or scope refuses.
 
-        Repeating a request id gives the same hold. Nothing is consumed by a refusal. `expected_nano` is
-        what layer 4 judges where a tenant has it refuse; 0 where nobody knows. `scopes` are budgets within
-        the tenant's that the call counts against as well, and for good: a repeat's are not asked again.
+        Repeating a request id gives the same hold; an id is one worker's own. Nothing is consumed by a
+        refusal. `expected_nano` is what layer 4 judges where a tenant has it refuse; 0 where nobody knows.
+        `scopes` are budgets within the tenant's that the call counts against as well, and for good: a
+        repeat's are not asked again.
         """
         ...
 

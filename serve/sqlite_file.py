@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -162,10 +162,11 @@ class Checkpointer:
             db = connect(self._path)
         except sqlite3.Error:  # whoever writes will say what is wrong with the file
             return
-        while self._due.wait() and not self._ended:
+        while True:
+            self._due.wait()
             self._due.clear()
-            try:
+            if self._ended:
+                break
+            with suppress(sqlite3.Error):  # as above; the log keeps what it has
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            except sqlite3.Error:  # as above; the log keeps what it has
-                continue
         db.close()

@@ -76,7 +76,7 @@ class HostLedger(SqliteGuard):
         """
         done = self._begin(partial(position.from_lease, wanted=wanted, lent_nano=lent_nano))
         try:
-            verdict = await asyncio.shield(done)
+            verdict, _ = await asyncio.shield(done)
         except asyncio.CancelledError:
             done.add_done_callback(partial(_hand_over, orphaned))
             raise
@@ -126,9 +126,11 @@ class HostLedger(SqliteGuard):
             raise StoreError(f"guard state {self._path} is closed")
 
 
-def _hand_over(orphaned: Callable[[Hold], None], done: asyncio.Future[Hold | Refusal | None]) -> None:
-    """Pass on a hold that nobody waits for any more."""
+def _hand_over(
+    orphaned: Callable[[Hold], None], done: asyncio.Future[tuple[Hold | Refusal | None, bool]]
+) -> None:
+    """Pass on a hold that nobody waits for any more; a repeat's is its first caller's."""
     if not done.cancelled() and done.exception() is None:
-        hold = done.result()
-        if isinstance(hold, Hold):
-            orphaned(hold)
+        verdict, fresh = done.result()
+        if fresh and isinstance(verdict, Hold):
+            orphaned(verdict)

@@ -179,8 +179,11 @@ def begin(
     wanted_nano: int,
     idle: bool,
     whole: bool,
-) -> Position:
+    at_length: bool,
+) -> Position | None:
     """Begin a report: from here on, what was granted under an earlier one may not be recorded any more.
+
+    None where it would have to be told in parts, and is not begun.
 
     Parameters
     ----------
@@ -192,12 +195,18 @@ def begin(
         Whether the tenant needs no lease.
     whole
         Whether Redis has nothing of this host, so that all accounts of scopes are to be told.
+    at_length
+        Whether it may be told in parts.
     """
     today = daily.day_of(now_ms)
     row = db.execute(
         "SELECT report, taken, tokens, lease_day, lease_nano FROM shared WHERE tenant = ?", (tenant,)
     ).fetchone()
     report, taken, tokens, lease_day, lease_nano = row or (0, 0, "[]", 0, 0)
+    base = 0 if whole else taken
+    spent = _moved(db, tenant, base, -1 if at_length else MOST_TOLD + 1)
+    if len(spent) > MOST_TOLD and not at_length:
+        return None
     token, earlier = secrets.token_hex(8), orjson.loads(tokens)[-MOST_TOKENS:]
     report = max(report, at_least) + 1
     wanted_nano = 0 if idle else wanted_nano
@@ -220,10 +229,6 @@ def begin(
     ]
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 0", (report, tenant))
     db.execute("UPDATE hold SET under = ? WHERE tenant = ? AND state = 1", (report, tenant))
-    base = 0 if whole else taken
-    spent = _moved(db, tenant, base)
-    if base and len(spent) > MOST_TOLD:
-        base, spent = 0, _moved(db, tenant, 0)
     peers = db.execute(
         "SELECT host, day, nano FROM peer WHERE tenant = ? AND day >= ?", (tenant, today)
     ).fetchall()
@@ -247,10 +252,10 @@ def begin(
     )
 
 
-def _moved(db: sqlite3.Connection, tenant: str, base: int) -> list[tuple[str, int, int]]:
+def _moved(db: sqlite3.Connection, tenant: str, base: int, most: int) -> list[tuple[str, int, int]]:
     """Scopes' accounts that may have moved since a report began, what was spent in them, and by others."""
-    query = "SELECT account, spent_nano, others_nano FROM scope WHERE tenant = ? AND report >= ?"
-    return db.execute(query, (tenant, base)).fetchall()
+    query = "SELECT account, spent_nano, others_nano FROM scope WHERE tenant = ? AND report >= ? LIMIT ?"
+    return db.execute(query, (tenant, base, most)).fetchall()
 
 
 def _calls(db: sqlite3.Connection, tenant: str, which: str, most: int) -> list[tuple[str, Entry]]:
@@ -309,8 +314,10 @@ def lives(db: sqlite3.Connection, tenant: str, request_id: str) -> bool:
 
 def from_lease(
     db: sqlite3.Connection, now_ms: int, *, wanted: Wanted, lent_nano: Sequence[int]
-) -> Hold | Refusal | None:
+) -> tuple[Hold | Refusal | None, bool]:
     """Admit a call that the lease pays for, under a host's own limits; None where the lease has no room.
+
+    Gives also whether it is a hold that was not there before.
 
     Parameters
     ----------
@@ -324,12 +331,12 @@ def from_lease(
     ).fetchone()
     fresh = sheet.entry(tenant, wanted.request_id) is None
     if fresh and amount_nano > (0 if row is None else row[0]):
-        return None
+        return None, False
     names = accounts(wanted.scopes, today)
     if fresh and any(
         _lent(db, tenant, name) + amount_nano > most for name, most in zip(names, lent_nano, strict=True)
     ):
-        return None
+        return None, False
     verdict, _ = books.reserve(sheet, wanted, now_ms)
     if isinstance(verdict, Hold) and fresh:
         if names:
@@ -337,7 +344,7 @@ def from_lease(
         sheet.write()
         pay(db, tenant, today, amount_nano)
         lend(db, tenant, amount_nano, names)
-    return verdict
+    return verdict, fresh and isinstance(verdict, Hold)
 
 
 def _lent(db: sqlite3.Connection, tenant: str, account: str) -> int:
@@ -362,12 +369,14 @@ def pay(db: sqlite3.Connection, tenant: str, day: int, nano: int) -> None:
     )
 
 
-def idle_lives(db: sqlite3.Connection, now_ms: int, *, most: int) -> list[tuple[str, str]]:
-    """Tenants and accounts of lives that this host has not moved for long: others may go on with them."""
-    query = (
-        "SELECT tenant, account FROM scope WHERE until_day < ? AND held_nano = 0 AND account LIKE ? LIMIT ?"
+def idle_lives(db: sqlite3.Connection, now_ms: int, *, tenant: str, most: int) -> list[str]:
+    """Accounts of lives that this host has not moved for long: others may go on with them."""
+    found = db.execute(
+        "SELECT account FROM scope WHERE tenant = ? AND until_day < ? AND held_nano = 0 AND account LIKE ? "
+        "LIMIT ?",
+        (tenant, daily.day_of(now_ms), f"%/{Period.LIFE}", most),
     )
-    return db.execute(query, (daily.day_of(now_ms), f"%/{Period.LIFE}", most)).fetchall()
+    return [account for (account,) in found]
 
 
 def lives_on(

@@ -157,6 +157,8 @@ class Reporter:
     ----------
     host
         Name of this host's ledger.
+    at_length
+        Whether this worker may tell in parts: one of a host does, or they would keep each other from it.
     """
 
     def __init__(
@@ -169,6 +171,7 @@ class Reporter:
         lease_nano: Callable[[int, int], int] = lease.wanted_nano,
     ) -> None:
         self.host = ""
+        self.at_length = False
         self.hosts = hosts
         self.counters = SharedCounters()
         self._own = own
@@ -358,8 +361,12 @@ class Reporter:
                     wanted_nano=wanted,
                     idle=idle,
                     whole=whole,
+                    at_length=self.at_length,
                 )
             )
+            if told is None:
+                await self.soil(tenant)
+                raise Shut("another worker of this host is to tell Redis of its budgets")
             self.host, known.report = told.host, told.report  # calls that follow come behind it in Redis too
             self.counters.reports += 1
             try:
@@ -416,8 +423,8 @@ class Reporter:
         parts = scripts.ask_report(self.caller(tenant), tenant, told, cap_nano)
         return await self.ask(tenant, self._redis.call(*parts), scripts.read_report)
 
-    async def forget(self, idle: dict[str, list[str]]) -> None:
-        """Forget accounts of lives that no host has moved for long; by tenant, those that this host has not.
+    async def forget(self, tenant: str, most: int) -> bool:
+        """Forget lives that no host has moved for long; whether there may be more.
 
         Raises
         ------
@@ -426,10 +433,13 @@ class Reporter:
         StoreError
             The ledger cannot be used.
         """
-        for tenant, accounts in idle.items():
-            parts = scripts.ask_forgotten(self.caller(tenant), tenant, accounts)
-            answer = await self.ask(tenant, self._redis.call(*parts), scripts.read_forgotten)
-            if isinstance(answer, Gone):
-                over = answer.accounts
-                on = [account for account in accounts if account not in over]
-                await self._own.do(partial(position.lives_on, tenant=tenant, over=over, on=on))
+        accounts = await self._own.do(partial(position.idle_lives, tenant=tenant, most=most))
+        if not accounts:
+            return False
+        parts = scripts.ask_forgotten(self.caller(tenant), tenant, accounts)
+        answer = await self.ask(tenant, self._redis.call(*parts), scripts.read_forgotten)
+        if not isinstance(answer, Gone):
+            return False
+        on = [account for account in accounts if account not in answer.accounts]
+        await self._own.do(partial(position.lives_on, tenant=tenant, over=answer.accounts, on=on))
+        return len(accounts) == most

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from p402.errors import P402Error
@@ -155,17 +154,14 @@ class Watch:
             faults += [fault for fault in ended if isinstance(fault, Exception)]
         if faults:
             raise faults[0]
-        await self._forget()
+        await self._forget(names)
 
-    async def _forget(self) -> None:
+    async def _forget(self, tenants: list[str]) -> None:
         """Find out which sessions are over: one that this host has not moved for long, another may have."""
         if time.monotonic() < self._forget_at:
             return
-        found: dict[str, list[str]] = {}
-        for tenant, account in await self._own.do(partial(position.idle_lives, most=MOST_FORGOTTEN)):
-            found.setdefault(tenant, []).append(account)
-        await self._reporter.forget(found)
-        if sum(map(len, found.values())) < MOST_FORGOTTEN:
+        more = [tenant for tenant in tenants if await self._reporter.forget(tenant, MOST_FORGOTTEN)]
+        if not more:
             self._forget_at = time.monotonic() + self.forget_s
 
     async def _knock(self) -> None:
@@ -226,4 +222,5 @@ class Watch:
                 os.close(lock)
                 return False
             self._lock = lock
+            self._reporter.at_length = True
         return True

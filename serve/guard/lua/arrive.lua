@@ -25,17 +25,26 @@ end
 
 local taken, token, base, was = tonumber(word()), word(), tonumber(word()), word()
 local tokens = list(1)
-local mine = 0 -- its report in force; 0 if there is none
+local mine = 0 -- its report in force, of which `arrive` finds the number; 0 if there is none
+
+-- The mark of a telling that goes ahead of this report, to be found again by its next part and by the report itself.
+local function mark() return int(report) .. ' ' .. int(mine) .. ' ' .. int(server_ms()) .. ' ' .. token end
+
+-- Whether a mark is of this telling; and the number of the report that was in force before it.
+local function is_ours(text)
+  local number, before, _, of = string.match(text or '', '^(%S+) (%S+) (%S+) (%S+)$')
+  return number == ARGV[3] and of == token, tonumber(before or 0)
+end
 
 -- Let this host in: nil, or the reply that says why not. Books that are not there begin.
 local function arrive()
   local found = redis.call('HMGET', books, 'q', 'g:' .. host, 't:' .. host, 'run', 'w:' .. host)
-  local there, of = found[1], found[3]
+  local there, of, told = found[1], found[3], found[5]
   mine = math.abs(tonumber(found[2] or 0))
   q = tonumber(found[1] or 0)
   if there and is_elsewhere(found[4]) then
     distrust()
-    of, mine = false, 0
+    of, mine, told = false, 0, nil
   elseif there and (q < seen or (mine > 0 and mine < taken)) then
     wipe()
     there, mine = false, 0
@@ -47,7 +56,7 @@ local function arrive()
     if not own then return {'foreign', int(mine)} end
   end
   local lacks = base > 0 and (not there or mine < base)
-  if base == report then lacks = not there or found[5] ~= ARGV[3] end
+  if base == report then lacks = not there or not is_ours(told) end
   if lacks then return {'whole'} end
   if not there then
     q = ahead()
@@ -83,17 +92,18 @@ local function clear()
   redis.call('ZREM', old, EXPIRED_OF .. host)
 end
 
--- What this host has spent in accounts of scopes, in place of what the books have; and, where it is the first that they hear of
+-- What this host has spent in accounts of scopes, in place of what the books have, ahead of its report or with it; and, where it is the first that they hear of
 -- it, how much more it has seen others spend than they have told.
-local function set_spent(rows)
+local function set_spent(rows, ahead)
   for _, row in ipairs(rows) do
     local a, nano, seen = account(row[1]), tonumber(row[2]), tonumber(row[3])
     local had, untold = a.by[host] or 0, a.untold
     if mine == 0 then
       untold = math.max(0, untold - nano, seen - (a.spent - had))
     end
-    if nano ~= had or untold ~= a.untold then
+    if ahead or nano ~= had or untold ~= a.untold then
       a.by[host], a.untold = nano, untold
+      a.told[host] = ahead and ARGV[3] or nil
       put(row[1], a, today)
     end
   end

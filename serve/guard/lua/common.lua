@@ -3,14 +3,15 @@
 --
 -- KEYS, all with the tenant's hash tag, so that a cluster keeps them together:
 --   1 books  hash: run (id of the server that wrote it), q, born, open, n_hosts, absent, absent_day; tat, calls, mean, m2; g:HOST its last report;
---            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; w:HOST report under which it tells of scopes
+--            DAY:s and DAY:h spent and held in all, DAY:s:HOST spent by a host; w:HOST the report ahead of which it tells of
+--            scopes: its number, that in force before, when (this server's ms), its token; g:HOST is below zero meanwhile
 --   2 holds  hash: request id -> "day amount expires state charged slot host report ACCOUNT..."; and of expired:HOST the ids
 --            of its calls with scopes that expired since its report
 --   3 due    zset: calls that are held, by when their hold ends
 --   4 slots  zset: calls that are held, by when their slot is free
 --   5 old    zset: calls that are not held any more and, as scope:ACCOUNT, accounts of scopes, by when they may be forgotten
 --   6 scopes hash: account of a scope (p402/guard/scopes.py) -> "held HOST spent HOST spent...", and behind ? what hosts have seen
---            others spend that these had not told when they said so
+--            others spend that these had not told when they said so, behind !HOST under which report it told of this account ahead
 -- ARGV 1 to 5: wall time in ms or 0 for the server's own; host, empty for whoever only looks; number of its report; last q that it saw;
 --   run id of this server, zeros where it is not told.
 -- Replies begin with a word: cold (nothing is known, or it went back: report), stale (another report is in
@@ -19,7 +20,7 @@
 
 local books, holds, due, slots, old, scopes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local HELD, EXPIRED, SETTLED, DROPPED = 0, 1, 2, 3 -- dropped: a report did not name it; it had its request of the rate
-local DAY_MS, KEEP_DAYS, LIFE_DAYS, FORGET_MS, DROPPED_MS = 86400000, 2, 35, 3600000, 60000
+local DAY_MS, KEEP_DAYS, LIFE_DAYS, FORGET_MS, DROPPED_MS, TELLING_MS = 86400000, 2, 35, 3600000, 60000, 30000
 local SCOPE, EXPIRED_OF = 'scope:', 'expired:'
 
 local clock = redis.call('TIME')
@@ -66,15 +67,19 @@ local function hold(day, nano)
   if nano ~= 0 then redis.call('HINCRBY', books, int(day) .. ':h', int(nano)) end
 end
 
--- Account of a scope: held, spent in all, and by whom.
+local told_under = nil -- in a report whose host has told of scopes ahead of it, under what number
+
+-- Account of a scope: held, spent in all, and by whom; and under which report a host told of it, a part at a time.
 local function account(name)
   local text = redis.call('HGET', scopes, name)
-  local a = {held = 0, spent = 0, untold = 0, by = {}}
+  local a = {held = 0, spent = 0, untold = 0, by = {}, told = {}}
   if not text then return a end
   a.held = tonumber(string.match(text, '^%S+'))
   for who, nano in string.gmatch(text, ' (%S+) (%S+)') do
     if who == '?' then
       a.untold = tonumber(nano)
+    elseif string.sub(who, 1, 1) == '!' then
+      a.told[string.sub(who, 2)] = nano
     else
       a.by[who] = tonumber(nano)
       a.spent = a.spent + a.by[who]
@@ -86,6 +91,10 @@ end
 local function put(name, a, day)
   local words = {int(a.held)}
   if a.untold > 0 then words = {int(a.held), '?', int(a.untold)} end
+  for who, number in pairs(a.told) do
+    words[#words + 1] = '!' .. who
+    words[#words + 1] = number
+  end
   for who, nano in pairs(a.by) do
     if nano ~= 0 then
       words[#words + 1] = who
@@ -98,13 +107,18 @@ local function put(name, a, day)
   redis.call('ZADD', old, int((last + 1) * DAY_MS), SCOPE .. name)
 end
 
--- What a call moves in the accounts of its scopes.
+-- What a call moves in the accounts of its scopes; but for what its host has spent where that was told ahead of this report.
 local function shift(e, spent, held)
   if spent == 0 and held == 0 then return end
   for name in string.gmatch(e.accounts, '%S+') do
     local a = account(name)
     a.held = a.held + held
-    a.by[e.host] = (a.by[e.host] or 0) + spent
+    if told_under and a.told[host] == told_under and e.host == host then
+      -- what was told has it already
+    else
+      a.by[e.host] = (a.by[e.host] or 0) + spent
+      if e.host == host then a.told[host] = nil end
+    end
     put(name, a, e.day)
   end
 end
@@ -142,14 +156,14 @@ local function unseen(stem, name, a, cap, hosts)
   local found = redis.call('HMGET', books, 'absent', 'absent_day', 'n_hosts')
   local absent = math.min(number(found[1]), math.max(0, hosts - number(found[3])))
   if absent == 0 or account_of(stem, number(found[2])) ~= name then return 0 end
-  local share, more = math.floor(cap / hosts), 0
+  local share, known = math.floor(cap / hosts), {}
   for who, nano in pairs(a.by) do
-    if absent > 0 and redis.call('HEXISTS', books, 'g:' .. who) == 0 then
-      more = more + math.max(0, share - nano)
-      absent = absent - 1
-    end
+    if redis.call('HEXISTS', books, 'g:' .. who) == 0 then known[#known + 1] = nano end
   end
-  return math.max(a.untold, more + absent * share)
+  table.sort(known) -- names of hosts that are gone for good may be among them: those that had spent least count
+  local more = 0
+  for i = 1, absent do more = more + math.max(0, share - (known[i] or 0)) end
+  return math.max(a.untold, more)
 end
 
 -- The scopes that a script is told of: from ARGV `at` on their number, then of each its stem, cap, and what is set
@@ -204,12 +218,26 @@ local function forget()
   end
 end
 
+local function server_ms() return tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) end
+
+-- Whether a host tells of scopes just now, a part at a time: so long, what it spent must not move.
+local telling = {}
+local function tells(who)
+  if telling[who] == nil then
+    local at = string.match(redis.call('HGET', books, 'w:' .. who) or '', '^%S+ %S+ (%S+)')
+    telling[who] = at ~= nil and server_ms() - tonumber(at) < TELLING_MS
+  end
+  return telling[who]
+end
+
 -- Charge every hold that has outlived its lease at its maximum.
 local function sweep()
   local of = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
     local e = read(redis.call('HGET', holds, id))
-    if e then
+    if e and tells(e.host) then
+      -- it stays held
+    elseif e then
       move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)

@@ -13,6 +13,8 @@ local days, calls, peers, budgets = list(2), list(7), list(3), list(3)
 
 local no = arrive()
 if no then return no end
+if base == report then told_under = ARGV[3] end
+telling[host] = false
 clear()
 sweep()
 local others = held_today()
@@ -38,19 +40,19 @@ for _, row in ipairs(calls) do
              accounts = row[7]}
   local had = read(redis.call('HGET', holds, row[1]))
   if had and had.state == HELD then move(had, 0, -had.amount) end -- under an earlier name of this ledger
-  if had and had.host == host and base ~= report then shift(had, -had.charged, 0) end -- days are told anew, scopes need not be
+  if had and had.host == host then shift(had, -had.charged, 0) end -- days are told anew, scopes need not be
   if e.state == HELD then
     move(e, 0, e.amount)
     redis.call('ZREM', old, row[1])
     keep(row[1], e)
   else
     e.charged = e.amount
-    if base ~= report then shift(e, e.charged, 0) end
+    shift(e, e.charged, 0)
     write(row[1], e)
     drop(row[1], (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
   end
 end
-set_spent(budgets)
+set_spent(budgets, false)
 for _, row in ipairs(peers) do
   local who, day, nano = row[1], tonumber(row[2]), tonumber(row[3])
   local more = nano - (spent_by[who] or 0) - (others[who] or 0)
