@@ -48,6 +48,8 @@ OWED_MAX: Final = 10_000
 _ASKED: Final = 3
 """How often Redis says that it does not know a claim before it is believed: one that was stuck on a
 connection that we gave up may still be carried out."""
+_CLAIMS: Final = 3
+"""How often a key is asked for that may be replaced, since another may be quicker each time."""
 _OPEN_S: Final = 0.15
 _SMALL: Final = 64 << 10
 """A body whose digest takes no longer than handing it to a thread."""
@@ -186,7 +188,7 @@ class SharedKeeper:
         if self._full >= KEYS_TO:
             self._refuse(f"Redis' memory is in use to {self._full:.0%}, and what is left is for budgets")
         over = holder.token
-        for _ in range(_ASKED):
+        for _ in range(_CLAIMS):
             match await self._asked(way, holder, fingerprint, over):
                 case Taken(created_ms):
                     self._held[holder] = Held(holder, fingerprint, created_ms)

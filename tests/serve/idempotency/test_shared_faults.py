@@ -304,6 +304,26 @@ def test_a_redis_that_forgot_hears_of_a_key_in_flight_with_its_renewal_and_its_e
     asyncio.run(run())
 
 
+def test_a_key_that_is_another_hosts_by_now_is_left_alone(tmp_path, server: Server):
+    async def run():
+        async with hosts(tmp_path, server.url) as (one, other):
+            for name in ("renewed", "ended", "broken", "free"):
+                await one.claim(key(name), held(name))
+            ask(server, "FLUSHALL")
+            for name in ("renewed", "ended", "broken", "free"):
+                assert isinstance(await other.claim(key(name), held(name, b"2")), Claim)
+            await one.renew([held("renewed")])
+            await one.keep(held("ended"), reply(1))
+            await one.abandon(held("broken"))
+            await one.release(held("free"))
+            for name in ("renewed", "ended", "broken", "free"):
+                assert ask(server, "HMGET", redis_key(name), "token", "state") == [b"2", b"0"]
+                await other.keep(held(name, b"2"), reply(2))
+            assert (await one.claim(key("free"), held("free", b"3"))).body == b"xx"
+
+    asyncio.run(run())
+
+
 def test_forgotten_scripts_are_sent_again(tmp_path, server: Server):
     async def run():
         async with hosts(tmp_path, server.url) as (one, other):
