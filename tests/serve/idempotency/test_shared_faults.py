@@ -11,13 +11,15 @@ import pytest
 from p402.errors import StoreError
 from serve.idempotency.law import ELSEWHERE, GONE, IN_FLIGHT, LEASE_MS, UNKNOWN, Claim
 from serve.idempotency.once import AWAY, Once
+from serve.redis.slots import key_slot
 from tests.conformance.answers import NOW, held, key, reply
 from tests.serve.idempotency.test_once import WHOLE, Sender, until
 from tests.serve.idempotency.test_shared import host, hosts, redis_key
-from tests.serve.redis.cluster_server import ask
+from tests.serve.redis.cluster_server import Cluster, ask
 from tests.serve.redis.proxy import proxy
 from tests.serve.redis.server import Server, redis_server
 
+SERVE = Path(__file__).parents[3] / "serve"
 QUICK = 0.3
 """s, within which a request is refused (asserted with room for a busy machine)."""
 
@@ -376,6 +378,59 @@ def test_an_end_that_the_file_does_not_take_is_given_by_other_hosts(tmp_path, se
             with pytest.raises(StoreError, match="disk is full"):
                 await one.keep(held("k"), reply())
             assert (await other.claim(key("k"), held("k", b"2"))).status == 200
+
+    asyncio.run(run())
+
+
+def test_the_rights_that_the_docs_name_are_enough(tmp_path, server: Server):
+    rights = "+time +hmget +hget +hset +del +get +set +pexpire"
+    way = "+evalsha +script|load +ping +info +client|setname"
+    assert rights in (SERVE / "README.md").read_text()
+    assert way in (SERVE / "redis" / "README.md").read_text()
+    words = f"{rights} {way}".split()
+    ask(server, "ACL", "SETUSER", "few", "on", ">secret", "resetkeys", "~p402:once:*", "-@all", *words)
+
+    async def run():
+        url = server.url.replace("redis://", "redis://few:secret@")
+        async with hosts(tmp_path, url) as (one, other):
+            for name in ("k", "free"):
+                await one.claim(key(name), held(name))
+            await one.renew([held("k")])
+            await one.keep(held("k"), reply())
+            await one.release(held("free"))
+            await one.prune()
+            assert not one._owed
+            assert (await other.claim(key("k"), held("k", b"2"))).status == 200
+            assert isinstance(await other.claim(key("free"), held("free", b"2")), Claim)
+
+    asyncio.run(run())
+
+
+def test_a_node_of_a_cluster_that_stands_still_refuses_its_own_keys_only(tmp_path, cluster: Cluster):
+    for node in cluster.masters:
+        ask(node, "FLUSHALL")
+
+    async def run():
+        async with impatient(tmp_path, cluster.url) as (one, other):
+            by_node = [[], [], []]
+            for name in map(str, range(30)):
+                at = cluster.masters.index(cluster.owner(key_slot(redis_key(name).encode())))
+                by_node[at].append(name)
+            warm, still, well = by_node[0].pop(), by_node[0], [*by_node[1], *by_node[2]]
+            await one.claim(key(warm), held(warm))
+            cluster.masters[0].freeze()
+            try:
+                for name in still[:3]:
+                    assert await refused(one, name) < QUICK + 0.3
+                for name in well:
+                    assert isinstance(await one.claim(key(name), held(name)), Claim)
+                    await one.keep(held(name), reply())
+            finally:
+                cluster.masters[0].thaw()
+            for name in well:
+                assert (await other.claim(key(name), held(name, b"2"))).status == 200
+            await claimed(one, still[0], b"2")
+            await paid(one)
 
     asyncio.run(run())
 
