@@ -31,11 +31,15 @@ from serve.errors import report
 from serve.guard.make import make_guard, state_path
 from serve.guard.shared import SharedGuard
 from serve.handlers.front import Front
+from serve.idempotency import scripts
+from serve.idempotency.answers import Answers
 from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once
+from serve.idempotency.shared import SharedKeeper
 from serve.keys import keyring
 from serve.metrics.meter import Meter, MeteredLog
 from serve.metrics.sheets import EVERY_S, Sheet
+from serve.redis.connect import way_to
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
 from serve.upstream.provider import Provider, Timeouts
@@ -100,7 +104,7 @@ class Worker:
         keys = keyring(settings, tenants, configuration.client_keys, dev_key)
         self._serving = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._once = Once(Keeper(answers_path(settings), clock.now_ms))
+        self._once = Once(_answers(settings, clock, self.name))
         self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready, once=self._once, meter=meter)
 
     def _ready(self) -> bool:
@@ -161,6 +165,15 @@ class Worker:
 def answers_path(settings: Settings) -> Path:
     """File of the answers kept under an `Idempotency-Key`: beside the state."""
     return state_path(settings).with_suffix(".answers.db")
+
+
+def _answers(settings: Settings, clock: SystemClock, name: str) -> Answers:
+    """The host's file, behind Redis where hosts share one; nothing is opened yet."""
+    own = Keeper(answers_path(settings), clock.now_ms)
+    if settings.server.redis is None:
+        return own
+    url = settings.server.redis.reveal()
+    return SharedKeeper(own, lambda: way_to(url, scripts=scripts.ALL, name=f"p402-{name}-once"))
 
 
 def _benchmarks(settings: Settings) -> tuple[Benchmark, ...]:

@@ -1,4 +1,4 @@
-"""The file of kept answers from an event loop: one thread of its own, opened when it is first asked.
+"""One host's hand: the file of kept answers from an event loop, by one thread, opened when it is first asked.
 
 A gateway that no client sends an `Idempotency-Key` to has neither the thread nor the file. A file that
 cannot be used is tried again at each request, so that one that is mended needs no restart.
@@ -52,6 +52,10 @@ class Keeper:
         self._thread: ThreadPoolExecutor | None = None
         self._db: sqlite3.Connection | None = None
         self._failing = False
+
+    def exists(self) -> bool:
+        """Whether an earlier process left the file."""
+        return self.path.exists()
 
     async def claim(self, key: Key, holder: Holder) -> Claim | HttpReply | Refusal:
         """Take the key for this holder, or give the answer that is kept under it, or say why neither.

@@ -93,6 +93,14 @@ GONE: Final = Refusal(
     "keep or has made room for later ones; send a new key if you want to pay for another try",
     param="Idempotency-Key",
 )
+ELSEWHERE: Final = Refusal(
+    "IDEMPOTENCY_NO_REPLAY",
+    409,
+    "the first request with this `Idempotency-Key` was answered and billed, and its answer is not on this "
+    "host: hosts share small answers for 15 minutes, and otherwise only the host that gave one may have it; "
+    "send a new key if you want to pay for another try",
+    param="Idempotency-Key",
+)
 
 
 def judge(entry: Entry | None, fingerprint: bytes, now_ms: int) -> Verdict:

@@ -6,8 +6,8 @@ once, and its answer is kept. Nor does a client that stopped reading hold it bac
 died unnoticed does not keep its retry waiting; only what is too much to keep is sent as fast as it is read.
 
 A whole answer is kept before it is given, so that who has it can rely on its replay; a stream before it
-ends. Failure contract: where the file cannot be used, nothing is sent and the answer is 503. Where it fails
-only at the end, the answer is given all the same, and its key says 409 to later requests.
+ends. Failure contract: where the store of answers cannot be used, nothing is sent and the answer is 503.
+Where it fails only at the end, the answer is given all the same, and its key says 409 to later requests.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import msgspec
 from p402.errors import Refusal, StoreError
 from serve.errors import MENDED_MS
 from serve.http import ByteStream, HttpReply
-from serve.idempotency.keeper import Keeper
+from serve.idempotency.answers import Answers
 from serve.idempotency.kept import pack
 from serve.idempotency.key import Key
 from serve.idempotency.law import LEASE_MS, Claim, is_kept
@@ -38,8 +38,8 @@ STOP_S: Final = 5.0
 AWAY: Final = Refusal(
     "INTERNAL_ERROR",
     503,
-    "the gateway cannot use its file of kept answers, so a request with `Idempotency-Key` is not sent; it is "
-    "logged; retry later, or leave the header out and forgo its protection",
+    "the gateway cannot use its store of kept answers, so a request with `Idempotency-Key` is not sent; it "
+    "is logged; retry later, or leave the header out and forgo its protection",
     MENDED_MS,
     param="Idempotency-Key",
 )
@@ -60,23 +60,23 @@ class Once:
 
     Parameters
     ----------
-    keeper
+    answers
         Where keys and answers are; closed by `close`.
     """
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._exchanges: set[asyncio.Task[None]] = set()
         self._holders: dict[bytes, Holder] = {}
         self._tending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Look after answers that an earlier process left: they are not kept longer for want of requests."""
-        if self._keeper.path.exists():
+        if self._answers.exists():
             self._tend()
 
     async def close(self, patience_s: float = STOP_S) -> None:
-        """Wait for what is under way, break off what takes longer, and let go of the file; idempotent."""
+        """Wait for what is under way, break off what takes longer, and let go of the answers; idempotent."""
         if self._exchanges:
             await asyncio.wait(self._exchanges, timeout=patience_s)
         tending, self._tending = self._tending, None
@@ -84,7 +84,7 @@ class Once:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-        await self._keeper.close()
+        await self._answers.close()
 
     async def answer(self, key: Key, first: First) -> HttpReply | Refusal:
         """The answer to a request under a key: `first`'s, if it is the first, which then runs to its end.
@@ -92,7 +92,7 @@ class Once:
         `first` must not raise; it is called at most once, in a task of its own.
         """
         self._tend()
-        exchange = _Exchange(self._keeper.limits.answer_bytes)
+        exchange = _Exchange(self._answers.limits.answer_bytes)
         task = asyncio.create_task(self._run(key, first, exchange), name="idempotent exchange")
         self._exchanges.add(task)
         task.add_done_callback(self._exchanges.discard)
@@ -116,7 +116,7 @@ class Once:
 
     async def _claimed(self, key: Key, holder: Holder) -> Claim | HttpReply | Refusal:
         try:
-            return await self._keeper.claim(key, holder)
+            return await self._answers.claim(key, holder)
         except StoreError:
             return AWAY
 
@@ -126,18 +126,18 @@ class Once:
             ended = await first()
             reply = ended.reply
             if not is_kept(reply.status, spent=ended.spent):
-                await _tried(self._keeper.release(holder))
+                await _tried(self._answers.release(holder))
                 exchange.answer.set_result(reply)
             elif isinstance(reply.body, bytes):
-                await _tried(self._keeper.keep(holder, pack(reply, reply.body)))
+                await _tried(self._answers.keep(holder, pack(reply, reply.body)))
                 exchange.answer.set_result(reply)
             else:
                 exchange.answer.set_result(msgspec.structs.replace(reply, body=_Follower(exchange)))
                 body = await exchange.read(reply.body)
-                await _tried(self._keeper.keep(holder, None if body is None else pack(reply, body)))
+                await _tried(self._answers.keep(holder, None if body is None else pack(reply, body)))
                 exchange.end()
         except BaseException:
-            await _tried(self._keeper.abandon(holder))
+            await _tried(self._answers.abandon(holder))
             raise
         finally:
             del self._holders[holder.token]
@@ -150,15 +150,15 @@ class Once:
         turn = 0
         while True:
             if turn % PRUNE_EVERY == 0:
-                await _tried(self._keeper.prune())
+                await _tried(self._answers.prune())
             turn += 1
             await asyncio.sleep(TEND_S)
             if self._holders:
-                await _tried(self._keeper.renew([*self._holders.values()]))
+                await _tried(self._answers.renew([*self._holders.values()]))
 
 
 async def _tried(work: Awaitable[None]) -> None:
-    """Do what the file may refuse, which the keeper has told: the lease then ends by itself."""
+    """Do what the store may refuse, which it has told: the lease then ends by itself."""
     with suppress(StoreError):
         await work
 

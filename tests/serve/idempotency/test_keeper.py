@@ -1,10 +1,9 @@
-"""The file of kept answers: shared, bounded, private; and every way it can fail."""
+"""The file of kept answers: the suite every hand passes; bounded, private; and every way it can fail."""
 
 import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,28 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from p402.errors import StoreError
-from serve.http import HttpReply
 from serve.idempotency import file, rows
 from serve.idempotency.keeper import Keeper
-from serve.idempotency.kept import pack
-from serve.idempotency.key import key_of
-from serve.idempotency.law import GONE, IN_FLIGHT, KEPT_MS, LEASE_MS, OTHER_BODY, UNKNOWN, Claim
-from serve.idempotency.rows import Holder, Limits
-
-NOW = 1_790_000_000_000
-SMALL = Limits(answer_bytes=2_000, total_bytes=10_000, entries=50)
-
-
-def key(name: str, body: bytes = b"{}", tenant: str = "t"):
-    return key_of(name.encode(), tenant, "/v1/chat/completions", body)
-
-
-def held(name: str, token: bytes = b"1") -> Holder:
-    return Holder(key(name).scope, token)
-
-
-def reply(size: int = 10) -> bytes:
-    return pack(HttpReply(200, ((b"content-type", b"x"),), b""), b"x" * size)
+from serve.idempotency.law import GONE, KEPT_MS, LEASE_MS, OTHER_BODY, Claim
+from serve.idempotency.rows import Holder
+from tests.conformance.answers import NOW, SMALL, AnswersConformance, held, key, reply
 
 
 @asynccontextmanager
@@ -48,6 +30,18 @@ async def opened(path: Path, clock: list[int] | None = None, **more):
         await keeper.close()
 
 
+class TestKeeper(AnswersConformance):
+    @pytest.fixture
+    def open_two(self, tmp_path):
+        @asynccontextmanager
+        async def open_them(clock: list[int], **more):
+            path = tmp_path / "a.db"
+            async with opened(path, clock, **more) as one, opened(path, clock, **more) as other:
+                yield one, other
+
+        return open_them
+
+
 def test_nothing_is_opened_before_a_key_comes(tmp_path):
     async def run():
         async with opened(tmp_path / "deep" / "a.db"):
@@ -55,29 +49,6 @@ def test_nothing_is_opened_before_a_key_comes(tmp_path):
 
     asyncio.run(run())
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_key_is_claimed_by_one_of_two_processes_and_its_answer_is_given_by_both(tmp_path):
-    async def run():
-        path = tmp_path / "a.db"
-        async with opened(path) as one, opened(path) as other:
-            found = await asyncio.gather(
-                *(k.claim(key("k"), held("k", bytes([i]))) for i in range(20) for k in (one, other))
-            )
-            assert Counter(type(each) for each in found)[Claim] == 1
-            assert {id(each) for each in found if not isinstance(each, Claim)} == {id(IN_FLIGHT)}
-            first = next(i // 2 for i, each in enumerate(found) if isinstance(each, Claim))
-            await other.keep(held("k", bytes([first])), reply())
-            for keeper in (one, other):
-                again = await keeper.claim(key("k"), held("k", b"x"))
-                assert (again.status, again.body) == (200, b"x" * 10)
-                assert again.headers == ((b"content-type", b"x"), (b"x-p402-idempotent-replay", b"true"))
-                assert await keeper.claim(key("k", b"{ }"), held("k", b"x")) is OTHER_BODY
-                assert isinstance(
-                    await keeper.claim(key("k", tenant="u"), Holder(b"u", b"x")), Claim | type(IN_FLIGHT)
-                )
-
-    asyncio.run(run())
 
 
 def test_answers_survive_the_process_and_are_readable_by_their_owner_only(tmp_path):
@@ -90,35 +61,6 @@ def test_answers_survive_the_process_and_are_readable_by_their_owner_only(tmp_pa
             assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
         async with opened(path) as keeper:
             assert (await keeper.claim(key("k"), held("k", b"2"))).status == 200
-
-    asyncio.run(run())
-
-
-def test_a_lease_that_is_renewed_keeps_a_key_in_flight_and_one_that_is_not_ends(tmp_path):
-    clock = [NOW]
-
-    async def run():
-        async with opened(tmp_path / "a.db", clock) as keeper:
-            for name in ("alive", "dead"):
-                await keeper.claim(key(name), held(name))
-            clock[0] += LEASE_MS - 1
-            await keeper.renew([held("alive")])
-            assert await keeper.claim(key("dead"), held("dead", b"2")) is IN_FLIGHT
-            clock[0] += 1
-            assert await keeper.claim(key("alive"), held("alive", b"2")) is IN_FLIGHT
-            assert await keeper.claim(key("dead"), held("dead", b"2")) is UNKNOWN
-            await keeper.keep(held("dead"), reply())  # it was only slow
-            assert (await keeper.claim(key("dead"), held("dead", b"2"))).status == 200
-
-    asyncio.run(run())
-
-
-def test_an_exchange_that_was_broken_off_is_unknown_at_once(tmp_path):
-    async def run():
-        async with opened(tmp_path / "a.db") as keeper:
-            await keeper.claim(key("k"), held("k"))
-            await keeper.abandon(held("k"))
-            assert await keeper.claim(key("k"), held("k", b"2")) is UNKNOWN
 
     asyncio.run(run())
 
@@ -152,17 +94,6 @@ def sizes(path: Path) -> tuple[int, int]:
     return found
 
 
-def test_an_answer_that_is_too_large_is_not_kept_and_not_made_again(tmp_path):
-    async def run():
-        async with opened(tmp_path / "a.db", limits=SMALL) as keeper:
-            for name, content in (("large", reply(2_001)), ("none", None)):
-                await keeper.claim(key(name), held(name))
-                await keeper.keep(held(name), content)
-                assert await keeper.claim(key(name), held(name, b"2")) is GONE
-
-    asyncio.run(run())
-
-
 def test_what_is_older_than_a_day_is_forgotten_without_being_asked_for(tmp_path):
     clock = [NOW]
 
@@ -188,7 +119,8 @@ FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from p402.errors import StoreError
-from tests.serve.idempotency.test_keeper import held, key, opened, reply
+from tests.conformance.answers import held, key, reply
+from tests.serve.idempotency.test_keeper import opened
 
 async def main():
     async with opened(Path(sys.argv[1])) as keeper:
