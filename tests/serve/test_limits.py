@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 
 import httpx
 import openai
@@ -14,7 +16,7 @@ from p402.guard.scopes import Totals
 from serve import limits_command
 from serve.keys import hash_key
 from serve.limits_command import main
-from tests.serve.test_command import WHOLE, gateway, loopback, stopped, write_config
+from tests.serve.test_command import WHOLE, answer, gateway, loopback, stopped, write_config
 
 HELLO = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
 
@@ -225,3 +227,31 @@ def test_a_session_without_a_name_is_none(tmp_path, capsys, monkeypatch):
     path = with_budgets(tmp_path, "http://127.0.0.1:9/v1")
     assert main(["explain", "--config", str(path), "--session", ""]) == 1
     assert "expected a session's id" in capsys.readouterr().err
+
+
+def test_p16_a_single_request_over_the_ceiling_is_refused_whatever_state_the_ledger_is_in(tmp_path):
+    async def run():
+        async with loopback(answer) as provider:
+            path = write_config(tmp_path, provider.url)
+            path.write_text(
+                path.read_text().replace(
+                    "[tenants.default]\n", "[tenants.default]\nmax_request_usd = 0.00001\n"
+                )
+            )
+            async with (
+                gateway(tmp_path) as (process, url),
+                httpx.AsyncClient(base_url=url, timeout=20) as client,
+            ):
+                said = []
+                for state in ("well", "locked"):
+                    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as db:
+                        if state == "locked":
+                            db.execute("BEGIN EXCLUSIVE")
+                        reply = await client.post("/v1/chat/completions", json=HELLO)
+                        said.append((reply.status_code, reply.json()["error"]["code"]))
+                await stopped(process)
+                return said, len(provider.requests)
+
+    said, calls = asyncio.run(run())
+    assert said == [(402, "REQUEST_COST_EXCEEDED")] * 2
+    assert calls == 0
