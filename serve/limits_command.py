@@ -21,8 +21,8 @@ from p402.errors import ConfigError, P402Error, StoreError, nearest
 from p402.flow.plan import scopes_of
 from p402.guard.explain import Standing
 from p402.limits import Scope
-from p402.settings import KeySettings, Secret, Settings
-from p402.store.config import DEFAULT_PATH, load
+from p402.settings import KeySettings, Secret, Settings, read_settings
+from p402.store.config import DEFAULT_PATH, read_toml
 from serve.guard import books, scripts
 from serve.guard.answers import Looked
 from serve.guard.books import MOST_SHOWN
@@ -54,7 +54,7 @@ def explain(
 ) -> None:
     """Show what a tenant has used and left, what would refuse its next call, and until when."""
     path = config or Path(os.environ.get("P402_CONFIG") or DEFAULT_PATH)
-    settings = load(path, os.environ).settings
+    settings = read_settings(read_toml(path), os.environ)  # neither key nor provider need be usable here
     found = settings.tenants.get(tenant)
     if found is None:
         known = tuple(settings.tenants)

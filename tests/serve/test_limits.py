@@ -255,3 +255,12 @@ def test_p16_a_single_request_over_the_ceiling_is_refused_whatever_state_the_led
     said, calls = asyncio.run(run())
     assert said == [(402, "REQUEST_COST_EXCEEDED")] * 2
     assert calls == 0
+
+
+def test_an_operator_who_has_none_of_the_gateways_secrets_is_told_all_the_same(tmp_path, capsys, monkeypatch):
+    stand_in(monkeypatch)
+    path = with_budgets(tmp_path, "http://127.0.0.1:9/v1")
+    text = path.read_text().replace('api_key = "sk-1"', 'api_key_env = "NOT_HERE"')
+    path.write_text(text + '[[keys]]\nname = "late"\nkey_env = "NOT_HERE_EITHER"\ndaily_cap_usd = 1\n')
+    assert main(["explain", "--config", str(path), "--key", "late", "--json"]) == 0
+    assert [scope["name"] for scope in json.loads(capsys.readouterr().out)["scopes"]] == ["late"]
