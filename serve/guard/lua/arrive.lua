@@ -92,8 +92,8 @@ local function clear()
   redis.call('ZREM', old, EXPIRED_OF .. host)
 end
 
--- What this host has spent in accounts of scopes, in place of what the books have, ahead of its report or with it; and, where it is the first that they hear of
--- it, how much more it has seen others spend than they have told.
+-- What this host has spent in accounts of scopes, in place of what the books have, ahead of its report or with it; and, where it
+-- is the first that they hear of it, how much more it has seen others spend than they have told.
 local function set_spent(rows, ahead)
   for _, row in ipairs(rows) do
     local a, nano, seen = account(row[1]), tonumber(row[2]), tonumber(row[3])

@@ -113,9 +113,8 @@ local function shift(e, spent, held)
   for name in string.gmatch(e.accounts, '%S+') do
     local a = account(name)
     a.held = a.held + held
-    if told_under and a.told[host] == told_under and e.host == host then
-      -- what was told has it already
-    else
+    local is_told = told_under and e.host == host and a.told[host] == told_under
+    if not is_told then
       a.by[e.host] = (a.by[e.host] or 0) + spent
       if e.host == host then a.told[host] = nil end
     end
@@ -151,7 +150,8 @@ local function account_of(stem, day)
 end
 
 -- What hosts may have spent in an account that have not reported since Redis forgot: each its share of the cap, or what is known
--- of it, or was seen by others, where that is more. Days and months count them in the period in which Redis forgot, a life for as long as they are absent.
+-- of it, or was seen by others, where that is more. Days and months count them in the period in which Redis forgot, a life for as
+-- long as they are absent.
 local function unseen(stem, name, a, cap, hosts)
   local found = redis.call('HMGET', books, 'absent', 'absent_day', 'n_hosts')
   local absent = math.min(number(found[1]), math.max(0, hosts - number(found[3])))
@@ -235,9 +235,9 @@ local function sweep()
   local of = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', int(now))) do
     local e = read(redis.call('HGET', holds, id))
-    if e and tells(e.host) then
-      -- it stays held
-    elseif e then
+    if not e then -- somebody deleted it: what it holds stays held for the day
+      drop(id, now)
+    elseif not tells(e.host) then
       move(e, e.amount, -e.amount)
       e.state, e.charged = EXPIRED, e.amount
       write(id, e)
@@ -246,8 +246,6 @@ local function sweep()
         table.insert(of[e.host], id .. '\n')
       end
       drop(id, (math.max(e.day, today) + KEEP_DAYS + 1) * DAY_MS)
-    else -- somebody deleted it: what it holds stays held for the day
-      drop(id, now)
     end
   end
   for who, ids in pairs(of) do
