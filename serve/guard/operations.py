@@ -18,6 +18,7 @@ from p402.guard.scopes import accounts
 from p402.limits import Limits, Scope
 from p402.ports import Hold
 from serve.guard import books, position
+from serve.guard.sheet import CallKey, DayKey, ScopeKey, Sheet
 from serve.guard.wanted import Wanted
 
 STATE_RETRY_MS = 1_000
@@ -200,10 +201,10 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
         o for o in group if not (isinstance(o, Reserve | TopUp | Record | Raise) and o.future.cancelled())
     ]
     today = daily.day_of(now_ms)
-    calls: list[books.CallKey] = []
-    days: list[books.DayKey] = []
+    calls: list[CallKey] = []
+    days: list[DayKey] = []
     tenants: list[str] = []
-    scoped: list[books.ScopeKey] = []
+    scoped: list[ScopeKey] = []
     recorded: list[str] = []
     for operation in wanted:
         match operation:
@@ -239,7 +240,7 @@ def work(db: sqlite3.Connection, group: Sequence[Operation], now_ms: int) -> lis
             case Left():
                 days.append((operation.tenant, today))
                 scoped += [(operation.tenant, a) for a in accounts(operation.scopes, today)]
-    sheet = books.Sheet(db, calls, days, tenants, now_ms, scoped)
+    sheet = Sheet(db, calls, days, tenants, now_ms, scoped)
     work_ = _Work(sheet, position.numbers(db, set(recorded)), now_ms)
     verdicts = [v for o in wanted if (v := work_.apply(o)) is not None]
     sheet.write()
@@ -269,7 +270,7 @@ class _Work:
         Tenant, nano-USD that scopes have lent, negative where it is given back, and their accounts.
     """
 
-    def __init__(self, sheet: books.Sheet, reports: Mapping[str, int], now_ms: int) -> None:
+    def __init__(self, sheet: Sheet, reports: Mapping[str, int], now_ms: int) -> None:
         self.paid: list[tuple[str, int, int]] = []
         self.lent: list[tuple[str, int, tuple[str, ...]]] = []
         self._sheet = sheet

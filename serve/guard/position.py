@@ -23,7 +23,7 @@ from p402.guard.scopes import LIFE_DAYS, accounts
 from p402.limits import Period
 from p402.ports import Hold
 from serve.guard import books
-from serve.guard.books import Sheet
+from serve.guard.sheet import Sheet, entry_of
 from serve.guard.wanted import Wanted
 
 MOST_TOKENS: Final = 64
@@ -264,7 +264,7 @@ def _calls(db: sqlite3.Connection, tenant: str, which: str, most: int) -> list[t
         f"WHERE tenant = ? AND {which} ORDER BY expires_ms DESC LIMIT ?",
         (tenant, most),
     ).fetchall()
-    return [(name, books.entry_of(*row)) for name, *row in rows]
+    return [(name, entry_of(*row)) for name, *row in rows]
 
 
 def finish(

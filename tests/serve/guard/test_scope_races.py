@@ -14,9 +14,9 @@ from p402.guard.lease import GRACE_MS
 from p402.guard.scopes import LIFE_DAYS, session
 from p402.limits import Kind, Period, Scope
 from p402.ports import Hold
-from serve.guard import books as books_of_sqlite
 from serve.guard import position, scripts
 from serve.guard.operations import Beat
+from serve.guard.sheet import Sheet
 from serve.guard.sqlite import SqliteGuard
 from tests.conformance.guard import NOON
 from tests.limits import capped
@@ -324,14 +324,14 @@ def test_a_beat_reads_all_accounts_at_once(tmp_path: Path, monkeypatch: pytest.M
     """`work` prefetches no accounts for a `Beat`: each scope of each call is a statement of its own, 466
     ms for 1,000 calls of four scopes (62 without), in the write transaction of all workers."""
     reads = []
-    read = books_of_sqlite.Sheet._read_scopes
+    read = Sheet._read_scopes
 
     def counted(self, accounts) -> None:
         accounts = list(accounts)
         reads.append(len(accounts))
         read(self, accounts)
 
-    monkeypatch.setattr(books_of_sqlite.Sheet, "_read_scopes", counted)
+    monkeypatch.setattr(Sheet, "_read_scopes", counted)
 
     async def tell_it() -> None:
         guard = SqliteGuard(tmp_path / "state.db", lambda _: capped(CAP), lambda: NOON)
