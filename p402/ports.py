@@ -197,10 +197,11 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """A whole answer: the provider's JSON bytes in OpenAI form, and what it used."""
+    """A whole answer: JSON bytes in OpenAI's form, what it used, and what of the request was left out."""
 
     body: bytes
     usage: Usage
+    warnings: tuple[str, ...] = ()
 
 
 class Stream(Protocol):
@@ -223,6 +224,11 @@ class Stream(Protocol):
     @property
     def failure(self) -> Failure | None:
         """Why the stream broke, after the last item; None for a clean end."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the request was left out, since the provider has no word for it."""
         ...
 
     async def aclose(self) -> None:

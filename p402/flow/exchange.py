@@ -125,6 +125,7 @@ class Exchange:
         status = "ok" if failure is None else "failed"
         self._record(status, stream.usage, code=None if failure is None else failure.code, ttfb_ms=first_ms)
         self.account.serve(self._now.choice, stream.usage)
+        self.account.warnings.extend(stream.warnings)
         self._warn_of_cap()
         if failure is not None and failure.counts:
             self._observe_failure(failure)
@@ -268,6 +269,7 @@ class Exchange:
         self._record("ok", reply.usage, ttfb_ms=waited)
         account.ttfb_ms = self._ports.clock.monotonic_ms() - account.arrived_ms
         account.serve(self._now.choice, reply.usage)
+        account.warnings.extend(reply.warnings)
         self._warn_of_cap()
         outcome = self._close("ok")
         return Completed(reply.body, account.metadata(outcome, self._considered()))

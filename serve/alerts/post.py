@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from serve.upstream.pool import Http1
-from serve.upstream.transport import Flow, Lost
+from serve.upstream.transport import Flow, Head, Lost
 
 
-class _Head:
+class _Answer:
     """Waits for an answer's head, and takes no more."""
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ async def post(
     within_s: float,
 ) -> int | str:
     """Post a body once and give the answer's status, or in a word why none came within `within_s`."""
-    receiver = Http1(url, {False: headers}, tls, limit=1, patience_ms=int(within_s * 1_000))
-    head = _Head()
-    exchange = asyncio.ensure_future(receiver.exchange(body, request_id, head, stream=False))
+    receiver = Http1(url, tls, limit=1, patience_ms=int(within_s * 1_000))
+    head = _Answer()
+    exchange = asyncio.ensure_future(receiver.exchange(Head(url, headers), body, request_id, head))
     try:
         async with asyncio.timeout(within_s):
             await asyncio.wait((exchange, head.status), return_when=asyncio.FIRST_COMPLETED)

@@ -117,6 +117,11 @@ class HttpStream:
         """Why the stream broke, after the last item; None for a clean end."""
         return self._owner.reading.failure
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the request was left out."""
+        return self._owner.warnings
+
     async def aclose(self) -> None:
         """Abort the upstream call and wait until its connection is given back or closed; idempotent."""
         self._owner.abort()

@@ -44,8 +44,52 @@ def from_status(
         Wall time in ms, for a `Retry-After` that is a date.
     """
     code, message = error_of(parsed(body))
-    retry = retry_after_ms(headers, now_ms)
-    return _classified(provider, status, code, message, retry)
+    return classified(provider, status, code, message, retry_after_ms(headers, now_ms))
+
+
+def classified(provider: Provider, status: int, code: str, message: str, retry: int | None) -> Failure:
+    """Say what a status means, with the provider's own code and words where it gave any.
+
+    Parameters
+    ----------
+    code
+        In OpenAI's vocabulary, empty where there is none.
+    retry
+        ms the provider asks to wait, if it said.
+    """
+    name = provider.name
+    if code == "insufficient_quota" or status == 402:
+        text = f"the operator's account at provider {name} has no quota; allow another provider"
+        return Failure(
+            "insufficient_quota",
+            429,
+            text,
+            fail_over=True,
+            counts=True,
+            retry_after_ms=retry,
+            of_provider=True,
+        )
+    if status == 429:
+        text = f"provider {name} limits the rate of calls; wait, or allow another provider"
+        return Failure("RATE_LIMIT_EXCEEDED", 429, text, fail_over=True, counts=True, retry_after_ms=retry)
+    if status in (401, 403) or (status == 400 and (code == "invalid_api_key" or _BAD_KEY.search(message))):
+        text = f"provider {name} did not accept the operator's key (status {status}); check its api_key"
+        refused = status != 403  # which may be of one model alone
+        return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True, of_provider=refused)
+    if status in _TIMED_OUT:
+        text = f"provider {name} gave up on the call (status {status}); retry, or allow another provider"
+        return Failure("PROVIDER_TIMEOUT", 504, text, fail_over=True, counts=True, retry_after_ms=retry)
+    if status >= 500 or status < 400 or status in _OURS:
+        text = f"provider {name} answered with status {status}; retry, or allow another provider"
+        return Failure("PROVIDER_ERROR", 502, text, fail_over=True, counts=True, retry_after_ms=retry)
+    quoted = quote(provider, message)
+    said = f': "{quoted}"' if quoted else f" with status {status}"
+    if code == "context_length_exceeded" or (status in (400, 413, 422) and _LONG_CONTEXT.search(message)):
+        text = f"provider {name} has no room for this prompt{said}; shorten it or allow a larger model"
+        return Failure("context_length_exceeded", 400, text, fail_over=False, counts=False)
+    kept = code if code in _KEPT_CLIENT else "INVALID_INPUT"
+    text = f"provider {name} refused the request{said}; change the request"
+    return Failure(kept, status, text, fail_over=False, counts=False)
 
 
 def from_error_event(provider: Provider, error: Any, usage: Usage | None = None) -> Failure:
@@ -54,12 +98,26 @@ def from_error_event(provider: Provider, error: Any, usage: Usage | None = None)
     if code in _KEPT_CLIENT or (
         _LONG_CONTEXT.search(message) and code in ("", "400", "invalid_request_error")
     ):
-        return _classified(provider, 400, code, message, None)
+        return classified(provider, 400, code, message, None)
     if code == "insufficient_quota":
-        return _classified(provider, 429, code, message, None)
+        return classified(provider, 429, code, message, None)
     if code in ("429", "rate_limit_exceeded", "rate_limit_error"):
-        return _classified(provider, 429, "", message, None)
+        return classified(provider, 429, "", message, None)
     return broken(provider, "sent an error inside an answer it had begun with status 200", usage=usage)
+
+
+def unsupported(provider: Provider, what: str) -> Failure:
+    """INVALID_INPUT: the provider's language cannot say it; nothing was sent, and another may."""
+    text = f"provider {provider.name} cannot be asked for {what}; leave it out, or allow another provider"
+    return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False)
+
+
+def unsigned(provider: Provider, why: str) -> Failure:
+    """PROVIDER_AUTH: the operator's credentials give no signature or token, so nothing was sent."""
+    text = (
+        f"provider {provider.name} could not be signed in to: {quote(provider, why)}; check its credentials"
+    )
+    return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True, of_provider=True)
 
 
 def broken(
@@ -137,39 +195,3 @@ def quote(provider: Provider, message: str) -> str:
     message = _KEY.sub("[key]", _URL.sub("[url]", message[: 4 * MAX_QUOTE]))
     message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
     return message if len(message) <= MAX_QUOTE else message[: MAX_QUOTE - 1] + "…"
-
-
-def _classified(provider: Provider, status: int, code: str, message: str, retry: int | None) -> Failure:
-    name = provider.name
-    if code == "insufficient_quota" or status == 402:
-        text = f"the operator's account at provider {name} has no quota; allow another provider"
-        return Failure(
-            "insufficient_quota",
-            429,
-            text,
-            fail_over=True,
-            counts=True,
-            retry_after_ms=retry,
-            of_provider=True,
-        )
-    if status == 429:
-        text = f"provider {name} limits the rate of calls; wait, or allow another provider"
-        return Failure("RATE_LIMIT_EXCEEDED", 429, text, fail_over=True, counts=True, retry_after_ms=retry)
-    if status in (401, 403) or (status == 400 and (code == "invalid_api_key" or _BAD_KEY.search(message))):
-        text = f"provider {name} did not accept the operator's key (status {status}); check its api_key"
-        refused = status != 403  # which may be of one model alone
-        return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True, of_provider=refused)
-    if status in _TIMED_OUT:
-        text = f"provider {name} gave up on the call (status {status}); retry, or allow another provider"
-        return Failure("PROVIDER_TIMEOUT", 504, text, fail_over=True, counts=True, retry_after_ms=retry)
-    if status >= 500 or status < 400 or status in _OURS:
-        text = f"provider {name} answered with status {status}; retry, or allow another provider"
-        return Failure("PROVIDER_ERROR", 502, text, fail_over=True, counts=True, retry_after_ms=retry)
-    quoted = quote(provider, message)
-    said = f': "{quoted}"' if quoted else f" with status {status}"
-    if code == "context_length_exceeded" or (status in (400, 413, 422) and _LONG_CONTEXT.search(message)):
-        text = f"provider {name} has no room for this prompt{said}; shorten it or allow a larger model"
-        return Failure("context_length_exceeded", 400, text, fail_over=False, counts=False)
-    kept = code if code in _KEPT_CLIENT else "INVALID_INPUT"
-    text = f"provider {name} refused the request{said}; change the request"
-    return Failure(kept, status, text, fail_over=False, counts=False)

@@ -6,25 +6,22 @@ five times its CPU a call; measured in the project's performance study, section 
 
 import asyncio
 import ssl
-from collections.abc import Mapping
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from serve.upstream.pool import KEEPALIVE_S
-from serve.upstream.transport import Cause, Lost, Receiver
+from serve.upstream.transport import Cause, Head, Lost, Receiver
 
 _WIRE_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
 class Httpx:
-    """Connections to one URL; parameters are those of `serve.upstream.pool.Http1`."""
+    """Connections to one host; parameters are those of `serve.upstream.pool.Http1`."""
 
     def __init__(
         self,
-        url: str,
-        headers: Mapping[bool, Mapping[str, str]],
         tls: ssl.SSLContext,
         *,
         limit: int,
@@ -35,8 +32,6 @@ class Httpx:
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._transport = AiohttpTransport(verify=tls, trust_env=False, client=self._open)
-        self._url = httpx.URL(url)
-        self._headers = {stream: httpx.Headers(dict(fields)) for stream, fields in headers.items()}
         patience_s = patience_ms / 1_000
         self._extensions = {"timeout": {"connect": patience_s, "pool": patience_s}}
 
@@ -46,12 +41,12 @@ class Httpx:
         connector = self._session.connector if self._session is not None else None
         return len(connector._acquired) if connector is not None else 0  # noqa: SLF001  # no public count
 
-    async def exchange(self, body: bytes, request_id: str, receiver: Receiver, *, stream: bool) -> None:
+    async def exchange(self, head: Head, body: bytes, request_id: str, receiver: Receiver) -> None:
         """Send one request and return at its answer's end; `serve.upstream.transport` has the contract."""
         self._active += 1
         response: httpx.Response | None = None
         try:
-            response = await self._transport.handle_async_request(self._request(body, request_id, stream))
+            response = await self._transport.handle_async_request(self._request(head, body, request_id))
             tap = _Tap()
             receiver.on_head(response.status_code, _plain(response), tap)
             async for piece in response.stream:  # type: ignore[union-attr]  # the transport's is asynchronous
@@ -70,13 +65,13 @@ class Httpx:
         """Close every connection."""
         await self._transport.aclose()
 
-    def _request(self, body: bytes, request_id: str, stream: bool) -> httpx.Request:  # noqa: FBT001 - what is asked for
+    def _request(self, head: Head, body: bytes, request_id: str) -> httpx.Request:
         # Given as a stream that is then read, httpx prepares no headers: aiohttp sets Host and length
         # anyway. With the encoding named, neither side guesses it anew for every header.
         request = httpx.Request(
             "POST",
-            self._url,
-            headers=self._headers[stream],
+            head.url,
+            headers=httpx.Headers(dict(head.headers)),
             stream=httpx.ByteStream(body),
             extensions=self._extensions,
         )

@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Call, Completion, Failure
-from serve.upstream import failures, openai
+from serve.upstream import failures
 from serve.upstream.channel import Channel
 from serve.upstream.coding import Decode, as_it_is, decoder_of
+from serve.upstream.dialect import Unsupported
 from serve.upstream.link import Link
-from serve.upstream.reading import StreamReading
+from serve.upstream.sign import Unsigned
 from serve.upstream.transport import Cause, Flow, Lost
 from serve.upstream.watchdog import Watch
 
@@ -46,6 +48,8 @@ class Owner:
         content has come.
     channel, reading
         A stream's events and what they said.
+    warnings
+        What of the request was left out.
     """
 
     def __init__(
@@ -67,7 +71,8 @@ class Owner:
         self._decode: Decode = as_it_is
         self.head: asyncio.Future[Completion | Failure | None] = loop.create_future()
         self.channel = Channel(self._taken)
-        self.reading = StreamReading(link.provider, call)
+        self.reading = link.dialect.reading(link.provider, call, now_ms)
+        self.warnings = link.warnings(call)
         self._watch = watch.begin(link.provider.timeouts.total_ms, self._interrupt)
         self.task = loop.create_task(self._run())
         self.task.add_done_callback(self._over)
@@ -131,20 +136,16 @@ class Owner:
         self._flow = None  # the connection may be another call's from here on
 
     def _of_body(self, body: bytes) -> Completion | Failure:
-        provider = self._link.provider
+        link, now_ms = self._link, self._now_ms
         if self._status != _OK:
-            return failures.from_status(provider, self._status, self._headers, body, self._now_ms)
-        reply = failures.parsed(body)
-        if not isinstance(reply, dict):
-            return failures.broken(provider, "sent an answer that is not a JSON object")
-        reported = openai.usage_of(reply.get("usage"))
-        if reply.get("error") is not None:
-            return failures.from_error_event(provider, reply["error"], reported)
+            return link.dialect.refusal(link.provider, self._status, self._headers, body, now_ms)
+        answer = link.dialect.answer(link.provider, self._call, body, now_ms)
+        if isinstance(answer, Failure):
+            return answer
         if self._call.stream:
-            return failures.broken(provider, "did not stream its answer", usage=reported)
-        if not openai.choices_of(reply):
-            return failures.broken(provider, "sent an answer without choices", usage=reported)
-        return Completion(body, reported or openai.usage_of_text(reply, self._call))
+            billed = None if answer.usage.estimated else answer.usage
+            return failures.broken(link.provider, "did not stream its answer", usage=billed)
+        return replace(answer, warnings=self.warnings) if self.warnings else answer
 
     def _take_events(self, data: bytes) -> None:
         reading = self.reading
@@ -217,6 +218,8 @@ class Owner:
             failure = self._expired()
         except Lost as lost:
             failure = self._lost(lost.cause)
+        except Unsigned as unsigned:
+            failure = failures.unsigned(self._link.provider, str(unsigned))
         finally:
             self._watch.stop()
             self._finish(failure)
@@ -224,6 +227,8 @@ class Owner:
     def _prepared(self) -> bytes | Failure:
         try:
             return self._link.prepared(self._call)
+        except Unsupported as error:
+            return failures.unsupported(self._link.provider, error.what)
         except orjson.JSONEncodeError as error:  # which is TypeError itself: nothing else may stand here
             text = f"the request cannot be written as JSON: {error}; change the request"
             return Failure("INVALID_INPUT", 400, text, fail_over=False, counts=False)

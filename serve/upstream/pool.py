@@ -11,12 +11,11 @@ performance study, section 2.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from serve.upstream.http1 import Connection, Stale
-from serve.upstream.transport import Cause, Lost, Receiver
+from serve.upstream.transport import Cause, Head, Lost, Receiver
 
 KEEPALIVE_S: Final = 15.0
 """Idle connections are closed by us after this, before most servers close them on us."""
@@ -26,46 +25,39 @@ Leave = Connection | None
 
 
 class Http1:
-    """Connections to one URL.
+    """Connections to one host.
 
     Parameters
     ----------
     url
-        Where every request goes.
-    headers
-        Of every request, by whether it asks for a stream; names and values are checked by configuration.
+        Any URL of the host that every request goes to.
     tls
         May be None where the URL is http.
     limit
         Connections at most.
     patience_ms
         For a free connection, and again for a new one to be made.
+
+    Attributes
+    ----------
+    url
+        As given.
     """
 
     def __init__(
         self,
         url: str,
-        headers: Mapping[bool, Mapping[str, str]],
         tls: ssl.SSLContext | None,
         *,
         limit: int,
         patience_ms: int,
     ) -> None:
+        self.url = url
         parts = urlsplit(url)
         assert parts.hostname is not None, "checked by configuration"
         self._host = parts.hostname
         self._tls = tls if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._heads = {
-            stream: "".join(
-                [
-                    f"POST {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n",
-                    *(f"{name}: {value}\r\n" for name, value in fields.items()),
-                ]
-            ).encode("ascii")
-            for stream, fields in headers.items()
-        }
         self._limit = limit
         self._patience_s = patience_ms / 1_000
         self._open = 0
@@ -78,10 +70,10 @@ class Http1:
         """Connections in use by exchanges."""
         return self._open - len(self._idle)
 
-    async def exchange(self, body: bytes, request_id: str, receiver: Receiver, *, stream: bool) -> None:
+    async def exchange(self, head: Head, body: bytes, request_id: str, receiver: Receiver) -> None:
         """Send one request and return at its answer's end; `serve.upstream.transport` has the contract."""
         request = b"%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
-            self._heads[stream], request_id.encode("ascii"), len(body), body,
+            head.wire, request_id.encode("ascii"), len(body), body,
         )  # fmt: skip
         connection = await self._acquire()
         try:

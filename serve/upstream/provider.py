@@ -12,6 +12,7 @@ from p402.errors import ConfigError
 from p402.settings import Secret
 
 DIALECTS = ("openai",)
+MESSAGE_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details", "extra_content"})
 TRANSPORTS = ("http1", "httpx")
 
 
@@ -60,6 +61,9 @@ class Provider:
         `max_tokens` or `max_completion_tokens`: what the provider calls the output cap.
     extra_fields
         Body fields passed on besides the dialect's own list.
+    message_fields
+        Fields of messages, parts and tools that the provider knows beyond OpenAI's own, such as
+        `cache_control` or `reasoning_content`; the others that languages know are left out.
     transport
         Whose HTTP/1.1: `http1` is ours, `httpx` is aiohttp's under httpx's types.
     """
@@ -74,6 +78,7 @@ class Provider:
     max_connections: int = 1_000
     output_field: str = "max_tokens"
     extra_fields: frozenset[str] = frozenset()
+    message_fields: frozenset[str] = MESSAGE_FIELDS
     transport: str = "http1"
 
     def __post_init__(self) -> None:

@@ -7,6 +7,34 @@ on the event loop: no task wakes for a piece. It knows nothing of dialects, retr
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Protocol
+from urllib.parse import urlsplit
+
+
+class Head:
+    """A request but for its body, its length and its id: made once, sent often.
+
+    Parameters
+    ----------
+    url
+        Where it goes; its host and port are the transport's own.
+    headers
+        By lower-case name; names and values are checked by configuration.
+
+    Attributes
+    ----------
+    wire
+        The request line and the header lines, as HTTP/1.1 has them.
+    """
+
+    __slots__ = ("headers", "url", "wire")
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self.url = url
+        self.headers = headers
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.wire = f"POST {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n{lines}".encode("ascii")
 
 
 class Cause(Enum):
@@ -62,7 +90,7 @@ class Transport(Protocol):
     def connections(self) -> int:
         """Connections in use by exchanges; 0 after all of them are over."""
 
-    async def exchange(self, body: bytes, request_id: str, receiver: Receiver, *, stream: bool) -> None:
+    async def exchange(self, head: Head, body: bytes, request_id: str, receiver: Receiver) -> None:
         """Send one request and return at its answer's end. Redirects are not followed.
 
         A cancelled exchange closes its connection before it returns. The receiver is told nothing more

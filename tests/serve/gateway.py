@@ -154,6 +154,7 @@ class PlayedStream:
     failure: Failure | None = None
     hangs: bool = False
     usage: Usage = USAGE
+    warnings: tuple[str, ...] = ()
     closed: int = 0
     _position: int = 0
 

@@ -278,6 +278,7 @@ class Stream:
     failure: Failure | None = None
     given: int = 0
     closed: int = 0
+    warnings: tuple[str, ...] = ()
 
     def __aiter__(self):
         return self

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from serve.upstream import pool
 from serve.upstream.http1 import MAX_HEAD_BYTES, Connection, Stale
 from serve.upstream.pool import Http1
-from serve.upstream.transport import Cause, Flow, Lost
+from serve.upstream.transport import Cause, Flow, Head, Lost
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
@@ -274,12 +274,12 @@ async def request(reader: asyncio.StreamReader) -> bytes:
 
 def way(url: str, *, limit: int = 8, patience_ms: int = 300, tls: ssl.SSLContext | None = None) -> Http1:
     tls = tls or ssl.create_default_context()
-    return Http1(url, {False: {}, True: {}}, tls, limit=limit, patience_ms=patience_ms)
+    return Http1(url, tls, limit=limit, patience_ms=patience_ms)
 
 
 async def post(client: Http1, body: bytes = b"{}") -> Heard:
     heard = Heard()
-    await client.exchange(body, "req_1", heard, stream=False)
+    await client.exchange(Head(client.url, {}), body, "req_1", heard)
     return heard
 
 

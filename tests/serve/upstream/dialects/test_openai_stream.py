@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.ports import Call, Usage
+from serve.upstream.dialects.openai_stream import StreamReading
 from serve.upstream.provider import Provider
-from serve.upstream.reading import StreamReading
 
 PROVIDER = Provider("acme", "openai", "http://h/v1")
 USED = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}

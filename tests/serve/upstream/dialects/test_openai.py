@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.errors import ConfigError
-from p402.ports import Call, Usage
+from p402.ports import Call, Completion, Usage
 from p402.settings import Secret
-from serve.upstream import failures, openai
+from serve.upstream import failures
+from serve.upstream.dialects import openai, openai_usage
+from serve.upstream.dialects.openai import OpenAi
 from serve.upstream.provider import Provider
 
 KEY = "sk-secret-0123456789"
@@ -65,11 +67,43 @@ def test_usage_is_always_asked_of_a_stream() -> None:
     assert sent({"messages": [], "stream": True, "stream_options": {}}).keys() == {"messages", "model"}
 
 
-def test_headers_are_made_from_zero_and_the_key_is_nowhere_else() -> None:
-    headers = openai.headers_of(PROVIDER, stream=True)
-    assert headers.keys() == {"authorization", "content-type", "accept", "accept-encoding", "user-agent"}
-    assert headers["authorization"] == f"Bearer {KEY}"
+def test_the_key_is_in_one_header_and_nowhere_else() -> None:
+    assert OpenAi().headers(PROVIDER) == {"authorization": f"Bearer {KEY}"}
+    assert OpenAi().headers(Provider("acme", "openai", "http://h/v1")) == {}
     assert KEY not in repr(PROVIDER)
+
+
+def test_what_is_left_out_is_said() -> None:
+    body = {"messages": [], "service_tier": "priority", "route": "x", "model": "m", "stream": True}
+    assert sorted(OpenAi().ignored(PROVIDER, call(body))) == ["route", "service_tier"]
+    wider = Provider("acme", "openai", "http://h/v1", extra_fields=frozenset({"route"}))
+    assert OpenAi().ignored(wider, call(body)) == ("service_tier",)
+    assert OpenAi().ignored(PROVIDER, call({"messages": [], "seed": 1})) == ()
+
+
+def test_what_other_languages_put_into_messages_stays_behind_unless_the_provider_knows_it() -> None:
+    body = {
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "s", "cache_control": {"type": "x"}}]},
+            {"role": "assistant", "content": "a", "reasoning_content": "r", "thinking_blocks": [{}],
+             "tool_calls": [{"id": "1", "extra_content": {"google": {}}}]},
+            {"role": "user", "content": "plain"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}],
+    }  # fmt: skip
+    before = orjson.dumps(body)
+    bare = Provider("acme", "openai", "http://h/v1", message_fields=frozenset())
+    assert sent(body, bare)["messages"] == [
+        {"role": "system", "content": [{"type": "text", "text": "s"}]},
+        {"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]},
+        {"role": "user", "content": "plain"},
+    ]
+    assert sent(body, bare)["tools"] == [{"type": "function", "function": {"name": "f"}}]
+    assert sent(body)["messages"][1].keys() == {"role", "content", "reasoning_content", "tool_calls"}
+    every = frozenset({"cache_control", "thinking_blocks", "reasoning_content", "extra_content"})
+    knowing = Provider("acme", "openai", "http://h/v1", message_fields=every)
+    assert sent(body, knowing)["messages"] == body["messages"]
+    assert orjson.dumps(body) == before, "the client's body serves the next attempt too"
 
 
 @pytest.mark.parametrize(
@@ -111,12 +145,14 @@ def test_a_provider_that_cannot_work_is_a_config_error(over: dict) -> None:
     ],
 )  # fmt: skip
 def test_usage_has_one_normal_form(reported, usage) -> None:
-    assert openai.usage_of(reported) == usage
+    assert openai_usage.usage_of(reported) == usage
 
 
 def test_missing_usage_is_estimated_from_the_text_and_flagged() -> None:
     message = {"content": "x" * 400, "tool_calls": [{"function": {"name": "f", "arguments": "y" * 99}}]}
-    assert openai.usage_of_text({"choices": [{"message": message}]}, call()) == Usage(7, 125, estimated=True)
+    answer = OpenAi().answer(PROVIDER, call(), orjson.dumps({"choices": [{"message": message}]}), NOW_MS)
+    assert isinstance(answer, Completion)
+    assert answer.usage == Usage(7, 125, estimated=True)
 
 
 def classify(status: int, body: object = None, headers: dict | None = None):

@@ -1,29 +1,13 @@
-"""The OpenAI chat dialect: a call to bytes, bytes to usage and text.
+"""What an answer in OpenAI's form used and said: tokens as reported, text as counted.
 
-Pure functions. The request is built from zero: body fields by allow-list, headers by ours alone, so
-that nothing a client sends can steer the call to another URL, key, model or price list. Every
-OpenAI-compatible provider is an entry of the configuration, not code here.
+Whole answers and chunks alike; nothing here is of a stream's order. It knows nothing of providers.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from p402.ports import Usage
 
-from p402.ports import Call, Usage
-from serve.upstream.provider import Provider
-
-FIELDS = frozenset(
-    {
-        "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
-        "max_completion_tokens", "max_tokens", "messages", "metadata", "min_p", "modalities", "n",
-        "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "reasoning",
-        "reasoning_effort", "repetition_penalty", "response_format", "safety_identifier", "seed", "stop",
-        "store", "stream", "stream_options", "temperature", "thinking", "tool_choice", "tools", "top_k",
-        "top_logprobs", "top_p", "user", "verbosity",
-    }
-)  # fmt: skip
-"""`service_tier` and `web_search_options` are absent: they change the price the hold was computed at."""
 MAX_COUNT = 1 << 23
 """Most tokens of one kind that a provider is believed: four times the longest prompt that is decided. Beyond
 it usage counts as missing, and is estimated, lest one reply close a tenant's day."""
@@ -33,45 +17,6 @@ BYTES_PER_TOKEN = 4
 _SPOKEN = frozenset({"content", "refusal"})
 _REASONED = frozenset({"reasoning_content", "reasoning"})
 _SAID = (*_SPOKEN, *_REASONED, "tool_calls", "function_call", "audio")
-
-
-def url_of(provider: Provider) -> str:
-    """Where chat completions live."""
-    return provider.base_url.rstrip("/") + "/chat/completions"
-
-
-def headers_of(provider: Provider, *, stream: bool) -> dict[str, str]:
-    """Every header of a call but Host, Content-Length and the request id."""
-    key = provider.api_key.reveal()
-    return {
-        **({"authorization": f"Bearer {key}"} if key else {}),
-        "content-type": "application/json",
-        "accept": "text/event-stream" if stream else "application/json",
-        "accept-encoding": "identity",  # a compressed stream would be held back and cost CPU
-        "user-agent": "p402",
-        **{name.lower(): value for name, value in provider.headers.items()},
-    }
-
-
-def body_of(provider: Provider, call: Call) -> bytes:
-    """JSON body of one attempt."""
-    body: dict[str, Any] = {
-        name: value for name, value in call.body.items() if name in FIELDS or name in provider.extra_fields
-    }
-    body["model"] = provider.models.get(call.model, call.model)
-    named = [f for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
-    if call.output_cap is not None and not named:
-        body.pop("max_tokens", None)
-        body.pop("max_completion_tokens", None)
-        body[provider.output_field] = call.output_cap
-    if call.stream:
-        options = body.get("stream_options")
-        body["stream"] = True
-        body["stream_options"] = {**(options if isinstance(options, Mapping) else {}), "include_usage": True}
-    else:
-        body.pop("stream", None)
-        body.pop("stream_options", None)
-    return orjson.dumps(body)
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -139,11 +84,6 @@ def choices_of(reply: Any) -> list[dict[str, Any]]:
     """The choices of a reply or a chunk that have the right shape."""
     choices = reply.get("choices") if isinstance(reply, dict) else None
     return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
-
-
-def usage_of_text(reply: Mapping[str, Any], call: Call) -> Usage:
-    """Usage of a whole reply whose provider reports none, estimated from its text."""
-    return estimated(call.prompt_tokens, sum(text_bytes(c.get("message")) for c in choices_of(reply)))
 
 
 def _count(mapping: Mapping[str, Any], name: str) -> int | None:

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from p402.ports import Call, Failure, Usage
-from serve.upstream import failures, openai
+from serve.upstream import failures
+from serve.upstream.dialects import openai_usage as openai
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event, SseParser
 

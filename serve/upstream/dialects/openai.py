@@ -1,0 +1,133 @@
+"""OpenAI's chat completions: a call to bytes, bytes to usage and text.
+
+The request is built from zero: body fields by allow-list, headers by ours alone, so
+that nothing a client sends can steer the call to another URL, key, model or price list. Every
+OpenAI-compatible provider is an entry of the configuration, not code here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from p402.ports import Call, Completion, Failure
+from serve.upstream import failures
+from serve.upstream.dialects.openai_stream import StreamReading
+from serve.upstream.dialects.openai_usage import choices_of, estimated, text_bytes, usage_of
+from serve.upstream.provider import Provider
+
+FIELDS = frozenset(
+    {
+        "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+        "max_completion_tokens", "max_tokens", "messages", "metadata", "min_p", "modalities", "n",
+        "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "reasoning",
+        "reasoning_effort", "repetition_penalty", "response_format", "safety_identifier", "seed", "stop",
+        "store", "stream", "stream_options", "temperature", "thinking", "tool_choice", "tools", "top_k",
+        "top_logprobs", "top_p", "user", "verbosity",
+    }
+)  # fmt: skip
+"""`service_tier` and `web_search_options` are absent: they change the price the hold was computed at."""
+
+_KNOWN = FIELDS | {"model"}
+_OURS_TO_STRIP = frozenset(
+    {
+        "cache_control",
+        "thinking_blocks",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+        "extra_content",
+    }
+)
+"""What other languages put into messages and some providers refuse; a provider's `message_fields` stay."""
+
+
+class OpenAi:
+    """The language of OpenAI and of whoever is compatible with it."""
+
+    def url(self, provider: Provider, model: str, *, stream: bool) -> str:
+        """Where chat completions live."""
+        del model, stream
+        return provider.base_url.rstrip("/") + "/chat/completions"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """The key, if there is one."""
+        key = provider.api_key.reveal()
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+    def ignored(self, provider: Provider, call: Call) -> tuple[str, ...]:
+        """Fields that are not on the list."""
+        if call.body.keys() <= _KNOWN:
+            return ()
+        return tuple(call.body.keys() - _KNOWN - provider.extra_fields)
+
+    def body(self, provider: Provider, call: Call) -> bytes:
+        """JSON of one attempt."""
+        return body_of(provider, call)
+
+    def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
+        """A whole answer, as it came."""
+        del now_ms
+        reply = failures.parsed(body)
+        if not isinstance(reply, dict):
+            return failures.broken(provider, "sent an answer that is not a JSON object")
+        reported = usage_of(reply.get("usage"))
+        if reply.get("error") is not None:
+            return failures.from_error_event(provider, reply["error"], reported)
+        choices = choices_of(reply)
+        if not choices:
+            return failures.broken(provider, "sent an answer without choices", usage=reported)
+        if reported is None:
+            reported = estimated(call.prompt_tokens, sum(text_bytes(c.get("message")) for c in choices))
+        return Completion(body, reported)
+
+    def reading(self, provider: Provider, call: Call, now_ms: int) -> StreamReading:
+        """Begin to read a stream."""
+        del now_ms
+        return StreamReading(provider, call)
+
+    def refusal(
+        self, provider: Provider, status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+    ) -> Failure:
+        """Read a status that is not 200."""
+        return failures.from_status(provider, status, headers, body, now_ms)
+
+
+def body_of(provider: Provider, call: Call) -> bytes:
+    """JSON body of one attempt."""
+    body: dict[str, Any] = {
+        name: value for name, value in call.body.items() if name in FIELDS or name in provider.extra_fields
+    }
+    stripped = _OURS_TO_STRIP - provider.message_fields
+    if stripped:
+        for name in ("messages", "tools"):
+            if isinstance(body.get(name), list):
+                body[name] = [_without(item, stripped) for item in body[name]]
+    body["model"] = provider.models.get(call.model, call.model)
+    named = [f for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
+    if call.output_cap is not None and not named:
+        body.pop("max_tokens", None)
+        body.pop("max_completion_tokens", None)
+        body[provider.output_field] = call.output_cap
+    if call.stream:
+        options = body.get("stream_options")
+        body["stream"] = True
+        body["stream_options"] = {**(options if isinstance(options, Mapping) else {}), "include_usage": True}
+    else:
+        body.pop("stream", None)
+        body.pop("stream_options", None)
+    return orjson.dumps(body)
+
+
+def _without(item: Any, names: frozenset[str]) -> Any:
+    """A message, a part or a tool without some fields; itself where it has none of them."""
+    if not isinstance(item, dict):
+        return item
+    found = names & item.keys()
+    if found:
+        item = {name: value for name, value in item.items() if name not in found}
+    for name in ("content", "tool_calls"):
+        inner = item.get(name)
+        if isinstance(inner, list) and any(isinstance(x, dict) and names & x.keys() for x in inner):
+            item = {**item, name: [_without(x, names) for x in inner]}
+    return item
