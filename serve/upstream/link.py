@@ -6,7 +6,7 @@ It knows nothing of answers.
 import ssl
 
 from p402.ports import Call
-from serve.upstream.dialects import DIALECTS
+from serve.upstream.dialects.table import DIALECTS
 from serve.upstream.pool import Http1
 from serve.upstream.provider import Provider
 from serve.upstream.sign import Signer

@@ -13,8 +13,9 @@ import orjson
 from p402.ports import Call, Completion, Failure
 from serve.upstream import failures
 from serve.upstream.dialects.openai_stream import StreamReading
-from serve.upstream.dialects.openai_usage import choices_of, estimated, text_bytes, usage_of
+from serve.upstream.dialects.openai_usage import choices_of, text_bytes, usage_of
 from serve.upstream.provider import Provider
+from serve.upstream.tokens import estimated
 
 FIELDS = frozenset(
     {

@@ -16,11 +16,10 @@ import orjson
 from p402.ports import Call, Failure, Usage
 from serve.upstream import failures
 from serve.upstream.dialects import openai_usage as openai
+from serve.upstream.holding import Holding
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event, SseParser
-
-MAX_HELD = 1 << 20
-"""Bytes of events without content that are held back before the provider is called broken."""
+from serve.upstream.tokens import estimated
 
 
 class StreamReading:
@@ -40,8 +39,7 @@ class StreamReading:
         self._provider = provider
         self._call = call
         self._sse = SseParser()
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._holding = Holding()
         self._reported: Usage | None = None
         self._text_bytes = 0
         self._seen: set[int] = set()
@@ -60,16 +58,10 @@ class StreamReading:
                 break
         if self._sse.dropped and not self.ended:
             self._break("sent an event larger than P402 reads")
-        if self.committed:
-            if self._held:
-                out = [*self._held, *out]
-                self._held = []
-            return out[0] if len(out) == 1 else b"".join(out)
-        self._held += out
-        self._held_size += sum(map(len, out))
-        if self._held_size > MAX_HELD:
+        on = self._holding.release(out, committed=self.committed)
+        if self._holding.too_much:
             self._break("sent more than 1 MiB before any content")
-        return b""
+        return on
 
     def end_of_body(self) -> None:
         """Say that the body ended cleanly; sets `failure` unless the provider had finished."""
@@ -92,7 +84,7 @@ class StreamReading:
     @property
     def usage(self) -> Usage:
         """Tokens so far: the provider's report, else an estimate from the text seen."""
-        return self._reported or openai.estimated(self._call.prompt_tokens, self._text_bytes)
+        return self._reported or estimated(self._call.prompt_tokens, self._text_bytes)
 
     @property
     def reported(self) -> Usage | None:

@@ -1,0 +1,35 @@
+"""How many tokens a provider is believed, and how many are taken to have been used where it tells none.
+
+It knows nothing of languages.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from p402.ports import Usage
+
+MAX_COUNT: Final = 1 << 23
+"""Most tokens of one kind that a provider is believed: four times the longest prompt that is decided. Beyond
+it usage counts as missing, and is estimated, lest one reply close a tenant's day."""
+BYTES_PER_TOKEN: Final = 4
+"""Of English text; used only where a provider reports no usage, and flagged."""
+
+
+def counted(mapping: Mapping[str, Any], name: str) -> int | None:
+    """A count as reported; None where there is none that can be believed."""
+    value = mapping.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None
+
+
+def estimated(prompt_tokens: int, text_bytes: int) -> Usage:
+    """Usage from lengths, flagged."""
+    return Usage(prompt_tokens, -(-text_bytes // BYTES_PER_TOKEN), estimated=True)
+
+
+def utf8(value: Any) -> int:
+    """UTF-8 bytes of a string; 0 of anything else."""
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))

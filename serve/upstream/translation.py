@@ -1,0 +1,135 @@
+"""A streamed answer in another language, read as OpenAI's: the shell around a dialect's teller.
+
+It cuts the bytes into frames, hands each to the teller, holds back what comes before content, and says how
+the stream ended. What an event means is the teller's alone.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from p402.ports import Call, Failure, Usage
+from serve.upstream import failures
+from serve.upstream.holding import Holding
+from serve.upstream.provider import Provider
+from serve.upstream.sse import Event
+from serve.upstream.tokens import estimated
+
+
+class Frames(Protocol):
+    """Bytes in, whole events out, however they were cut."""
+
+    dropped: int
+    """Events that were too large or not whole, and are lost."""
+
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Events that end within `chunk`."""
+        ...
+
+
+class Teller(Protocol):
+    """A fold over one answer's events that writes OpenAI's chunks.
+
+    Attributes
+    ----------
+    committed
+        Something was said: text, reasoning, a tool call, a refusal, or the end of an empty answer.
+    finished
+        The provider's own terminal marker has come; nothing more is expected.
+    failure
+        What an event said went wrong.
+    reported
+        Tokens that the provider has reported so far.
+    text_bytes
+        UTF-8 bytes the model has said so far, for an estimate where nothing is reported.
+    """
+
+    committed: bool
+    finished: bool
+    failure: Failure | None
+    reported: Usage | None
+    text_bytes: int
+
+    def take(self, event: Event) -> bytes:
+        """Chunks to hand on because of one event; empty where it says nothing to a client.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError
+            The event has not the shape that its language gives it; the stream is broken.
+        """
+        ...
+
+    def end(self) -> bytes:
+        """What is left to say once the provider has finished: usage, where the client asked for it."""
+        ...
+
+
+_MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError)  # JSONDecodeError is a ValueError
+
+
+class TranslatedReading:
+    """`serve.upstream.dialect.Reading` of another language."""
+
+    def __init__(self, provider: Provider, call: Call, frames: Frames, teller: Teller) -> None:
+        self._provider = provider
+        self._call = call
+        self._frames = frames
+        self._teller = teller
+        self._holding = Holding()
+        self.ended = False
+        self.failure: Failure | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Whether content has come."""
+        return self._teller.committed
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Chunks to hand on because of `chunk`; empty before the first content."""
+        teller, out = self._teller, []
+        for event in self._frames.feed(chunk):
+            try:
+                said = teller.take(event)
+            except _MISSHAPEN:
+                self._break("sent an event that is not in its language")
+                break
+            if said:
+                out.append(said)
+            if teller.failure is not None:
+                self.interrupt(teller.failure)
+                break
+            if teller.finished:
+                self.ended = True
+                out.append(teller.end())
+                break
+        if self._frames.dropped and not self.ended:
+            self._break("sent an event that P402 cannot read whole")
+        on = self._holding.release(out, committed=teller.committed)
+        if self._holding.too_much and not self.ended:
+            self._break("sent more than 1 MiB before any content")
+        return on
+
+    def end_of_body(self) -> None:
+        """Say that the body ended cleanly; a provider that had not finished has broken off."""
+        if self.ended:
+            return
+        said = "without saying why" if self.committed else "before any content"
+        self._break(f"ended the stream {said}")
+
+    def interrupt(self, failure: Failure) -> None:
+        """Say that the answer broke."""
+        self.ended = True
+        self.failure = failure
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        return self._teller.reported or estimated(self._call.prompt_tokens, self._teller.text_bytes)
+
+    @property
+    def reported(self) -> Usage | None:
+        """Tokens the provider itself reported, if it has."""
+        return self._teller.reported
+
+    def _break(self, what: str) -> None:
+        self.interrupt(failures.broken(self._provider, what, usage=self.reported))
