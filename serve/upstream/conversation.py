@@ -6,12 +6,12 @@ but OpenAI's can say is `Unsupported`. It knows nothing of providers.
 
 Extensions that clients send in OpenAI's form are read too: `cache_control` on messages, parts and tools,
 `thinking_blocks` of an assistant (Anthropic's, as LiteLLM carries them), and
-`extra_content.google.thought_signature` of a tool call (Google's own OpenAI-compatible endpoint).
+`extra_content.google.thought_signature` of a tool call or a message (Google's own compatible endpoint).
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -26,10 +26,14 @@ _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words. `cache` is the marker that ends a prefix to be cached there, as the client sent it."""
+    """Words. `cache` is the marker that ends a prefix to be cached there, as the client sent it.
+
+    `signature` is Google's of the thought behind them.
+    """
 
     text: str
     cache: Json | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +256,14 @@ def _assistant(message: Json, called: dict[str, str]) -> Iterator[Part]:
     for block in blocks if isinstance(blocks, list) else ():
         if isinstance(block, dict):
             yield from _thinking(block)
-    yield from _content(message)
+    said = list(_content(message))
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
-        yield Text(refusal)
+        said.append(Text(refusal))
+    signature = _signature(message)
+    if signature is not None and said and isinstance(last := said[-1], Text):
+        said[-1] = replace(last, signature=signature)
+    yield from said
     for call in message.get("tool_calls") or ():
         made = _call(call)
         called[made.id] = made.name
@@ -326,15 +334,20 @@ def _call(call: Json) -> ToolCall:
             arguments = None
     if not isinstance(arguments, dict):
         raise Unsupported("a tool call whose arguments are not a JSON object")
-    extra = call.get("extra_content")
-    google = extra.get("google") if isinstance(extra, dict) else None
-    signature = google.get("thought_signature") if isinstance(google, dict) else None
     return ToolCall(
         id=str(call.get("id") or ""),
         name=function["name"],
         arguments=arguments,
-        signature=signature if isinstance(signature, str) else None,
+        signature=_signature(call),
     )
+
+
+def _signature(holder: Json) -> str | None:
+    """Google's signature of the thought behind a message or a call, where a client sends it back."""
+    extra = holder.get("extra_content")
+    google = extra.get("google") if isinstance(extra, dict) else None
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    return signature if isinstance(signature, str) and signature else None
 
 
 def _result(message: Json, called: Mapping[str, str]) -> ToolResult:

@@ -43,8 +43,11 @@ class Reading(Protocol):
         """Whole events in OpenAI's form to hand on because of `chunk`; empty before the first content."""
         ...
 
-    def end_of_body(self) -> None:
-        """Say that the body ended cleanly; sets `failure` unless the provider had finished."""
+    def end_of_body(self) -> bytes:
+        """Say that the body ended cleanly; sets `failure` unless the provider had finished.
+
+        Gives what is still to hand on, in a language that ends an answer by the end of its body.
+        """
         ...
 
     def interrupt(self, failure: Failure) -> None:

@@ -131,7 +131,9 @@ class Owner:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._answer(self._of_body(body))
         elif not self.reading.ended:
-            self.reading.end_of_body()
+            last = self.reading.end_of_body()
+            if last:
+                self.channel.put(last)
             self._close_stream()
         self._flow = None  # the connection may be another call's from here on
 

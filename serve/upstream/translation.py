@@ -4,7 +4,7 @@ It cuts the bytes into frames, hands each to the teller, holds back what comes b
 the stream ended. What an event means is the teller's alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from p402.ports import Call, Failure, Usage
@@ -67,14 +67,32 @@ class Teller(Protocol):
 _MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError)  # JSONDecodeError is a ValueError
 
 
-class TranslatedReading:
-    """`serve.upstream.dialect.Reading` of another language."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, provider: Provider, call: Call, frames: Frames, teller: Teller) -> None:
+
+class TranslatedReading:
+    """`serve.upstream.dialect.Reading` of another language.
+
+    Parameters
+    ----------
+    may_end
+        Whether a clean end of the body ends the answer now, in a language without a terminal marker.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        call: Call,
+        frames: Frames,
+        teller: Teller,
+        may_end: Callable[[], bool] = _never,
+    ) -> None:
         self._provider = provider
         self._call = call
         self._frames = frames
         self._teller = teller
+        self._may_end = may_end
         self._holding = Holding()
         self.ended = False
         self.failure: Failure | None = None
@@ -109,12 +127,16 @@ class TranslatedReading:
             self._break("sent more than 1 MiB before any content")
         return on
 
-    def end_of_body(self) -> None:
+    def end_of_body(self) -> bytes:
         """Say that the body ended cleanly; a provider that had not finished has broken off."""
         if self.ended:
-            return
+            return b""
+        if self._may_end():
+            self.ended = True
+            return self._holding.release([self._teller.end()], committed=True)
         said = "without saying why" if self.committed else "before any content"
         self._break(f"ended the stream {said}")
+        return b""
 
     def interrupt(self, failure: Failure) -> None:
         """Say that the answer broke."""

@@ -63,10 +63,10 @@ class StreamReading:
             self._break("sent more than 1 MiB before any content")
         return on
 
-    def end_of_body(self) -> None:
+    def end_of_body(self) -> bytes:
         """Say that the body ended cleanly; sets `failure` unless the provider had finished."""
         if self.ended:
-            return
+            return b""
         wanted = self._call.body.get("n")
         choices = max(wanted if isinstance(wanted, int) else 1, len(self._seen))
         if len(self._finished) >= choices:
@@ -75,6 +75,7 @@ class StreamReading:
             self._break("ended the stream without a finish_reason or [DONE]")
         else:
             self._break("ended the stream before any content")
+        return b""
 
     def interrupt(self, failure: Failure) -> None:
         """Say that the answer broke from outside: a timeout, a lost connection."""

@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from serve.upstream.dialect import Dialect
+from serve.upstream.dialects.gemini import Gemini
 from serve.upstream.dialects.openai import OpenAi
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAi()}
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "openai": OpenAi(),
+    "gemini": Gemini("models", several=False),
+    "vertex-gemini": Gemini("publishers/google/models", several=True),
+}
