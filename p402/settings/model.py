@@ -175,7 +175,7 @@ class ProviderSettings:
     """`[providers.NAME]`: one OpenAI-compatible endpoint, its key and what it offers."""
 
     name: str
-    dialect: str = setting(one_of("openai"), "language the endpoint speaks", "openai")
+    dialect: str = setting(one_of("openai", "anthropic"), "language the endpoint speaks", "openai")
     base_url: str = setting(url(), "where `/chat/completions` hangs")
     api_key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
     api_key: Secret | None = setting(_KEY, "the key itself, for a local provider", None)
