@@ -176,7 +176,9 @@ class ProviderSettings:
 
     name: str
     dialect: str = setting(
-        one_of("openai", "gemini", "vertex-gemini"), "language the endpoint speaks", "openai"
+        one_of("openai", "anthropic", "gemini", "vertex-gemini", "vertex-anthropic"),
+        "language the endpoint speaks",
+        "openai",
     )
     base_url: str = setting(url(), "where `/chat/completions` hangs")
     api_key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from p402.errors import ConfigError
 from p402.settings import Secret
 
-DIALECTS = ("openai", "gemini", "vertex-gemini")
+DIALECTS = ("openai", "anthropic", "gemini", "vertex-gemini", "vertex-anthropic")
 MESSAGE_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details", "extra_content"})
 TRANSPORTS = ("http1", "httpx")
 

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from p402.ports import Failure, Usage
 from serve.upstream import failures
 from serve.upstream.provider import Provider
@@ -25,6 +23,8 @@ _RETRY: Final = re.compile(r"(\d{1,7}(?:\.\d{1,9})?)s")
 _TOO_LONG: Final = re.compile(
     r"input token count|prompt is too long|exceeds the maximum number of tokens", re.IGNORECASE
 )
+_NO_CREDIT: Final = re.compile(r"credits? (?:are|is|have been) depleted|\blimit: 0\b", re.IGNORECASE)
+"""An empty account, or a plan without this model. Any other spent quota, a day's too, comes back."""
 _OF_MODEL: Final = re.compile(
     r"\b(?:not|n't) (?:enabled|supported|available)\b|is unsupported", re.IGNORECASE
 )
@@ -52,43 +52,30 @@ def refusal_of(
         code = error.get("code")
         status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS.get(word, 500)
     details = [d for d in _list(error.get("details")) if isinstance(d, dict)]
-    failure = _meant(
-        provider,
-        500 if status == 499 else status,
-        word,
-        message,
-        details,
-        _retry_ms(details) if header_ms is None else header_ms,
-    )
-    return failure if usage is None else replace(failure, usage=usage)
-
-
-def _meant(
-    provider: Provider,
-    status: int,
-    word: str,
-    message: str,
-    details: list[dict[str, Any]],
-    retry_ms: int | None,
-) -> Failure:
-    if any(str(detail.get("reason")).startswith("API_KEY_") for detail in details):
-        return failures.classified(provider, 401 if status == 400 else status, "", message, retry_ms)
+    wait_ms = _retry_ms(details) if header_ms is None else header_ms
     if status == 400 and word == "FAILED_PRECONDITION":
         text = (
             f"provider {provider.name} does not serve the operator's account or region "
             "(FAILED_PRECONDITION); check its billing and location, or allow another provider"
         )
-        return Failure("PROVIDER_ERROR", 502, text, fail_over=True, counts=True, of_provider=True)
-    if status == 400 and _TOO_LONG.search(message):
-        return failures.classified(provider, 400, "context_length_exceeded", message, retry_ms)
-    if status == 400 and _OF_MODEL.search(message):
-        quoted = failures.quote(provider, message)
-        text = (
-            f'model at provider {provider.name} does not take the request: "{quoted}"; '
-            "leave it out, or allow another model"
+        return Failure(
+            "PROVIDER_ERROR", 502, text, fail_over=True, counts=True, usage=usage, of_provider=True
         )
-        return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False)
-    return failures.classified(provider, status, "", message, retry_ms)
+    if any(str(detail.get("reason")).startswith("API_KEY_") for detail in details):
+        status = 401 if status == 400 else status
+    status = 500 if status == 499 else status
+    return failures.classified(provider, status, _code(status, message), message, wait_ms, usage)
+
+
+def _code(status: int, message: str) -> str:
+    """OpenAI's word for what Google says in a sentence only; empty where there is none."""
+    if status == 429 and _NO_CREDIT.search(message):
+        return "insufficient_quota"
+    if status != 400:
+        return ""
+    if _TOO_LONG.search(message):
+        return "context_length_exceeded"
+    return "unsupported_value" if _OF_MODEL.search(message) else ""
 
 
 def _error(reply: Any) -> Mapping[str, Any]:

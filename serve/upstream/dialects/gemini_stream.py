@@ -49,7 +49,7 @@ class GeminiTeller:
         self._spoken: set[int] = set()
         self._finish: dict[int, str] = {}
         self._usage: Usage | None = None
-        self.text_bytes = 0
+        self._text_bytes = 0
         self.committed = False
         self.failure: Failure | None = None
 
@@ -60,7 +60,7 @@ class GeminiTeller:
 
     def so_far(self, prompt_tokens: int) -> Usage:
         """The prompt as it was last counted, the output by its length where that is more."""
-        said = estimated(prompt_tokens, self.text_bytes)
+        said = estimated(prompt_tokens, self._text_bytes)
         used = self._usage
         if used is None:
             return said
@@ -113,7 +113,7 @@ class GeminiTeller:
         for index, call in enumerate(said.calls, called):
             call["index"] = index
         self._calls[number] = called + len(said.calls)
-        self.text_bytes += size
+        self._text_bytes += size
         self.committed = self.committed or size > 0
         return self._chunks.delta(self._begun(number, delta), index=number, logprobs=logprobs)
 
