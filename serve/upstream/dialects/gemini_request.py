@@ -31,7 +31,9 @@ from serve.upstream.dialects.gemini_models import Model
 UNSIGNED: Final = "skip_thought_signature_validator"
 """Stands for the signature of a call that has none. Gemini API, Thought signatures, FAQ."""
 
-_SEEDS: Final = range(-(1 << 31), 1 << 31)
+_SEEDS: Final = 1 << 31
+"""A seed is a whole number of 32 bits, with its sign."""
+
 _ROLES: Final = {"user": "user", "assistant": "model"}
 _CHOICES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
@@ -75,7 +77,7 @@ def without_words(body: Json, model: Model) -> set[str]:
     if not model.takes_penalties:
         left |= {name for name in ("frequency_penalty", "presence_penalty") if body.get(name)}
     seed, effort = body.get("seed"), body.get("reasoning_effort")
-    if seed is not None and seed not in _SEEDS:
+    if seed is not None and not _is_seed(seed):
         left.add("seed")
     if body.get("parallel_tool_calls") is False and body.get("tools"):
         left.add("parallel_tool_calls")
@@ -156,6 +158,10 @@ def _choice(said: Conversation) -> dict[str, Any]:
     return {"mode": _CHOICES[said.tool_choice or "auto"]}
 
 
+def _is_seed(value: Any) -> bool:
+    return type(value) is int and -_SEEDS <= value < _SEEDS
+
+
 def _sampling(said: Conversation, call: Call, model: Model) -> dict[str, Any]:
     penalties = model.takes_penalties
     named = {
@@ -163,7 +169,7 @@ def _sampling(said: Conversation, call: Call, model: Model) -> dict[str, Any]:
         "temperature": said.temperature,
         "topP": said.top_p,
         "topK": said.top_k,
-        "seed": said.seed if said.seed in _SEEDS else None,
+        "seed": said.seed if _is_seed(said.seed) else None,
         "stopSequences": list(said.stop) or None,
         "frequencyPenalty": said.frequency_penalty if penalties else None,
         "presencePenalty": said.presence_penalty if penalties else None,
