@@ -203,6 +203,7 @@ def _providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
             output_field=found.output_field,
             extra_fields=frozenset(found.extra_fields),
             transport=found.transport,
+            credentials=found.credentials,
         )
         for name, found in settings.items()
     }

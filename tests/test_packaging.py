@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"p402", "sim", "serve", "experiments", "p402_datasets"}
-ROOMS = {"hiredis": "serve/redis/"}
-"""What the extra `redis` brings, and the only room that names it: inside a call, when Redis is configured."""
+ROOMS = {"hiredis": "serve/redis/", "google": "serve/upstream/google.py"}
+"""What the extras `redis` and `vertex` bring, and the only room that names it: inside a call."""
 
 
 def spelled(name: str) -> str:

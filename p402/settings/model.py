@@ -183,6 +183,12 @@ class ProviderSettings:
     base_url: str = setting(url(), "where `/chat/completions` hangs")
     api_key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
     api_key: Secret | None = setting(_KEY, "the key itself, for a local provider", None)
+    credentials: str | None = setting(
+        PATH,
+        "of the `vertex-` dialects: a service account's key file; without it and a key, the machine's "
+        "application default credentials",
+        None,
+    )
     catalog: str | None = setting(
         text("a provider of the catalogue", NAME, "print them with `p402 catalog`"),
         "the catalogue's name of this provider; this table's name if absent",

@@ -64,6 +64,8 @@ class Provider:
     message_fields
         Fields of messages, parts and tools that the provider knows beyond OpenAI's own, such as
         `cache_control` or `reasoning_content`; the others that languages know are left out.
+    credentials
+        File of the account that signs in, where the dialect is not asked by key; None is the machine's own.
     transport
         Whose HTTP/1.1: `http1` is ours, `httpx` is aiohttp's under httpx's types.
     """
@@ -80,6 +82,7 @@ class Provider:
     extra_fields: frozenset[str] = frozenset()
     message_fields: frozenset[str] = MESSAGE_FIELDS
     transport: str = "http1"
+    credentials: str | None = None
 
     def __post_init__(self) -> None:
         where = f"providers.{self.name}"

@@ -1,7 +1,7 @@
 """What a host asks of a request beyond a fixed header: a signature over it, or a token that ends.
 
-The port of the hands beside it: `sigv4.py` for AWS, `google.py` for Google Cloud. It knows nothing of
-answers.
+The port of the hands beside it: `sigv4.py` for AWS, `renewal.py` for tokens such as `google.py`'s. It knows
+nothing of answers.
 """
 
 from typing import Protocol

@@ -37,6 +37,7 @@ output_usd_per_mtok = 2
 """
 HEAVY = (
     "duckdb",
+    "google",
     "matplotlib",
     "mlflow",
     "pandas",
