@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.errors import InvalidInput, InvalidMode, MissingField, ModelNotFound, RequestError
-from p402.request import Options
+from p402.request import FORMS, Options
 from p402.routing.scale import PARAM_ONE
 from serve.wire import parse_chat
 from serve.wire.options import parse_weights
@@ -116,6 +116,28 @@ def test_parts_are_text_images_or_bytes():
     assert transcript.text_bytes == 8 + len(orjson.dumps(sound))
 
 
+@pytest.mark.parametrize(
+    ("fields", "forms"),
+    [
+        ({}, set()),
+        ({"n": 1, "logprobs": False, "response_format": {"type": "text"}}, set()),
+        ({"n": 2, "logprobs": True, "logit_bias": {"1": 2}}, {"n", "logprobs", "logit_bias"}),
+        ({"response_format": {"type": "json_object"}, "prediction": {"type": "content"}},
+         {"json_object", "prediction"}),
+        ({"functions": [{"name": "f"}], "audio": {"voice": "v"}}, {"functions", "audio"}),
+        ({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "https://h/i.png"}},
+            {"type": "file", "file": {"file_id": "f"}}, {"type": "input_audio", "input_audio": {}}]}]},
+         {"image_url", "file", "audio"}),
+        ({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}]}, set()),
+    ],
+)  # fmt: skip
+def test_forms_that_not_every_language_has_are_noted(fields: dict, forms: set[str]):
+    assert parsed(**fields).transcript.forms == forms
+    assert forms <= FORMS
+
+
 def test_a_user_turn_after_tools_closes_the_tool_call():
     messages = [
         {"role": "user", "content": "a"},
@@ -135,12 +157,20 @@ SEALED = {
     "redacted_part": {"content": [{"type": "text", "text": "b"}, {"type": "redacted_thinking", "data": "e"}]},
     "reasoning_encrypted": {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e"}]},
     "reasoning_signed": {"reasoning_details": [{"type": "reasoning.text", "text": "x", "signature": "s"}]},
+    "reasoning_formatted": {
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "e", "format": "openai-responses-v1"}]
+    },
     "encrypted_detail": {"reasoning_details": [{"type": "later", "encrypted_content": "e"}]},
     "encrypted_part": {"content": [{"type": "reasoning", "summary": [], "encrypted_content": "e"}]},
     "encrypted_message": {"encrypted_content": "e"},
     "signed_message": SIGNED,
     "signed_call": {"tool_calls": [{"id": "1", **SIGNED}]},
 }
+LABS = {
+    "thinking_blocks": "anthropic", "redacted_blocks": "anthropic", "thinking_part": "anthropic",
+    "redacted_part": "anthropic", "signed_message": "google", "signed_call": "google",
+    "reasoning_formatted": "openai",
+}  # fmt: skip
 OPEN = {
     "no_signature": {"thinking_blocks": [{"type": "thinking", "thinking": "x"}]},
     "null_signature": {"content": [{"type": "thinking", "thinking": "x", "signature": None}]},
@@ -157,6 +187,13 @@ def after(answer: dict, role: str = "assistant") -> list[dict]:
     """A transcript in which a message with these fields was said, and a user goes on."""
     said = {"role": role, "content": "b", **answer}
     return [*HELLO, said, {"role": "tool", "content": "x"}, {"role": "user", "content": "And then?"}]
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_seal_tells_its_lab_where_its_form_does(name):
+    assert parsed(after(SEALED[name])).transcript.sealed_by == LABS.get(name)
+    both = [*after({"encrypted_content": "e"}), {"role": "assistant", "content": "c", **SEALED[name]}]
+    assert parsed(both).transcript.sealed_by == LABS.get(name)
 
 
 @pytest.mark.parametrize("answer", SEALED.values(), ids=SEALED)
