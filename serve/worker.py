@@ -202,6 +202,10 @@ def _providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
             max_connections=found.max_connections,
             output_field=found.output_field,
             extra_fields=frozenset(found.extra_fields),
+            message_fields=frozenset(found.message_fields),
+            omit_fields=frozenset(found.omit_fields),
+            region=found.region,
+            api_version=found.api_version,
             transport=found.transport,
         )
         for name, found in settings.items()

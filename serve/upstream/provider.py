@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from p402.errors import ConfigError
 from p402.settings import Secret
 
-DIALECTS = ("openai",)
+DIALECTS = ("openai", "azure", "bedrock")
 MESSAGE_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details", "extra_content"})
 TRANSPORTS = ("http1", "httpx")
 
@@ -64,6 +64,10 @@ class Provider:
     message_fields
         Fields of messages, parts and tools that the provider knows beyond OpenAI's own, such as
         `cache_control` or `reasoning_content`; the others that languages know are left out.
+    omit_fields
+        Body fields that the provider refuses; they are left out, and that is said.
+    region, api_version
+        Of Bedrock: for which calls are signed. Of Azure: by which version its older paths are asked.
     transport
         Whose HTTP/1.1: `http1` is ours, `httpx` is aiohttp's under httpx's types.
     """
@@ -79,6 +83,9 @@ class Provider:
     output_field: str = "max_tokens"
     extra_fields: frozenset[str] = frozenset()
     message_fields: frozenset[str] = MESSAGE_FIELDS
+    omit_fields: frozenset[str] = frozenset()
+    region: str | None = None
+    api_version: str | None = None
     transport: str = "http1"
 
     def __post_init__(self) -> None:

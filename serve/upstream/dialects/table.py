@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from serve.upstream.dialect import Dialect
+from serve.upstream.dialects.azure import Azure
 from serve.upstream.dialects.openai import OpenAi
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAi()}
+DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAi(), "azure": Azure()}
