@@ -49,7 +49,7 @@ CAPABILITIES: Final = (
 )
 """The words of `p402.routing.spec.CAPABILITIES`, which lies above this module; a test compares."""
 
-DIALECTS: Final = ("openai", "azure", "bedrock")
+DIALECTS: Final = ("openai", "anthropic", "azure", "bedrock")
 """The names in `serve.upstream.dialects.table`, which lies above this module; a test compares."""
 
 MESSAGE_FIELDS: Final = (

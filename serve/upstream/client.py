@@ -14,6 +14,7 @@ from p402.ports import Call, Completion, Failure, Stream, Usage
 from serve.upstream.link import Link
 from serve.upstream.owner import Owner
 from serve.upstream.provider import Provider
+from serve.upstream.signers import signer_of
 from serve.upstream.watchdog import Watch
 
 
@@ -30,7 +31,7 @@ class HttpUpstream:
 
     def __init__(self, providers: Mapping[str, Provider], now_ms: Callable[[], int]) -> None:
         tls = ssl.create_default_context(cafile=certifi.where())
-        self._links = {name: Link(provider, tls) for name, provider in providers.items()}
+        self._links = {name: Link(provider, tls, signer_of(provider)) for name, provider in providers.items()}
         self._now_ms = now_ms
         self._watch = Watch()
         self._owners: set[Owner] = set()

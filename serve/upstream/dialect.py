@@ -24,20 +24,22 @@ class Reading(Protocol):
 
     What comes before the first content is held back, so that an error there can still go to another
     provider. A stream ends well only by the provider's own word.
-
-    Attributes
-    ----------
-    committed
-        Content has come; what is fed from now on is handed on at once.
-    ended
-        The provider has said its last, or `failure` is set; nothing more is fed.
-    failure
-        Why the stream broke.
     """
 
-    committed: bool
-    ended: bool
-    failure: Failure | None
+    @property
+    def committed(self) -> bool:
+        """Whether content has come; what is fed from now on is handed on at once."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the provider has said its last, or `failure` is set; nothing more is fed."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the stream broke."""
+        ...
 
     def feed(self, chunk: bytes) -> bytes:
         """Whole events in OpenAI's form to hand on because of `chunk`; empty before the first content."""

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Failure, Usage
 from serve.upstream.provider import Provider
@@ -17,6 +18,8 @@ from serve.upstream.provider import Provider
 MAX_QUOTE = 300
 MAX_RETRY_AFTER_MS = 86_400_000
 _KEPT_CLIENT = frozenset({"context_length_exceeded", "content_filter", "content_policy_violation"})
+_OF_MODEL = frozenset({"unsupported_parameter", "unsupported_value"})
+"""A model does not take what another does: it was P402 that chose it."""
 _TIMED_OUT = frozenset({408, 504, 524})
 _OURS = frozenset({404, 405, 409, 410, 425})
 """4xx about the path, the model id or a race: P402 chose those, not the client."""
@@ -47,7 +50,14 @@ def from_status(
     return classified(provider, status, code, message, retry_after_ms(headers, now_ms))
 
 
-def classified(provider: Provider, status: int, code: str, message: str, retry: int | None) -> Failure:
+def classified(
+    provider: Provider,
+    status: int,
+    code: str,
+    message: str,
+    retry: int | None,
+    usage: Usage | None = None,
+) -> Failure:
     """Say what a status means, with the provider's own code and words where it gave any.
 
     Parameters
@@ -56,7 +66,14 @@ def classified(provider: Provider, status: int, code: str, message: str, retry: 
         In OpenAI's vocabulary, empty where there is none.
     retry
         ms the provider asks to wait, if it said.
+    usage
+        What was billed all the same.
     """
+    failure = _meant(provider, status, code, message, retry)
+    return failure if usage is None else replace(failure, usage=usage)
+
+
+def _meant(provider: Provider, status: int, code: str, message: str, retry: int | None) -> Failure:
     name = provider.name
     if code == "insufficient_quota" or status == 402:
         text = f"the operator's account at provider {name} has no quota; allow another provider"
@@ -87,6 +104,11 @@ def classified(provider: Provider, status: int, code: str, message: str, retry: 
     if code == "context_length_exceeded" or (status in (400, 413, 422) and _LONG_CONTEXT.search(message)):
         text = f"provider {name} has no room for this prompt{said}; shorten it or allow a larger model"
         return Failure("context_length_exceeded", 400, text, fail_over=False, counts=False)
+    if code in _OF_MODEL:
+        text = (
+            f"model at provider {name} does not take the request{said}; leave it out, or allow another model"
+        )
+        return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False)
     kept = code if code in _KEPT_CLIENT else "INVALID_INPUT"
     text = f"provider {name} refused the request{said}; change the request"
     return Failure(kept, status, text, fail_over=False, counts=False)

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from p402.errors import ConfigError
 from p402.settings import Secret
+from p402.settings.model import DIALECTS, TAKEN
 
-DIALECTS = ("openai", "azure", "bedrock")
-MESSAGE_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details", "extra_content"})
+MESSAGE_FIELDS = frozenset(TAKEN)
 TRANSPORTS = ("http1", "httpx")
 
 
@@ -96,6 +96,8 @@ class Provider:
             raise ConfigError(
                 f"{where}.transport is {self.transport!r}; expected one of {', '.join(TRANSPORTS)}"
             )
+        if self.dialect == "bedrock" and self.region is None:
+            raise ConfigError(f"{where}.region is missing: expected where Bedrock is called; set it")
         parts = urlsplit(self.base_url)
         plain = self.base_url.isascii() and self.base_url.isprintable() and " " not in self.base_url
         if (

@@ -12,7 +12,6 @@ from serve.upstream import failures
 from serve.upstream.holding import Holding
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event
-from serve.upstream.tokens import estimated
 
 
 class Frames(Protocol):
@@ -27,27 +26,31 @@ class Frames(Protocol):
 
 
 class Teller(Protocol):
-    """A fold over one answer's events that writes OpenAI's chunks.
+    """A fold over one answer's events that writes OpenAI's chunks."""
 
-    Attributes
-    ----------
-    committed
-        Something was said: text, reasoning, a tool call, a refusal, or the end of an empty answer.
-    finished
-        The provider's own terminal marker has come; nothing more is expected.
-    failure
-        What an event said went wrong.
-    reported
-        Tokens that the provider has reported so far.
-    text_bytes
-        UTF-8 bytes the model has said so far, for an estimate where nothing is reported.
-    """
+    @property
+    def committed(self) -> bool:
+        """Whether something was said: text, reasoning, a tool call, a refusal, or an empty answer's end."""
+        ...
 
-    committed: bool
-    finished: bool
-    failure: Failure | None
-    reported: Usage | None
-    text_bytes: int
+    @property
+    def finished(self) -> bool:
+        """Whether the provider's own terminal marker has come; nothing more is expected."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """What an event said went wrong."""
+        ...
+
+    @property
+    def reported(self) -> Usage | None:
+        """Tokens as the provider's last word has them; None before it."""
+        ...
+
+    def so_far(self, prompt_tokens: int) -> Usage:
+        """Tokens of an answer that breaks off here, flagged as estimated; `prompt_tokens` is our estimate."""
+        ...
 
     def take(self, event: Event) -> bytes:
         """Chunks to hand on because of one event; empty where it says nothing to a client.
@@ -124,7 +127,7 @@ class TranslatedReading:
     @property
     def usage(self) -> Usage:
         """Tokens so far."""
-        return self._teller.reported or estimated(self._call.prompt_tokens, self._teller.text_bytes)
+        return self._teller.reported or self._teller.so_far(self._call.prompt_tokens)
 
     @property
     def reported(self) -> Usage | None:

@@ -1,8 +1,8 @@
 """OpenAI's models at Azure: another address, another header, and chunks that say nothing.
 
-What is said is OpenAI's. A model is the operator's own deployment: on the v1 paths by its name in the body, on
-the older ones in the path, with an `api_version`. Chunks that carry only filter results have no choices, or
-choices without a delta; clients of OpenAI's form expect neither, so they stay behind.
+What is said is OpenAI's. A model is the operator's own deployment: on the v1 paths by its name in the body,
+on the older ones in the path, with an `api_version`. Chunks that carry only filter results have no choices,
+or choices without a delta; clients of OpenAI's form expect neither, so they stay behind.
 
 Sources: Microsoft Learn, Azure OpenAI API version lifecycle, and Content filtering (read 2026-11-26).
 """

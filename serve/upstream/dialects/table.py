@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from serve.upstream.dialect import Dialect
+from serve.upstream.dialects.anthropic import Anthropic
 from serve.upstream.dialects.azure import Azure
+from serve.upstream.dialects.bedrock import Bedrock
 from serve.upstream.dialects.openai import OpenAi
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAi(), "azure": Azure()}
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "openai": OpenAi(),
+    "anthropic": Anthropic(),
+    "azure": Azure(),
+    "bedrock": Bedrock(),
+}

@@ -1,0 +1,124 @@
+"""Anthropic's Messages: where they are asked for, whole answers in OpenAI's form, errors to failures.
+
+Sources: Anthropic API reference, Messages and Errors (read 2026-11-26).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from p402.ports import Call, Completion, Failure
+from serve.upstream import chunks, failures
+from serve.upstream.conversation import FIELDS, conversation_of
+from serve.upstream.dialects.anthropic_request import SAMPLING, generation, request, sampling
+from serve.upstream.dialects.anthropic_stream import MessageTeller
+from serve.upstream.dialects.anthropic_words import FINISH, error_of, spoken, usage_of
+from serve.upstream.provider import Provider
+from serve.upstream.sse import SseParser
+from serve.upstream.tokens import estimated, utf8
+from serve.upstream.translation import TranslatedReading
+
+VERSION: Final = "2023-06-01"
+_NO_WORD: Final = frozenset({"seed", "frequency_penalty", "presence_penalty"})
+
+
+class Anthropic:
+    """The language of Anthropic and of whoever serves its models by its own API."""
+
+    def url(self, provider: Provider, model: str, *, stream: bool) -> str:
+        """Where messages are answered."""
+        del model, stream
+        return provider.base_url.rstrip("/") + "/messages"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """The key, if there is one, and the version."""
+        key = provider.api_key.reveal()
+        return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
+
+    def ignored(self, provider: Provider, call: Call) -> tuple[str, ...]:
+        """Fields that Anthropic has no word for, or this model takes no more."""
+        named = {name for name, value in call.body.items() if value is not None}
+        left = named - FIELDS - provider.extra_fields
+        left |= named & _NO_WORD
+        taken = sampling(call.body, generation(model_of(provider, call)))
+        left |= named.intersection(SAMPLING) - taken.keys()
+        return tuple(left)
+
+    def body(self, provider: Provider, call: Call) -> bytes:
+        """JSON of one attempt."""
+        model = model_of(provider, call)
+        body = request(conversation_of(call.body), call, generation(model))
+        extra = {name: call.body[name] for name in provider.extra_fields if name in call.body}
+        return orjson.dumps({**extra, "model": model, **body})
+
+    def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
+        """A whole message in OpenAI's form."""
+        reply = failures.parsed(body)
+        if not isinstance(reply, dict):
+            return failures.broken(provider, "sent an answer that is not a JSON object")
+        reported = usage_of(reply.get("usage"))
+        if reply.get("type") == "error" or reply.get("error") is not None:
+            return error_of(provider, reply, reported)
+        blocks, reason = reply.get("content"), reply.get("stop_reason")
+        if not isinstance(blocks, list) or not isinstance(reason, str):
+            return failures.broken(provider, "sent an answer without content or stop_reason", usage=reported)
+        message, said = _message(blocks)
+        usage = reported or estimated(call.prompt_tokens, said)
+        whole = chunks.completion(
+            str(reply.get("id") or call.request_id),
+            str(reply.get("model") or call.model),
+            now_ms // 1_000,
+            [chunks.choice(0, message, FINISH.get(reason, chunks.STOP))],
+            usage,
+        )
+        return Completion(whole, usage)
+
+    def reading(self, provider: Provider, call: Call, now_ms: int) -> TranslatedReading:
+        """Begin to read a stream."""
+        return TranslatedReading(provider, call, SseParser(), MessageTeller(provider, call, now_ms // 1_000))
+
+    def refusal(
+        self, provider: Provider, status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+    ) -> Failure:
+        """Read a status that is not 200."""
+        code, message = spoken(failures.parsed(body))
+        return failures.classified(provider, status, code, message, failures.retry_after_ms(headers, now_ms))
+
+
+def model_of(provider: Provider, call: Call) -> str:
+    """The provider's own id of the model."""
+    return provider.models.get(call.model, call.model)
+
+
+def _message(blocks: list[Any]) -> tuple[dict[str, Any], int]:
+    """Blocks to a message in OpenAI's form, and the bytes that were said."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    kept: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    size = 0
+    for block in blocks:
+        match block:
+            case {"type": "text", "text": str(text)}:
+                texts.append(text)
+            case {"type": "thinking", "thinking": str(text), **rest}:
+                thoughts.append(text)
+                kept.append({"type": "thinking", "thinking": text, "signature": rest.get("signature")})
+            case {"type": "redacted_thinking", "data": str(data)}:
+                kept.append({"type": "redacted_thinking", "data": data})
+            case {"type": "tool_use", "id": str(made), "name": str(name), **rest}:
+                arguments = orjson.dumps(rest.get("input") or {}).decode()
+                calls.append(
+                    {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
+                )
+    message: dict[str, Any] = {}
+    if texts:
+        message["content"] = "".join(texts)
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    if kept:
+        message["thinking_blocks"] = kept
+    if calls:
+        message["tool_calls"] = calls
+    return message, size + sum(map(utf8, texts)) + sum(map(utf8, thoughts))

@@ -1,0 +1,15 @@
+"""Who plays in the suite: one speaker for each dialect, and what its provider is set to besides."""
+
+from tests.serve.upstream.dialects.conformance.anthropic_speaker import AnthropicSpeaker
+from tests.serve.upstream.dialects.conformance.azure_speaker import AzureSpeaker
+from tests.serve.upstream.dialects.conformance.bedrock_speaker import BedrockSpeaker
+from tests.serve.upstream.dialects.conformance.openai_speaker import OpenAiSpeaker
+from tests.serve.upstream.dialects.conformance.values import Speaker
+
+SPEAKERS: tuple[Speaker, ...] = (OpenAiSpeaker(), AnthropicSpeaker(), AzureSpeaker(), BedrockSpeaker())
+_SETTINGS = {"bedrock": {"region": "eu-central-1"}}
+
+
+def setting(speaker: Speaker) -> dict[str, object]:
+    """Fields of `Provider` that a dialect's provider needs beside name, url and key."""
+    return dict(_SETTINGS.get(speaker.dialect, {}))
