@@ -7,11 +7,17 @@ It knows nothing of catalogues, prices or HTTP.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from p402.limits import HOLD_STRICT, Limits, Scope
+
+FORMS: Final = frozenset(
+    {"audio", "file", "functions", "image_url", "json_object", "logit_bias", "logprobs", "n", "prediction"}
+)
+"""What some languages of providers have no word for: spoken parts, documents, the old `functions`, images by
+URL, any JSON object, token biases, log probabilities, several choices, a predicted answer."""
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -66,6 +72,8 @@ class Transcript(msgspec.Struct, frozen=True):
     binds_family
         Only the lab that answered before can continue it: the transcript ends in open tool calls or their
         results, holds thinking signatures or encrypted reasoning, or names a `previous_response_id`.
+    forms
+        What not every provider's language can say: a subset of `FORMS`.
     """
 
     system: str
@@ -77,6 +85,7 @@ class Transcript(msgspec.Struct, frozen=True):
     has_tools: bool
     has_schema: bool
     binds_family: bool
+    forms: frozenset[str] = frozenset()
 
 
 class ChatRequest(msgspec.Struct, frozen=True):

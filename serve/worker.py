@@ -100,6 +100,7 @@ class Worker:
             ),
             self._state,
             dict(in_force.assembly.upstream_model),
+            self._upstream.lacks,
         )
         keys = keyring(settings, tenants, configuration.client_keys, dev_key)
         self._serving = False

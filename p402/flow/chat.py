@@ -18,7 +18,16 @@ from p402.errors import Refusal, StoreError
 from p402.events import Refused, Reward
 from p402.flow.account import Account
 from p402.flow.exchange import Exchange, log_refuses
-from p402.flow.plan import Attempted, Choice, Plan, attempt_of, choose, make_plan, request_ceiling_nano
+from p402.flow.plan import (
+    NOTHING_LACKS,
+    Attempted,
+    Choice,
+    Plan,
+    attempt_of,
+    choose,
+    make_plan,
+    request_ceiling_nano,
+)
 from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
@@ -48,12 +57,21 @@ class Flow:
         The worker's snapshot, live columns and sessions.
     upstream_model
         Arm id to the model's id at its provider, where they differ.
+    lacks
+        Per provider the forms of a request that its language cannot say.
     """
 
-    def __init__(self, ports: Ports, state: WorkerState, upstream_model: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        state: WorkerState,
+        upstream_model: Mapping[str, str],
+        lacks: Mapping[str, frozenset[str]] = NOTHING_LACKS,
+    ) -> None:
         self.ports = ports
         self.state = state
         self._upstream_model = upstream_model
+        self._lacks = lacks
 
     async def chat(self, request: ChatRequest, tenant: Tenant, arrived_ms: float) -> Answer:
         """Answer one request.
@@ -121,7 +139,7 @@ class Flow:
         now_ms = self.ports.clock.now_ms()
         self._publish_live(now_ms)
         made = request_id(now_ms, self.ports.clock.random_bits())
-        return make_plan(made, request, tenant, self.state, now_ms)
+        return make_plan(made, request, tenant, self.state, now_ms, self._lacks)
 
     def _publish_live(self, now_ms: int) -> None:
         """Log a change of live state that is due, and decide by it only then."""

@@ -3,9 +3,10 @@
 Everything here is arithmetic over what the ports have read: it awaits nothing and calls nobody.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,6 +27,8 @@ from p402.routing.live import LiveState
 from p402.routing.pricing import affordable_output, bound, with_fee, without_fee
 from p402.routing.scale import PARAM_ONE
 from p402.units import PICO_PER_NANO
+
+NOTHING_LACKS: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
@@ -160,8 +163,20 @@ def request_ceiling_nano(request: ChatRequest, tenant: Tenant) -> int:
     return tenant.max_request_nano if own is None else min(tenant.max_request_nano, own // PICO_PER_NANO)
 
 
-def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: WorkerState, now_ms: int) -> Plan:
+def make_plan(
+    request_id: str,
+    request: ChatRequest,
+    tenant: Tenant,
+    state: WorkerState,
+    now_ms: int,
+    lacks: Mapping[str, frozenset[str]] = NOTHING_LACKS,
+) -> Plan:
     """Read everything that `decide` needs of one request.
+
+    Parameters
+    ----------
+    lacks
+        Per provider the forms of a request that its language cannot say; none where it is absent.
 
     Raises
     ------
@@ -173,6 +188,7 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
     session = session_of(request, tenant)
     named = None if request.model is None else resolve_model(snapshot, request.model)
     called_by_name = named is not None and options.mode is None and tenant.route_named_models != "on"
+    held_to = named[0] if named is not None and called_by_name else None
     last = state.last_served(tenant.name, session)
     if last is not None and last.arm not in snapshot.index:
         last = None
@@ -198,7 +214,7 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
         warm_tokens=0 if warm is None else min(warm.tokens, signals.prompt_tokens),
         explore=tenant.exploration,
         policy=tenant.policy,
-        exclude_providers=list(options.exclude_providers),
+        exclude_providers=[*options.exclude_providers, *_speechless(request, state, held_to, lacks)],
         prefer_providers=list(options.prefer_providers),
         family=family,
     )
@@ -223,6 +239,26 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
         baseline=baseline_arm(snapshot, model),
         hidden=state.hidden,
     )
+
+
+def _speechless(
+    request: ChatRequest, state: WorkerState, model: str | None, lacks: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Providers whose language cannot say what is asked, while there is one whose can.
+
+    Where there is none, the attempt says which form it was.
+    """
+    forms = request.transcript.forms
+    if not forms:
+        return []
+    mute = {provider for provider, lacking in lacks.items() if forms & lacking}
+    if not mute:
+        return []
+    arms = state.snapshot.spec.arms
+    for arm, provider, of in zip(arms.arm, arms.provider, arms.model, strict=True):
+        if provider not in mute and arm not in state.hidden and model in (None, of):
+            return sorted(mute - set(request.options.exclude_providers))
+    return []
 
 
 def _on_offer(state: WorkerState, model: str) -> bool:

@@ -36,6 +36,11 @@ class HttpUpstream:
         self._watch = Watch()
         self._owners: set[Owner] = set()
 
+    @property
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """Per provider the forms of a request that its language cannot say; without those that lack none."""
+        return {name: link.dialect.lacks for name, link in self._links.items() if link.dialect.lacks}
+
     async def complete(self, call: Call) -> Completion | Failure:
         """Make one attempt and read the whole answer; a cancelled caller aborts the attempt."""
         owner = self._begin(call)

@@ -178,6 +178,10 @@ _CANNOT_BE_SAID: Final = {
 }
 
 
+NEVER_TRANSLATED: Final = frozenset({"audio", "functions", "logit_bias", "prediction"})
+"""Of `p402.request.FORMS`, what `conversation_of` refuses for every language."""
+
+
 def conversation_of(body: Json) -> Conversation:
     """Read a body whose shape `serve.wire` has checked.
 

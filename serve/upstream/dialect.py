@@ -67,6 +67,11 @@ class Reading(Protocol):
 class Dialect(Protocol):
     """One wire format, and how a host of it is addressed."""
 
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Forms of a request (`p402.request.FORMS`) that it cannot say."""
+        ...
+
     def url(self, provider: Provider, model: str, *, stream: bool) -> str:
         """Where one model's answers are asked for; `model` is the provider's own id."""
         ...

@@ -21,6 +21,9 @@ MAX_MESSAGES: Final = 2_048
 MAX_PARTS: Final = 2_048
 MAX_TOOLS: Final = 1_024
 
+_FORM_FIELDS: Final = ("audio", "functions", "logit_bias", "logprobs", "prediction")
+_NO_FORMS: Final[frozenset[str]] = frozenset()
+
 
 @dataclass(slots=True)
 class _Count:
@@ -33,6 +36,7 @@ class _Count:
     images: int = 0
     open_tool_call: bool = False
     sealed_reasoning: bool = False
+    forms: set[str] = field(default_factory=set)
 
 
 def parse_transcript(body: Json) -> Transcript:
@@ -46,6 +50,10 @@ def parse_transcript(body: Json) -> Transcript:
     for i, message in enumerate(messages):
         _message(message, f"messages[{i}]", count)
     tools = _tools(body, count)
+    has_schema = _schema(body, count)
+    count.forms.update(name for name in _FORM_FIELDS if body.get(name))
+    if (body.get("n") or 1) != 1:
+        count.forms.add("n")
     return Transcript(
         system="\n".join(count.system),
         first_user=count.first_user or "",
@@ -54,8 +62,9 @@ def parse_transcript(body: Json) -> Transcript:
         turns=len(messages),
         images=count.images,
         has_tools=tools,
-        has_schema=_schema(body, count),
+        has_schema=has_schema,
         binds_family=count.open_tool_call or count.sealed_reasoning or bool(body.get("previous_response_id")),
+        forms=frozenset(count.forms) if count.forms else _NO_FORMS,
     )
 
 
@@ -131,6 +140,11 @@ def _parts(parts: list[Any], path: str, count: _Count) -> str:
                 if not isinstance(image, dict) or not isinstance(image.get("url"), str):
                     raise checks.wrong(f"{where}.image_url", image, "an object with a `url`")
                 count.images += 1
+                if not image["url"].startswith("data:"):
+                    count.forms.add("image_url")
+            case "file" | "input_audio":
+                count.forms.add("file" if part["type"] == "file" else "audio")
+                count.text_bytes += _size(part)
             case _:
                 count.text_bytes += _size(part)
     return "\n".join(texts)
@@ -157,6 +171,8 @@ def _schema(body: Json, count: _Count) -> bool:
     if not isinstance(wanted, dict) or not isinstance(wanted.get("type"), str):
         raise checks.wrong("response_format", wanted, "an object with a `type`")
     if wanted["type"] != "json_schema":
+        if wanted["type"] == "json_object":
+            count.forms.add("json_object")
         return False
     if not isinstance(wanted.get("json_schema"), dict):
         raise checks.wrong("response_format.json_schema", wanted.get("json_schema"), "an object")

@@ -10,7 +10,7 @@ import orjson
 
 from p402.ports import Call, Completion, Failure
 from serve.upstream import chunks, failures
-from serve.upstream.conversation import FIELDS, conversation_of
+from serve.upstream.conversation import FIELDS, NEVER_TRANSLATED, conversation_of
 from serve.upstream.dialects.anthropic_request import SAMPLING, generation, request, sampling
 from serve.upstream.dialects.anthropic_stream import MessageTeller
 from serve.upstream.dialects.anthropic_words import FINISH, error_of, spoken, usage_of
@@ -25,6 +25,8 @@ _NO_WORD: Final = frozenset({"seed", "frequency_penalty", "presence_penalty"})
 
 class Anthropic:
     """The language of Anthropic and of whoever serves its models by its own API."""
+
+    lacks: Final[frozenset[str]] = NEVER_TRANSLATED | {"n", "logprobs", "json_object"}
 
     def url(self, provider: Provider, model: str, *, stream: bool) -> str:
         """Where messages are answered."""

@@ -6,7 +6,7 @@ OpenAI-compatible provider is an entry of the configuration, not code here.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -45,6 +45,8 @@ _OURS_TO_STRIP = frozenset(
 
 class OpenAi:
     """The language of OpenAI and of whoever is compatible with it."""
+
+    lacks: Final[frozenset[str]] = frozenset()
 
     def url(self, provider: Provider, model: str, *, stream: bool) -> str:
         """Where chat completions live."""

@@ -401,7 +401,7 @@ def a_request(
 class World:
     """A worker and its hands."""
 
-    def __init__(self, *script: Play, spec=None, cap=1_000 * DOLLAR, worker="w") -> None:
+    def __init__(self, *script: Play, spec=None, cap=1_000 * DOLLAR, worker="w", lacks=None) -> None:
         self.clock = Clock()
         self.journal: list = []
         self.log = Log(self.journal)
@@ -415,6 +415,7 @@ class World:
             Ports(self.clock, self.log, self.guard, self.upstream, self.alerts),
             self.state,
             {"alpha/large": "large-v7"},
+            lacks or {},
         )
 
     def ask(self, request=None, tenant=None):

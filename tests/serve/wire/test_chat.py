@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.errors import InvalidInput, InvalidMode, MissingField, ModelNotFound, RequestError
-from p402.request import Options
+from p402.request import FORMS, Options
 from p402.routing.scale import PARAM_ONE
 from serve.wire import parse_chat
 from serve.wire.options import parse_weights
@@ -114,6 +114,28 @@ def test_parts_are_text_images_or_bytes():
     assert transcript.last_user == "Look\nhere"
     assert transcript.images == 1
     assert transcript.text_bytes == 8 + len(orjson.dumps(sound))
+
+
+@pytest.mark.parametrize(
+    ("fields", "forms"),
+    [
+        ({}, set()),
+        ({"n": 1, "logprobs": False, "response_format": {"type": "text"}}, set()),
+        ({"n": 2, "logprobs": True, "logit_bias": {"1": 2}}, {"n", "logprobs", "logit_bias"}),
+        ({"response_format": {"type": "json_object"}, "prediction": {"type": "content"}},
+         {"json_object", "prediction"}),
+        ({"functions": [{"name": "f"}], "audio": {"voice": "v"}}, {"functions", "audio"}),
+        ({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "https://h/i.png"}},
+            {"type": "file", "file": {"file_id": "f"}}, {"type": "input_audio", "input_audio": {}}]}]},
+         {"image_url", "file", "audio"}),
+        ({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}]}, set()),
+    ],
+)  # fmt: skip
+def test_forms_that_not_every_language_has_are_noted(fields: dict, forms: set[str]):
+    assert parsed(**fields).transcript.forms == forms
+    assert forms <= FORMS
 
 
 def test_a_user_turn_after_tools_closes_the_tool_call():

@@ -140,6 +140,7 @@ class Answered:
 
     usage: Usage
     failure: None = None
+    warnings: tuple[str, ...] = ()
 
     async def __aiter__(self):
         yield b'data: {"choices": []}\n\n'
