@@ -90,6 +90,13 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             docs="https://platform.openai.com/docs/api-reference/chat",
             output_field="max_completion_tokens",
         ),
+        "anthropic": Preset(
+            dialect="anthropic",
+            base_url="https://api.anthropic.com/v1",
+            key_env="ANTHROPIC_API_KEY",
+            catalog="anthropic",
+            docs="https://docs.anthropic.com/en/api/messages",
+        ),
         "azure": Preset(
             dialect="azure",
             base_url="",

@@ -16,6 +16,8 @@ import orjson
 
 from serve.upstream.sse import MAX_EVENT, Event
 
+_LEAST: Final = 16
+"""Bytes of an empty frame; botocore takes less for one."""
 FAULT: Final = b"!"
 """Before the name of what went wrong."""
 
@@ -51,7 +53,7 @@ class AwsFrames:
         try:
             for message in self._buffer:
                 size = message.prelude.total_length
-                if size > self._max_event:
+                if not _LEAST <= size <= self._max_event:
                     self.dropped += 1
                     return events
                 self._pending -= size

@@ -27,6 +27,8 @@ _PATHS: Final = re.compile(r"/openai(/v1)?/?$")
 class Azure:
     """The language of Azure OpenAI."""
 
+    lacks: Final[frozenset[str]] = frozenset()
+
     def url(self, provider: Provider, model: str, *, stream: bool) -> str:
         """Where chat completions live; `base_url` may or may not end in `/openai` or `/openai/v1`."""
         del stream

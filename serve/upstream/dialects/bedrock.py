@@ -6,7 +6,7 @@ Sources: Amazon Bedrock API reference, Converse and ConverseStream; Bedrock API 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from p402.ports import Call, Completion, Failure
 from serve.upstream import chunks, failures
 from serve.upstream.aws.frames import AwsFrames
-from serve.upstream.conversation import FIELDS, conversation_of
+from serve.upstream.conversation import FIELDS, NEVER_TRANSLATED, conversation_of
 from serve.upstream.dialects.bedrock_request import request, unsaid
 from serve.upstream.dialects.bedrock_stream import ConverseTeller
 from serve.upstream.dialects.bedrock_words import FINISH, MALFORMED, meant, named, usage_of, words
@@ -25,6 +25,8 @@ from serve.upstream.translation import TranslatedReading
 
 class Bedrock:
     """The language of Bedrock, whoever's model it is."""
+
+    lacks: Final[frozenset[str]] = NEVER_TRANSLATED | {"n", "logprobs", "json_object", "image_url"}
 
     def url(self, provider: Provider, model: str, *, stream: bool) -> str:
         """Where one model is asked; its id may be an ARN, with colons and slashes."""
