@@ -561,7 +561,7 @@ def test_a_refusal_is_told_by_its_name_wherever_that_stands(
 @pytest.mark.parametrize(
     "text",
     [
-        "Signature expired: 20261126T070000Z is now earlier than 20261126T072000Z (20261126T072500Z - 5 min.)",
+        "Signature expired: 20261126T070000Z is now earlier than 20261126T072000Z",
         "Signature not yet current: 20261126T080000Z is still later than 20261126T072000Z",
     ],
 )
