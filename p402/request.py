@@ -72,6 +72,8 @@ class Transcript(msgspec.Struct, frozen=True):
     binds_family
         Only the lab that answered before can continue it: the transcript ends in open tool calls or their
         results, holds thinking signatures or encrypted reasoning, or names a `previous_response_id`.
+    sealed_by
+        Family of the lab whose seal is in the transcript, where the form of the seal tells; None otherwise.
     forms
         What not every provider's language can say: a subset of `FORMS`.
     """
@@ -85,6 +87,7 @@ class Transcript(msgspec.Struct, frozen=True):
     has_tools: bool
     has_schema: bool
     binds_family: bool
+    sealed_by: str | None = None
     forms: frozenset[str] = frozenset()
 
 

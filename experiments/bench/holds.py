@@ -7,16 +7,16 @@ it passed its cap, and by how much, is seen as well.
 """
 
 import tomllib
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from heapq import heappop, heappush
 from typing import Final
 
 import numpy as np
 
 from experiments.bench.figure import Figure
+from experiments.bench.virtual import Until, run_all
 from experiments.notebook_log import START_MS, VirtualClock
 from p402.answer import Rejected
 from p402.assemble import START_WEIGHTS, assemble
@@ -171,11 +171,11 @@ def play(case: Case, rule: str, seed: int, *, agents: int = AGENTS, cap_usd: int
             elif answer.refusal.code == OVER_HELD:
                 if day.at_refusal is None:
                     day.at_refusal = guard.share
-                await _Until(clock.ms + RETRY_MS)
+                await Until(clock.ms + RETRY_MS)
             else:
                 return
 
-    _run(clock, [agent() for _ in range(agents)])
+    run_all(clock, [agent() for _ in range(agents)])
     day.spent = guard.share
     return day
 
@@ -200,33 +200,6 @@ _REQUEST: Final = ChatRequest(
     n=1,
     body={},
 )
-
-
-class _Until:
-    """A pause until a moment of the virtual clock."""
-
-    def __init__(self, ms: float) -> None:
-        self._ms = ms
-
-    def __await__(self) -> Generator[float, None, None]:
-        yield self._ms
-
-
-def _run(clock: VirtualClock, tasks: list[Coroutine[object, None, None]]) -> None:
-    """Run coroutines that wait for nothing but moments, in the order of these, to their ends."""
-    due: list[tuple[float, int, Coroutine[object, None, None]]] = []
-    for task in tasks:
-        heappush(due, (clock.ms, len(due), task))
-    turn = len(due)
-    while due:
-        clock.ms, _, task = heappop(due)
-        try:
-            moment = task.send(None)
-        except StopIteration:
-            continue
-        assert isinstance(moment, float), "the flow waits for nothing else here"
-        turn += 1
-        heappush(due, (moment, turn, task))
 
 
 class _Guard(MemoryGuard):
@@ -276,7 +249,7 @@ class _Upstream:
         cap = call.output_cap or self.usual_cap
         self.day.lowered += cap < self.usual_cap
         output = min(self.length(), cap)
-        await _Until(self.clock.ms + TTFT_MS + 1_000.0 * output / TOKENS_A_SECOND)
+        await Until(self.clock.ms + TTFT_MS + 1_000.0 * output / TOKENS_A_SECOND)
         return Completion(b"{}", Usage(prompt=call.prompt_tokens, output=output))
 
     async def open_stream(self, call: Call) -> Stream | Failure:  # noqa: ARG002 - the port's form

@@ -14,7 +14,7 @@ import numpy as np
 from p402.errors import ModelNotFound, nearest
 from p402.events import RowInputs
 from p402.flow.lengths import AnswerLengths
-from p402.flow.state import WorkerState
+from p402.flow.state import Warmth, WorkerState
 from p402.guard.lengths import TELLING
 from p402.guard.scopes import session as session_scope
 from p402.limits import HOLD_PREDICTED, Scope
@@ -192,9 +192,7 @@ def make_plan(
     last = state.last_served(tenant.name, session)
     if last is not None and last.arm not in snapshot.index:
         last = None
-    family = None
-    if last is not None and request.transcript.binds_family:
-        family = snapshot.spec.arms.family[snapshot.index[last.arm]]
+    family = _family(request, snapshot, last)
     warm = last if last is not None and last.is_warm(now_ms) else None
     routed = RowInputs(
         mode=options.mode or tenant.default_mode,
@@ -239,6 +237,16 @@ def make_plan(
         baseline=baseline_arm(snapshot, model),
         hidden=state.hidden,
     )
+
+
+def _family(request: ChatRequest, snapshot: Snapshot, last: Warmth | None) -> str | None:
+    """The lab that alone can go on with the transcript: by its seal, else by who served the session last."""
+    transcript = request.transcript
+    if not transcript.binds_family:
+        return None
+    if transcript.sealed_by in snapshot.spec.arms.family:
+        return transcript.sealed_by
+    return None if last is None else snapshot.spec.arms.family[snapshot.index[last.arm]]
 
 
 def _speechless(

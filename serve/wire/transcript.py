@@ -14,7 +14,7 @@ from p402.errors import InvalidInput, MissingField, nearest
 from p402.request import Transcript
 from serve.wire import checks
 from serve.wire.checks import Json
-from serve.wire.reasoning import holds_sealed_reasoning
+from serve.wire.reasoning import sealed_by
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_MESSAGES: Final = 2_048
@@ -35,7 +35,7 @@ class _Count:
     text_bytes: int = 0
     images: int = 0
     open_tool_call: bool = False
-    sealed_reasoning: bool = False
+    sealed_by: str | None = None
     forms: set[str] = field(default_factory=set)
 
 
@@ -63,7 +63,10 @@ def parse_transcript(body: Json) -> Transcript:
         images=count.images,
         has_tools=tools,
         has_schema=has_schema,
-        binds_family=count.open_tool_call or count.sealed_reasoning or bool(body.get("previous_response_id")),
+        binds_family=count.open_tool_call
+        or count.sealed_by is not None
+        or bool(body.get("previous_response_id")),
+        sealed_by=count.sealed_by or None,
         forms=frozenset(count.forms) if count.forms else _NO_FORMS,
     )
 
@@ -86,7 +89,9 @@ def _message(message: object, path: str, count: _Count) -> None:
         count.open_tool_call = True
     elif role == "assistant":
         count.open_tool_call = bool(calls) or message.get("function_call") is not None
-        count.sealed_reasoning = count.sealed_reasoning or holds_sealed_reasoning(message)
+        lab = sealed_by(message)
+        if lab is not None:
+            count.sealed_by = lab or count.sealed_by or lab
     else:
         count.open_tool_call = False
     _content(content, role, message, path, count)

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from experiments import bench
-from experiments.bench import decision, exploration, gateway, holds, kernel, replay
+from experiments.bench import affinity, decision, exploration, gateway, holds, kernel, replay
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
@@ -243,3 +243,15 @@ def test_lengths_of_the_holds_bench_are_what_it_says():
         holds.longer(holds.np.random.Generator(holds.np.random.Philox(2)), s) for s in (0.4, 0.6)
     )
     assert after == 3 * before
+
+
+def test_affinity_saves_on_the_same_conversations_and_plays_the_same_twice():
+    played = {rule: affinity.play("balanced", rule, sessions=40) for rule in affinity.RULES}
+    assert affinity.play("balanced", "affinity", sessions=40) == played["affinity"]
+    turns = {rule: [s.turns for s in sessions] for rule, sessions in played.items()}
+    assert turns["affinity"] == turns["none"], "one conversation, three rules"
+    saved, low, high = affinity.saving(played["affinity"], played["none"])
+    assert 0 < low <= saved <= high < 1
+    assert affinity.saving(played["none"], played["none"]) == (0.0, 0.0, 0.0)
+    assert affinity._warm(played["affinity"]) > affinity._warm(played["none"])
+    assert affinity._switched(played["affinity"]) < affinity._switched(played["none"])

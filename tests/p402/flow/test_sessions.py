@@ -76,6 +76,22 @@ def test_a_bound_transcript_stays_in_the_family_that_made_it():
     assert answer.reasons == {"a/one": "provider_excluded", "b/two": "other_family"}
 
 
+def test_a_seal_binds_to_its_lab_though_this_worker_never_saw_the_session():
+    for lab, provider in (("lab", "a"), ("other", "b")):
+        world = World(spec=NEAR_SPEC)
+        sealed = a_transcript(binds_family=True, sealed_by=lab)
+        assert served(world, session_id="s", transcript=sealed) == provider
+        assert world.log.of(Decision)[-1].inputs.family == lab
+
+
+def test_a_seal_of_a_lab_that_nobody_offers_leaves_the_word_to_the_session():
+    world = World(spec=NEAR_SPEC)
+    served(world, session_id="s", exclude_providers=("b",))
+    sealed = a_transcript(binds_family=True, sealed_by="gone")
+    assert served(world, session_id="s", transcript=sealed) == "a"
+    assert World(spec=NEAR_SPEC).ask(a_request(transcript=sealed), PLAIN).metadata is not None
+
+
 def test_a_bound_transcript_is_at_home_even_when_the_cache_is_cold():
     world = World(spec=NEAR_SPEC)
     served(world, session_id="s", exclude_providers=("b",))

@@ -157,12 +157,20 @@ SEALED = {
     "redacted_part": {"content": [{"type": "text", "text": "b"}, {"type": "redacted_thinking", "data": "e"}]},
     "reasoning_encrypted": {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e"}]},
     "reasoning_signed": {"reasoning_details": [{"type": "reasoning.text", "text": "x", "signature": "s"}]},
+    "reasoning_formatted": {
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "e", "format": "openai-responses-v1"}]
+    },
     "encrypted_detail": {"reasoning_details": [{"type": "later", "encrypted_content": "e"}]},
     "encrypted_part": {"content": [{"type": "reasoning", "summary": [], "encrypted_content": "e"}]},
     "encrypted_message": {"encrypted_content": "e"},
     "signed_message": SIGNED,
     "signed_call": {"tool_calls": [{"id": "1", **SIGNED}]},
 }
+LABS = {
+    "thinking_blocks": "anthropic", "redacted_blocks": "anthropic", "thinking_part": "anthropic",
+    "redacted_part": "anthropic", "signed_message": "google", "signed_call": "google",
+    "reasoning_formatted": "openai",
+}  # fmt: skip
 OPEN = {
     "no_signature": {"thinking_blocks": [{"type": "thinking", "thinking": "x"}]},
     "null_signature": {"content": [{"type": "thinking", "thinking": "x", "signature": None}]},
@@ -179,6 +187,13 @@ def after(answer: dict, role: str = "assistant") -> list[dict]:
     """A transcript in which a message with these fields was said, and a user goes on."""
     said = {"role": role, "content": "b", **answer}
     return [*HELLO, said, {"role": "tool", "content": "x"}, {"role": "user", "content": "And then?"}]
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_seal_tells_its_lab_where_its_form_does(name):
+    assert parsed(after(SEALED[name])).transcript.sealed_by == LABS.get(name)
+    both = [*after({"encrypted_content": "e"}), {"role": "assistant", "content": "c", **SEALED[name]}]
+    assert parsed(both).transcript.sealed_by == LABS.get(name)
 
 
 @pytest.mark.parametrize("answer", SEALED.values(), ids=SEALED)
