@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"p402", "sim", "serve", "experiments", "p402_datasets"}
-ROOMS = {"hiredis": "serve/redis/"}
-"""What the extra `redis` brings, and the only room that names it: inside a call, when Redis is configured."""
+ROOMS = {"botocore": "serve/upstream/aws/", "hiredis": "serve/redis/"}
+"""What the extras `bedrock` and `redis` bring, and the only room that names each: inside a call, where it is
+configured."""
 
 
 def spelled(name: str) -> str:

@@ -224,7 +224,7 @@ class ProviderSettings:
     name: str
     preset: str | None = setting(
         text("a preset's name", NAME, "print them with `p402 catalog providers`"),
-        "takes what is not given here from that entry of the list below; "
+        "takes what is not given here from that entry of `p402 catalog providers`; "
         "this table's name if it is one and `base_url` is absent",
         None,
     )
