@@ -253,8 +253,12 @@ class ProviderSettings:
     idle_timeout_ms: int = setting(whole(1, 30 * _MINUTE_MS, "ms"), "between two pieces of an answer", 30_000)
     total_timeout_ms: int = setting(whole(1, 60 * _MINUTE_MS, "ms"), "for the whole answer", 600_000)
     max_connections: int = setting(whole(1, 100_000), "calls in flight from one worker", 1_000)
-    output_field: str = setting(
-        one_of("max_tokens", "max_completion_tokens"), "what the provider calls the output cap", "max_tokens"
+    output_field: str | None = setting(
+        one_of("max_tokens", "max_completion_tokens"),
+        "what the provider calls the output cap; where it is set, "
+        "a client's other word for it is changed to it",
+        None,
+        shown='`"max_tokens"`',
     )
     extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
     omit_fields: tuple[str, ...] = setting(

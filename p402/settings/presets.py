@@ -224,7 +224,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             base_url="https://open.bigmodel.cn/api/paas/v4",
             key_env="ZHIPUAI_API_KEY",
             catalog="zhipuai",
-            docs="https://docs.bigmodel.cn/",
+            docs="https://docs.bigmodel.cn/cn/guide/develop/openai/introduction",
             message_fields=_REASONED,
         ),
         "alibaba": Preset(
@@ -297,7 +297,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         ),
         "sglang": _local(
             30000,
-            "https://docs.sglang.ai/basic_usage/openai_api_completions.html",
+            "https://docs.sglang.io/basic_usage/openai_api_completions.html",
             extra_fields=("chat_template_kwargs", "min_tokens", "stop_token_ids"),
             message_fields=_REASONED,
         ),

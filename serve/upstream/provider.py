@@ -59,6 +59,8 @@ class Provider:
         Calls in flight to this provider from one worker; more wait for at most `connect_ms`.
     output_field
         `max_tokens` or `max_completion_tokens`: what the provider calls the output cap.
+    renames_cap
+        Whether a cap that the client named by the other word is sent by this one: it is known to be the word.
     extra_fields
         Body fields passed on besides the dialect's own list.
     message_fields
@@ -81,6 +83,7 @@ class Provider:
     models: Mapping[str, str] = field(default_factory=dict)
     max_connections: int = 1_000
     output_field: str = "max_tokens"
+    renames_cap: bool = False
     extra_fields: frozenset[str] = frozenset()
     message_fields: frozenset[str] = MESSAGE_FIELDS
     omit_fields: frozenset[str] = frozenset()

@@ -46,7 +46,7 @@ class SigV4:
         self._auth = SigV4Auth
         self._request = AWSRequest
         self._region = region
-        self._find = find or _chain
+        self._find = find or _chain()
         self._source: Any = None
         self._held: Any = None
         self._looking: asyncio.Task[None] | None = None
@@ -131,7 +131,8 @@ class SigV4:
         return source, source.get_frozen_credentials()
 
 
-def _chain() -> Any:
+def _chain() -> Callable[[], Any]:
+    """Botocore's own chain, asked anew with each call; its modules are loaded now."""
     from botocore.session import Session  # noqa: PLC0415
 
-    return Session().get_credentials()
+    return lambda: Session().get_credentials()

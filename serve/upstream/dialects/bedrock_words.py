@@ -26,7 +26,6 @@ MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 """The model said what nobody can read: another may do better."""
 
 _STATUS: Final = {
-    "AccessDeniedException": 403,
     "InternalServerException": 500,
     "ModelErrorException": 502,
     "ModelNotReadyException": 429,
@@ -45,10 +44,10 @@ _CREDENTIALS: Final = frozenset(
         "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "IncompleteSignatureException",
         "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken",
         "MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired", "RequestExpired",
-        "SignatureDoesNotMatch", "UnrecognizedClientException",
+        "RequestTimeTooSkewed", "SignatureDoesNotMatch", "UnrecognizedClientException",
     }
 )  # fmt: skip
-_CLOCK: Final = re.compile(r"signature expired|not yet current|RequestTimeTooSkewed", re.IGNORECASE)
+_CLOCK: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)
 _TOO_LONG: Final = re.compile(
     r"input is too long|too many (?:input )?tokens|exceeds? .{0,40}context", re.IGNORECASE
 )
@@ -57,7 +56,7 @@ _NO_SUCH_MODEL: Final = re.compile(
     r"legacy|inference profile",
     re.IGNORECASE,
 )
-_CANNOT: Final = re.compile(r"(?:doesn.t|does not|isn.t|is not|not) support", re.IGNORECASE)
+_CANNOT: Final = re.compile(r"(?:doesn.t|does not|isn.t|is not|not) support|extraneous key", re.IGNORECASE)
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -103,8 +102,14 @@ def meant(
     status
         Of the HTTP answer; 0 of a frame in a stream.
     """
-    if name in _CREDENTIALS or _CLOCK.search(message):
+    if name in _CREDENTIALS:
         return _refused_credentials(provider, name, message)
+    if name == "AccessDeniedException":
+        text = (
+            f"provider {provider.name} gave no access to the model ({name}); check that the account has the "
+            "model and its policy allows bedrock:InvokeModel"
+        )
+        return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True)
     if name == "ServiceQuotaExceededException":
         return failures.classified(provider, 429, "insufficient_quota", message, retry, usage)
     status = _STATUS.get(name, status or 500)
@@ -120,11 +125,11 @@ def meant(
 
 
 def _refused_credentials(provider: Provider, name: str, message: str) -> Failure:
-    if _CLOCK.search(message):
+    if name == "RequestTimeTooSkewed" or _CLOCK.search(message):
         why = "this host's clock is off by more than 5 minutes, so its signatures do not hold; set the clock"
     elif "xpired" in name:
         why = "the operator's AWS credentials have expired; renew them"
     else:
         why = "the operator's AWS credentials or region were not accepted; check them"
-    text = f"provider {provider.name} refused the signature ({name or 'no name'}): {why}"
+    text = f"provider {provider.name} refused the signature ({name}): {why}"
     return Failure("PROVIDER_AUTH", 502, text, fail_over=True, counts=True, of_provider=True)

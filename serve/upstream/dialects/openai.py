@@ -118,11 +118,14 @@ def body_of(provider: Provider, call: Call) -> bytes:
             if isinstance(body.get(name), list):
                 body[name] = [_without(item, stripped) for item in body[name]]
     body["model"] = provider.models.get(call.model, call.model)
-    named = [f for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
-    if call.output_cap is not None and not named:
+    named = [body[f] for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
+    cap = None if named else call.output_cap
+    if named and provider.renames_cap:
+        cap = min(named)  # a word that a provider does not know is a cap that it does not keep
+    if cap is not None:
         body.pop("max_tokens", None)
         body.pop("max_completion_tokens", None)
-        body[provider.output_field] = call.output_cap
+        body[provider.output_field] = cap
     if call.stream:
         body["stream"] = True
         if "stream_options" not in provider.omit_fields:
