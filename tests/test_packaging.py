@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"p402", "sim", "serve", "experiments", "p402_datasets"}
-ROOMS = {"hiredis": "serve/redis/", "google": "serve/upstream/google.py"}
-"""What the extras `redis` and `vertex` bring, and the only room that names it: inside a call."""
+ROOMS = {"botocore": "serve/upstream/aws/", "google": "serve/upstream/google.py", "hiredis": "serve/redis/"}
+"""What the extras `bedrock`, `vertex` and `redis` bring, and the only room that names each: inside a call,
+where it is configured."""
 
 
 def spelled(name: str) -> str:

@@ -29,6 +29,21 @@ def test_the_configuration_shown_is_one_that_serves() -> None:
     assert assembly.tenants["default"].baseline_model is not None
 
 
+def test_the_clouds_shown_are_ones_that_serve() -> None:
+    page = (ROOT / "serve" / "README.md").read_text()
+    (block,) = [
+        part for part in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[providers.bedrock]" in part
+    ]
+    found = configure(tomllib.loads(block, parse_float=Decimal), {"AZURE_OPENAI_API_KEY": "k"})
+    assert found.notices == ()
+    assembly = assemble(load_catalog(), found.settings, (), START_WEIGHTS, NOON_MS)
+    providers = {arm.partition("/")[0] for arm in assembly.upstream_model}
+    assert providers == {"bedrock", "azure", "ollama"}
+    assert (
+        found.settings.providers["bedrock"].base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
+    )
+
+
 def test_the_budgets_shown_are_ones_that_are_read() -> None:
     (block,) = [
         part for part in re.findall(r"(?:^(?:    .*)?\n)+", README, re.MULTILINE) if "[policies." in part

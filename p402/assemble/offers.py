@@ -13,6 +13,7 @@ from p402.catalog.price import PricePeriod, PriceRow, TokenPrices
 from p402.errors import ConfigError, nearest
 from p402.routing.spec import LONG_CONTEXT_TOKENS, capability_mask
 from p402.settings import ModelSettings, ProviderSettings
+from p402.settings.model import is_spoken
 from p402.units import pico_per_token
 
 
@@ -59,7 +60,11 @@ def offers_of(catalog: Catalog, provider: ProviderSettings) -> Iterator[Offer]:
     """
     listed = provider.catalog or provider.name
     if provider.models is None:
-        found = [d for d in catalog.deployments if d.provider == listed and d.status == "active"]
+        found = [
+            d
+            for d in catalog.deployments
+            if d.provider == listed and d.status == "active" and is_spoken(provider.dialect, d.model)
+        ]
         if not found:
             known = tuple({d.provider for d in catalog.deployments})
             raise ConfigError(

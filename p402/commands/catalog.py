@@ -15,6 +15,7 @@ from p402.catalog.defaults import SUCCESSORS
 from p402.catalog.model import Capabilities, Catalog, Deployment, counts
 from p402.catalog.price import prices_at
 from p402.commands.catalog_text import CAPABILITY_NAMES, describe, lines
+from p402.commands.presets_text import described
 from p402.errors import nearest
 from p402.store.catalog import load_catalog
 from p402.units import PICO_PER_USD_PER_MTOK
@@ -125,6 +126,29 @@ def show(
         for key, text in lines(row):
             table.add_row(key, text)
         Console().print(table)
+
+
+@app.command()
+def providers(*, as_json: JsonOption = False, catalog: CatalogOption = None) -> None:
+    """List the providers whose name is enough of a configuration."""
+    rows = described(load_catalog(catalog))
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table()
+    for heading in ("provider", "dialect", "base URL", "key variable"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "provider")
+    table.add_column("priced\nmodels", justify="right")
+    table.add_column("documentation", overflow="fold")
+    for row in rows:
+        cells = (row[name] for name in ("name", "dialect", "base_url", "api_key_env"))
+        models = row["priced_models"]
+        table.add_row(*(cell or "-" for cell in cells), "-" if models is None else str(models), row["docs"])
+    Console().print(table)
+    typer.echo(
+        "[providers.NAME] of such a name needs its key variable only; - is what you give: "
+        "base_url or region, models with prices"
+    )
 
 
 def _price(deployment: Deployment, when_ms: int, token_class: str) -> int | None:

@@ -49,6 +49,65 @@ CAPABILITIES: Final = (
 )
 """The words of `p402.routing.spec.CAPABILITIES`, which lies above this module; a test compares."""
 
+DIALECTS: Final = (
+    "openai",
+    "anthropic",
+    "azure",
+    "bedrock",
+    "gemini",
+    "vertex-gemini",
+    "vertex-anthropic",
+)
+"""The names in `serve.upstream.dialects.table`, which lies above this module; a test compares."""
+
+LISTED: Final[Mapping[str, str]] = {
+    "gemini": "gemini-",
+    "vertex-gemini": "gemini-",
+    "vertex-anthropic": "claude-",
+}
+"""How the ids begin that a dialect is for, where the catalogue lists models of several under one provider."""
+
+MESSAGE_FIELDS: Final = (
+    "cache_control",
+    "thinking_blocks",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "extra_content",
+)
+"""What languages put into messages, parts and tools beyond OpenAI's own."""
+
+TAKEN: Final = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
+"""Those of them that a provider is sent of which nothing is said."""
+
+OMITTABLE: Final = (
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "metadata",
+    "min_p",
+    "modalities",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "reasoning",
+    "reasoning_effort",
+    "repetition_penalty",
+    "safety_identifier",
+    "seed",
+    "store",
+    "stream_options",
+    "temperature",
+    "thinking",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+)
+"""Body fields that an answer can do without. A cap, a tool or the form of the answer is none of them."""
+
 MODES: Final = ("cost", "quality", "speed", "balanced")
 
 SERVER_LIMITS: Final = {
@@ -70,9 +129,17 @@ _KEY = text(
 )
 
 
-def setting(kind: Kind[Any], doc: str, default: Any = ...) -> Any:
-    """A dataclass field that carries its kind and its meaning; without default it must be set."""
-    metadata = {"kind": kind, "doc": doc}
+def is_spoken(dialect: str, model: str) -> bool:
+    """Whether a dialect is for a model that the catalogue lists."""
+    return model.startswith(LISTED.get(dialect, ""))
+
+
+def setting(kind: Kind[Any], doc: str, default: Any = ..., *, shown: str | None = None) -> Any:
+    """A dataclass field that carries its kind and its meaning; without default it must be set.
+
+    `shown` are words for the table in place of a default that says nothing.
+    """
+    metadata = {"kind": kind, "doc": doc, "shown": shown}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
@@ -172,16 +239,22 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """`[providers.NAME]`: one OpenAI-compatible endpoint, its key and what it offers."""
+    """`[providers.NAME]`: one endpoint, its key and what it offers."""
 
     name: str
-    dialect: str = setting(
-        one_of("openai", "anthropic", "gemini", "vertex-gemini", "vertex-anthropic"),
-        "language the endpoint speaks",
-        "openai",
+    preset: str | None = setting(
+        text("a preset's name", NAME, "print them with `p402 catalog providers`"),
+        "takes what is not given here from that entry of `p402 catalog providers`; "
+        "this table's name if it is one and `base_url` is absent",
+        None,
     )
-    base_url: str = setting(url(), "where `/chat/completions` hangs")
-    api_key_env: str | None = setting(VARIABLE, "environment variable that holds the key", None)
+    dialect: str = setting(one_of(*DIALECTS), "language the endpoint speaks", "openai")
+    base_url: str = setting(
+        url(), "where its paths hang, such as `/chat/completions`", "", shown="the preset's, else required"
+    )
+    api_key_env: str | None = setting(
+        VARIABLE, "environment variable that holds the key; the preset's at the preset's `base_url`", None
+    )
     api_key: Secret | None = setting(_KEY, "the key itself, for a local provider", None)
     credentials: str | None = setting(
         PATH,
@@ -206,10 +279,30 @@ class ProviderSettings:
     idle_timeout_ms: int = setting(whole(1, 30 * _MINUTE_MS, "ms"), "between two pieces of an answer", 30_000)
     total_timeout_ms: int = setting(whole(1, 60 * _MINUTE_MS, "ms"), "for the whole answer", 600_000)
     max_connections: int = setting(whole(1, 100_000), "calls in flight from one worker", 1_000)
-    output_field: str = setting(
-        one_of("max_tokens", "max_completion_tokens"), "what the provider calls the output cap", "max_tokens"
+    output_field: str | None = setting(
+        one_of("max_tokens", "max_completion_tokens"),
+        "what the provider calls the output cap; where it is set, "
+        "a client's other word for it is changed to it",
+        None,
+        shown='`"max_tokens"`',
     )
     extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
+    omit_fields: tuple[str, ...] = setting(
+        several(OMITTABLE), "body fields that the provider refuses: left out, with a warning", ()
+    )
+    message_fields: tuple[str, ...] = setting(
+        several(MESSAGE_FIELDS), "fields of messages, parts and tools that it knows beyond OpenAI's", TAKEN
+    )
+    region: str | None = setting(
+        text("a region", r"[a-z0-9-]{1,40}", 'write it like "eu-central-1"'),
+        "of dialect `bedrock`: where it is, and for which its calls are signed",
+        None,
+    )
+    api_version: str | None = setting(
+        text("an API version", r"[a-z0-9.-]{1,40}", 'write it like "2024-10-21"'),
+        "of dialect `azure`: asks under `/openai/deployments/`, by this version; without, under `/openai/v1`",
+        None,
+    )
     transport: str = setting(
         one_of("http1", "httpx"), "P402's own HTTP/1.1, or aiohttp's under httpx's types", "http1"
     )

@@ -7,37 +7,28 @@ setting that is silently ignored is worse than a start that fails. It reads mapp
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from p402.errors import ConfigError, nearest
-from p402.settings.kinds import NAME, Kind, shown
+from p402.settings.kinds import NAME, shown
 from p402.settings.model import (
     PROVIDERS_MOST,
     KeySettings,
-    ModelSettings,
     PolicySettings,
     ProviderSettings,
     ServerSettings,
     Settings,
     TenantSettings,
 )
+from p402.settings.providers import read_provider
+from p402.settings.sections import AnySection, Overrides, as_table, section, settable
 
 PREFIX: Final = "P402_"
 NOT_SETTINGS: Final = ("P402_API_KEY", "P402_BASE_URL", "P402_CONFIG")
 """Variables that clients and the command line read; they may stand beside a gateway's."""
 
-RESERVED: Final = ("auto", "cache", "p402")
-"""Provider names that would collide with `model` aliases and with the cache's `provider`."""
-
 _SECTIONS: Final = ("server", "providers", "tenants", "policies", "keys")
 _NAME: Final = re.compile(NAME)
-AnySection = ServerSettings | ModelSettings | ProviderSettings | TenantSettings | PolicySettings | KeySettings
-Section = TypeVar(
-    "Section", ServerSettings, ModelSettings, ProviderSettings, TenantSettings, PolicySettings, KeySettings
-)
-Overrides = Mapping[str, tuple[str, str]]
-"""Field name to the variable's name and text."""
 
 
 def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -59,11 +50,12 @@ def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     keys = tuple(_key(table, f"keys[{i}]") for i, table in enumerate(_array(document, "keys")))
     env = _Environment(environ, provider_tables, tenant_tables, policy_tables, keys)
 
-    server = _section(
-        ServerSettings, _table(document.get("server", {}), "server"), "server", env.of("server")
+    server = section(
+        ServerSettings, as_table(document.get("server", {}), "server"), "server", env.of("server")
     )
     providers = {
-        name: _provider(name, table, env.of("providers", name)) for name, table in provider_tables.items()
+        name: read_provider(name, table, env.of("providers", name), environ)
+        for name, table in provider_tables.items()
     }
     if len(providers) > PROVIDERS_MOST:
         raise ConfigError(
@@ -80,87 +72,15 @@ def read_settings(document: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     return Settings(server=server, providers=providers, tenants=tenants, policies=policies, keys=keys)
 
 
-def settable(section: type[AnySection]) -> tuple["Field[Any]", ...]:
-    """Fields of a section that stand in the file under their own name."""
-    return tuple(f for f in fields(section) if "kind" in f.metadata)
-
-
-def _section(
-    cls: type[Section],
-    table: Mapping[str, Any],
-    path: str,
-    overrides: Overrides,
-    base: Section | None = None,
-    **given: Any,
-) -> Section:
-    known: dict[str, Field[Any]] = {f.name: f for f in settable(cls)}
-    _refuse_unknown(table, (*known, "models") if "models" in given else tuple(known), path)
-    values = dict(given)
-    for name, spec in known.items():
-        kind: Kind[Any] = spec.metadata["kind"]
-        if name in overrides:
-            variable, text = overrides[name]
-            values[name] = kind.read_text(text, variable)
-        elif name in table:
-            values[name] = kind.read(table[name], f"{path}.{name}")
-        elif base is None and spec.default is MISSING:
-            raise ConfigError(f"{path}.{name} is missing: expected {kind.expected}; add it")
-    return cls(**values) if base is None else replace(base, **values)
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], path: str) -> None:
-    for name in table:
-        if name not in known:
-            raise ConfigError(
-                f"{path}.{name}: unknown setting; the README lists them all{nearest(name, known)}"
-            )
-
-
-def _provider(name: str, table: Mapping[str, Any], overrides: Overrides) -> ProviderSettings:
-    path = f"providers.{name}"
-    if name in RESERVED:
-        raise ConfigError(
-            f"{path}: the name is taken; expected any other than {', '.join(RESERVED)}; rename the table"
-        )
-    models = _models(table["models"], f"{path}.models") if "models" in table else None
-    provider = _section(ProviderSettings, table, path, overrides, name=name, models=models)
-    if provider.api_key is not None and provider.api_key_env is not None:
-        raise ConfigError(
-            f"{path}: found `api_key` and `api_key_env`, expected one of them; remove the other"
-        )
-    return provider
-
-
-def _models(value: object, path: str) -> tuple[str | ModelSettings, ...]:
-    if not isinstance(value, list) or not value:
-        raise ConfigError(
-            f"{path}: found {shown(value)}, expected a list of catalogue ids or `[[{path}]]` tables; "
-            "remove it to offer all of the catalogue's"
-        )
-    models: list[str | ModelSettings] = []
-    seen: set[str] = set()
-    for i, item in enumerate(value):
-        where = f"{path}[{i}]"
-        model = item if isinstance(item, str) else _section(ModelSettings, _table(item, where), where, {})
-        model_id = model if isinstance(model, str) else model.id
-        if not model_id:
-            raise ConfigError(f'{where}: found "", expected a catalogue id; remove it')
-        if model_id in seen:
-            raise ConfigError(f'{where}: found "{model_id}" again, expected each model once; remove one')
-        seen.add(model_id)
-        models.append(model)
-    return tuple(models)
-
-
 def _tenant(
     name: str, table: Mapping[str, Any], overrides: Overrides, default: TenantSettings | None
 ) -> TenantSettings:
-    return _section(TenantSettings, table, f"tenants.{name}", overrides, default, name=name)
+    return section(TenantSettings, table, f"tenants.{name}", overrides, default, name=name)
 
 
 def _policy(name: str, table: Mapping[str, Any], overrides: Overrides) -> PolicySettings:
     path = f"policies.{name}"
-    policy = _section(PolicySettings, table, path, overrides, name=name)
+    policy = section(PolicySettings, table, path, overrides, name=name)
     if not policy.scopes():
         raise ConfigError(
             f"{path}: found neither `daily_cap_usd` nor `monthly_cap_usd`, expected one of them; add it"
@@ -169,7 +89,7 @@ def _policy(name: str, table: Mapping[str, Any], overrides: Overrides) -> Policy
 
 
 def _key(table: Mapping[str, Any], path: str) -> KeySettings:
-    key = _section(KeySettings, table, path, {})
+    key = section(KeySettings, table, path, {})
     forms = [form for form in (key.key_env, key.key_sha256, key.key_hmac) if form is not None]
     if len(forms) != 1:
         raise ConfigError(
@@ -213,18 +133,12 @@ def _cross_check(
             )
 
 
-def _table(value: object, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{path}: found {shown(value)}, expected a table; write it as `[{path}]`")
-    return value
-
-
 def _tables(document: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
-    tables = _table(document.get(section, {}), section)
+    tables = as_table(document.get(section, {}), section)
     for name in tables:
         if not _NAME.fullmatch(name):
             raise ConfigError(f'{section}: found the name "{name}", expected a-z, 0-9 and . _ -; rename it')
-    return {name: _table(table, f"{section}.{name}") for name, table in tables.items()}
+    return {name: as_table(table, f"{section}.{name}") for name, table in tables.items()}
 
 
 def _array(document: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
@@ -234,7 +148,7 @@ def _array(document: Mapping[str, Any], section: str) -> Iterator[Mapping[str, A
             f"{section}: found {shown(value)}, expected an array of tables; write it as `[[{section}]]`"
         )
     for i, item in enumerate(value):
-        yield _table(item, f"{section}[{i}]")
+        yield as_table(item, f"{section}[{i}]")
 
 
 class _Environment:

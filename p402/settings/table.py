@@ -12,7 +12,7 @@ from p402.settings.model import (
     ServerSettings,
     TenantSettings,
 )
-from p402.settings.read import AnySection, settable
+from p402.settings.sections import AnySection, settable
 
 _PARTS: Final[tuple[tuple[str, type[AnySection]], ...]] = (
     ("[server]", ServerSettings),
@@ -36,7 +36,9 @@ def settings_table() -> str:
         ]
         for spec in settable(cls):
             kind = spec.metadata["kind"]
-            default = "required" if spec.default is MISSING else _default(spec.default)
+            default = spec.metadata["shown"] or (
+                "required" if spec.default is MISSING else _default(spec.default)
+            )
             lines.append(f"| `{spec.name}` | {default} | {kind.expected} | {spec.metadata['doc']} |")
         if cls is ProviderSettings:
             lines.append(

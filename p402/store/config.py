@@ -110,7 +110,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _added(how: str) -> str:
     """What to write where there is no provider yet: a key alone is never enough."""
-    return f"{how}, as in\n{EXAMPLE}\nwith the provider's key in the variable that `api_key_env` names"
+    return (
+        f"{how}, as in\n{EXAMPLE}\nwith the provider's key in the variable that `api_key_env` names; "
+        "a name that `p402 catalog providers` lists needs neither line"
+    )
 
 
 def _with_key(

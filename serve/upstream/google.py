@@ -38,16 +38,14 @@ class GoogleAccount:
     Raises
     ------
     ConfigError
-        The file cannot be read, is no key of a service account, or google-auth is not installed.
+        The file cannot be read, or is no key of a service account.
+    ImportError
+        google-auth is not installed.
     """
 
     def __init__(self, credentials: Path | None, where: str) -> None:
-        try:
-            import google.auth  # noqa: F401, PLC0415
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"{where}: {error.name} is not installed; expected google-auth; install p402[vertex]"
-            ) from None
+        import google.auth  # noqa: F401, PLC0415
+
         self._found: Any = None if credentials is None else _service_account(credentials, where)
         self._client = httpx.Client(timeout=PATIENCE_S, trust_env=False)
 

@@ -6,14 +6,19 @@ five times its CPU a call; measured in the project's performance study, section 
 
 import asyncio
 import ssl
+from contextvars import ContextVar
+from typing import Final
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from serve.upstream.pool import KEEPALIVE_S
 from serve.upstream.transport import Cause, Head, Lost, Receiver
 
+_ESCAPED: Final[ContextVar[str]] = ContextVar("escaped_url")
+"""Where the exchange of this task goes, if escapes in its path are to stay."""
 _WIRE_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
@@ -44,6 +49,7 @@ class Httpx:
     async def exchange(self, head: Head, body: bytes, request_id: str, receiver: Receiver) -> None:
         """Send one request and return at its answer's end; `serve.upstream.transport` has the contract."""
         self._active += 1
+        _ESCAPED.set(head.url if "%" in head.url else "")
         response: httpx.Response | None = None
         try:
             response = await self._transport.handle_async_request(self._request(head, body, request_id))
@@ -92,9 +98,22 @@ class Httpx:
         # No cookies: one tenant's session at a provider must never travel with another's call.
         connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
         self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            middlewares=(_as_it_is,),
         )
         return self._session
+
+
+async def _as_it_is(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send the path as it was given: aiohttp writes `%3A` as a colon, and a signature over it is lost."""
+    escaped = _ESCAPED.get("")
+    if escaped:
+        request.url = URL(escaped, encoded=True)
+    return await handler(request)
 
 
 class _Tap:

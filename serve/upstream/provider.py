@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from p402.errors import ConfigError
 from p402.settings import Secret
+from p402.settings.model import DIALECTS, TAKEN
 
-DIALECTS = ("openai", "anthropic", "gemini", "vertex-gemini", "vertex-anthropic")
-MESSAGE_FIELDS = frozenset({"reasoning_content", "reasoning", "reasoning_details", "extra_content"})
+MESSAGE_FIELDS = frozenset(TAKEN)
 TRANSPORTS = ("http1", "httpx")
 
 
@@ -59,11 +59,17 @@ class Provider:
         Calls in flight to this provider from one worker; more wait for at most `connect_ms`.
     output_field
         `max_tokens` or `max_completion_tokens`: what the provider calls the output cap.
+    renames_cap
+        Whether a cap that the client named by the other word is sent by this one: it is known to be the word.
     extra_fields
         Body fields passed on besides the dialect's own list.
     message_fields
         Fields of messages, parts and tools that the provider knows beyond OpenAI's own, such as
         `cache_control` or `reasoning_content`; the others that languages know are left out.
+    omit_fields
+        Body fields that the provider refuses; they are left out, and that is said.
+    region, api_version
+        Of Bedrock: for which calls are signed. Of Azure: by which version its older paths are asked.
     credentials
         File of the account that signs in, where the dialect is not asked by key; None is the machine's own.
     transport
@@ -79,8 +85,12 @@ class Provider:
     models: Mapping[str, str] = field(default_factory=dict)
     max_connections: int = 1_000
     output_field: str = "max_tokens"
+    renames_cap: bool = False
     extra_fields: frozenset[str] = frozenset()
     message_fields: frozenset[str] = MESSAGE_FIELDS
+    omit_fields: frozenset[str] = frozenset()
+    region: str | None = None
+    api_version: str | None = None
     transport: str = "http1"
     credentials: str | None = None
 
@@ -92,6 +102,8 @@ class Provider:
             raise ConfigError(
                 f"{where}.transport is {self.transport!r}; expected one of {', '.join(TRANSPORTS)}"
             )
+        if self.dialect == "bedrock" and self.region is None:
+            raise ConfigError(f"{where}.region is missing: expected where Bedrock is called; set it")
         parts = urlsplit(self.base_url)
         plain = self.base_url.isascii() and self.base_url.isprintable() and " " not in self.base_url
         if (

@@ -36,6 +36,7 @@ input_usd_per_mtok = 1
 output_usd_per_mtok = 2
 """
 HEAVY = (
+    "botocore",
     "duckdb",
     "google",
     "matplotlib",

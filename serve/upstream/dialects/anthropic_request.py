@@ -95,7 +95,7 @@ def request(said: Conversation, call: Call, made: tuple[int, int]) -> dict[str, 
         body["stop_sequences"] = stops
     if said.user:
         body["metadata"] = {"user_id": said.user}
-    thinking, effort = _thinking(said, made, most)
+    thinking, effort = thinking_of(said, made, most)
     if thinking is not None:
         body["thinking"] = thinking
     output: dict[str, Any] = {} if effort is None else {"effort": effort}
@@ -134,7 +134,7 @@ def sampling(body: Json, made: tuple[int, int]) -> dict[str, Any]:
     return named
 
 
-def _thinking(
+def thinking_of(
     said: Conversation, made: tuple[int, int], most: int
 ) -> tuple[dict[str, Any] | None, str | None]:
     """The `thinking` object and the effort to send; a thread that lost its thoughts is not thought on in."""

@@ -15,7 +15,7 @@ import orjson
 
 from p402.ports import Call, Completion, Failure
 from serve.upstream import chunks, failures
-from serve.upstream.conversation import FIELDS, conversation_of
+from serve.upstream.conversation import FIELDS, NEVER_TRANSLATED, conversation_of
 from serve.upstream.dialects.gemini_errors import refusal_of
 from serve.upstream.dialects.gemini_models import Model, model_of
 from serve.upstream.dialects.gemini_request import request, without_words
@@ -49,6 +49,9 @@ class Gemini:
     several
         Whether it gives several candidates of the newer models.
     """
+
+    lacks: Final[frozenset[str]] = NEVER_TRANSLATED | {"image_url"}
+    """Several choices are a matter of the model, not of the language."""
 
     def __init__(self, models: str, *, several: bool) -> None:
         self._models = models

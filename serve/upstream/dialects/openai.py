@@ -59,10 +59,8 @@ class OpenAi:
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def ignored(self, provider: Provider, call: Call) -> tuple[str, ...]:
-        """Fields that are not on the list."""
-        if call.body.keys() <= _KNOWN:
-            return ()
-        return tuple(call.body.keys() - _KNOWN - provider.extra_fields)
+        """Fields that are not on the list, or that this provider refuses."""
+        return ignored_of(provider, call)
 
     def body(self, provider: Provider, call: Call) -> bytes:
         """JSON of one attempt."""
@@ -96,26 +94,44 @@ class OpenAi:
         return failures.from_status(provider, status, headers, body, now_ms)
 
 
+def ignored_of(provider: Provider, call: Call) -> tuple[str, ...]:
+    """Fields of the client's body that are not sent."""
+    omitted = provider.omit_fields
+    if call.body.keys() <= _KNOWN and omitted.isdisjoint(call.body):
+        return ()
+    named = {name for name, value in call.body.items() if value is not None}
+    # What `stream_options` asks for is done by the gateway itself.
+    refused = (named & omitted) - {"stream_options"}
+    return tuple((call.body.keys() - _KNOWN - provider.extra_fields) | refused)
+
+
 def body_of(provider: Provider, call: Call) -> bytes:
     """JSON body of one attempt."""
     body: dict[str, Any] = {
         name: value for name, value in call.body.items() if name in FIELDS or name in provider.extra_fields
     }
+    for name in provider.omit_fields:
+        body.pop(name, None)
     stripped = _OURS_TO_STRIP - provider.message_fields
     if stripped:
         for name in ("messages", "tools"):
             if isinstance(body.get(name), list):
                 body[name] = [_without(item, stripped) for item in body[name]]
     body["model"] = provider.models.get(call.model, call.model)
-    named = [f for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
-    if call.output_cap is not None and not named:
+    named = [body[f] for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
+    cap = None if named else call.output_cap
+    if named and provider.renames_cap:
+        cap = min(named)  # a word that a provider does not know is a cap that it does not keep
+    if cap is not None:
         body.pop("max_tokens", None)
         body.pop("max_completion_tokens", None)
-        body[provider.output_field] = call.output_cap
+        body[provider.output_field] = cap
     if call.stream:
-        options = body.get("stream_options")
         body["stream"] = True
-        body["stream_options"] = {**(options if isinstance(options, Mapping) else {}), "include_usage": True}
+        if "stream_options" not in provider.omit_fields:
+            options = body.get("stream_options")
+            known = options if isinstance(options, Mapping) else {}
+            body["stream_options"] = {**known, "include_usage": True}
     else:
         body.pop("stream", None)
         body.pop("stream_options", None)

@@ -25,6 +25,12 @@ from serve.upstream.tokens import estimated
 class StreamReading:
     """Fold of one stream.
 
+    Parameters
+    ----------
+    only_deltas
+        Whether chunks stay behind that say nothing in OpenAI's form: without choices, or with choices
+        that have no delta.
+
     Attributes
     ----------
     committed
@@ -35,9 +41,10 @@ class StreamReading:
         Why the stream broke.
     """
 
-    def __init__(self, provider: Provider, call: Call) -> None:
+    def __init__(self, provider: Provider, call: Call, *, only_deltas: bool = False) -> None:
         self._provider = provider
         self._call = call
+        self._only_deltas = only_deltas
         self._sse = SseParser()
         self._holding = Holding()
         self._reported: Usage | None = None
@@ -119,6 +126,8 @@ class StreamReading:
         choices = openai.choices_of(chunk)
         for choice in choices:
             self._choice(choice)
+        if self._only_deltas and reported is None:
+            return any(isinstance(choice.get("delta"), dict) for choice in choices)
         return self._call.include_usage or reported is None or bool(choices)
 
     def _choice(self, choice: Mapping[str, Any]) -> None:

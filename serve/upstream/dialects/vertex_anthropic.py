@@ -26,6 +26,8 @@ VERSION: Final = "vertex-2023-10-16"
 class VertexAnthropic:
     """Anthropic's language at Google's host of its models."""
 
+    lacks: Final[frozenset[str]] = Anthropic.lacks
+
     def __init__(self) -> None:
         self._own = Anthropic()
 

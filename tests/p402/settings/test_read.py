@@ -216,7 +216,7 @@ def test_settings_travel_to_another_process():
         ('[providers.groq]\nbase_url = "https://user:pw@x/v1"', ["providers.groq.base_url"]),
         ('[providers.groq]\nbase_url = "https://x/v1?key=1"', ["providers.groq.base_url"]),
         ('[providers.groq]\nbase_url = "https://x:99999/v1"', ["providers.groq.base_url"]),
-        ("[providers.groq]", ["providers.groq.base_url is missing"]),
+        ("[providers.acme]", ["providers.acme.base_url is missing"]),
         ('[providers.cache]\nbase_url = "https://x"', ["providers.cache", "name is taken"]),
         ('[providers.Big]\nbase_url = "https://x"', ['the name "Big"']),
         ("[providers]\ngroq = 1", ["providers.groq: found 1, expected a table"]),

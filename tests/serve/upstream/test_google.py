@@ -388,7 +388,7 @@ except ConfigError as error:
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=os.environ
     )
-    assert "install p402[vertex]" in ran.stdout
+    assert "install it with `pip install 'p402[vertex]'`" in ran.stdout
 
 
 def test_a_grant_of_another_account_is_signed_alike() -> None:

@@ -60,6 +60,25 @@ def test_the_cap_is_set_only_where_the_client_named_none(named: str) -> None:
     assert sent(provider=modern, output_cap=9)["max_completion_tokens"] == 9
 
 
+def test_a_cap_goes_by_the_word_that_is_known_to_be_the_providers() -> None:
+    strict = Provider("acme", "openai", "http://h/v1", renames_cap=True)
+    assert sent({"messages": [], "max_completion_tokens": 5}, strict, output_cap=9) == {
+        "messages": [], "model": "m", "max_tokens": 5,
+    }  # fmt: skip
+    both = {"messages": [], "max_completion_tokens": 5, "max_tokens": 4}
+    assert sent(both, strict) == {"messages": [], "model": "m", "max_tokens": 4}
+    modern = Provider("acme", "openai", "http://h/v1", output_field="max_completion_tokens", renames_cap=True)
+    assert sent({"messages": [], "max_tokens": 5}, modern)["max_completion_tokens"] == 5
+
+
+@pytest.mark.parametrize("given", [None, [], {"logprobs": True}])
+def test_an_omitted_field_is_not_sent_and_is_said_only_where_it_was_given(given: object) -> None:
+    plain = Provider("acme", "openai", "http://h/v1", omit_fields=frozenset({"logprobs", "stream_options"}))
+    body = {"messages": [], **(given if isinstance(given, dict) else {"logprobs": given})}
+    assert sent(body, plain, stream=True) == {"messages": [], "model": "m", "stream": True}
+    assert OpenAi().ignored(plain, call(body)) == (() if body["logprobs"] is None else ("logprobs",))
+
+
 def test_usage_is_always_asked_of_a_stream() -> None:
     body = sent({"messages": [], "stream_options": {"include_usage": False, "x": 1}}, stream=True)
     assert body["stream_options"] == {"include_usage": True, "x": 1}

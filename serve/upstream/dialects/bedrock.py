@@ -1,0 +1,134 @@
+"""Amazon Bedrock's Converse: where it is asked, whole answers in OpenAI's form, errors to failures.
+
+Signing is not here: a provider with a key sends it as a bearer, any other is signed by `serve.upstream.aws`.
+
+Sources: Amazon Bedrock API reference, Converse and ConverseStream; Bedrock API keys (read 2026-11-26).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from p402.ports import Call, Completion, Failure
+from serve.upstream import chunks, failures
+from serve.upstream.aws.frames import AwsFrames
+from serve.upstream.conversation import FIELDS, NEVER_TRANSLATED, conversation_of
+from serve.upstream.dialects.bedrock_request import request, unsaid
+from serve.upstream.dialects.bedrock_stream import ConverseTeller
+from serve.upstream.dialects.bedrock_words import FINISH, MALFORMED, meant, named, usage_of, words
+from serve.upstream.provider import Provider
+from serve.upstream.tokens import estimated, utf8
+from serve.upstream.translation import TranslatedReading
+
+
+class Bedrock:
+    """The language of Bedrock, whoever's model it is."""
+
+    lacks: Final[frozenset[str]] = NEVER_TRANSLATED | {"n", "logprobs", "json_object", "image_url"}
+
+    def url(self, provider: Provider, model: str, *, stream: bool) -> str:
+        """Where one model is asked; its id may be an ARN, with colons and slashes."""
+        how = "converse-stream" if stream else "converse"
+        return f"{provider.base_url.rstrip('/')}/model/{quote(model, safe='')}/{how}"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """A Bedrock key, if there is one."""
+        key = provider.api_key.reveal()
+        return {"accept": "*/*", **({"authorization": f"Bearer {key}"} if key else {})}
+
+    def ignored(self, provider: Provider, call: Call) -> tuple[str, ...]:
+        """Fields that Converse has no word for, or this model is not told."""
+        given = {name for name, value in call.body.items() if value is not None}
+        return tuple(
+            (given - FIELDS - provider.extra_fields) | (given & unsaid(call.body, _model(provider, call)))
+        )
+
+    def body(self, provider: Provider, call: Call) -> bytes:
+        """JSON of one attempt; the model is in the path."""
+        body = request(conversation_of(call.body), call, _model(provider, call))
+        extra = {name: call.body[name] for name in provider.extra_fields if name in call.body}
+        return orjson.dumps({**extra, **body})
+
+    def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
+        """A whole answer in OpenAI's form."""
+        reply = failures.parsed(body)
+        if not isinstance(reply, dict):
+            return failures.broken(provider, "sent an answer that is not a JSON object")
+        reported, reason = usage_of(reply.get("usage")), reply.get("stopReason")
+        match reply.get("output"):
+            case {"message": {"content": list(blocks)}} if isinstance(reason, str):
+                pass
+            case _:
+                return failures.broken(
+                    provider, "sent an answer without content or stopReason", usage=reported
+                )
+        if reason in MALFORMED:
+            return failures.broken(provider, f"ended in {reason}", usage=reported)
+        message, size = _message(blocks)
+        usage = reported or estimated(call.prompt_tokens, size)
+        finish = FINISH.get(reason, chunks.STOP)
+        choices = [chunks.choice(0, message, finish)]
+        whole = chunks.completion(call.request_id, call.model, now_ms // 1_000, choices, usage)
+        return Completion(whole, usage)
+
+    def reading(self, provider: Provider, call: Call, now_ms: int) -> TranslatedReading:
+        """Begin to read a stream."""
+        teller = ConverseTeller(provider, call, now_ms // 1_000)
+        return TranslatedReading(provider, call, AwsFrames(), teller)
+
+    def refusal(
+        self, provider: Provider, status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+    ) -> Failure:
+        """Read a status that is not 200."""
+        reply = failures.parsed(body)
+        retry = failures.retry_after_ms(headers, now_ms)
+        return meant(provider, named(headers, reply), words(reply), status, retry)
+
+
+def _model(provider: Provider, call: Call) -> str:
+    return provider.models.get(call.model, call.model)
+
+
+def _message(blocks: list[Any]) -> tuple[dict[str, Any], int]:
+    """Blocks to a message in OpenAI's form, and the bytes that were said."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    kept: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    size = 0
+    for block in blocks:
+        match block:
+            case {"text": str(text)}:
+                texts.append(text)
+            case {"citationsContent": {"content": list(cited)}}:
+                texts += [
+                    part["text"]
+                    for part in cited
+                    if isinstance(part, dict) and isinstance(part.get("text"), str)
+                ]
+            case {"reasoningContent": {"reasoningText": {"text": str(text), **rest}}}:
+                thoughts.append(text)
+                if isinstance(signature := rest.get("signature"), str):
+                    kept.append({"type": "thinking", "thinking": text, "signature": signature})
+            case {"reasoningContent": {"redactedContent": str(sealed)}}:
+                kept.append({"type": "redacted_thinking", "data": sealed})
+            case {"toolUse": {"type": "server_tool_use"}}:
+                continue
+            case {"toolUse": {"toolUseId": str(made), "name": str(name), **rest}}:
+                arguments = orjson.dumps(rest.get("input") or {}).decode()
+                size += utf8(name) + utf8(arguments)
+                calls.append(
+                    {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
+                )
+    message: dict[str, Any] = {}
+    if texts:
+        message["content"] = "".join(texts)
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    if kept:
+        message["thinking_blocks"] = kept
+    if calls:
+        message["tool_calls"] = calls
+    return message, size + sum(map(utf8, texts)) + sum(map(utf8, thoughts))
