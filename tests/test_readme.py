@@ -34,11 +34,13 @@ def test_the_clouds_shown_are_ones_that_serve() -> None:
     (block,) = [
         part for part in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[providers.bedrock]" in part
     ]
-    found = configure(tomllib.loads(block, parse_float=Decimal), {"AZURE_OPENAI_API_KEY": "k"})
+    found = configure(
+        tomllib.loads(block, parse_float=Decimal), {"AZURE_OPENAI_API_KEY": "k", "GEMINI_API_KEY": "k"}
+    )
     assert found.notices == ()
     assembly = assemble(load_catalog(), found.settings, (), START_WEIGHTS, NOON_MS)
     providers = {arm.partition("/")[0] for arm in assembly.upstream_model}
-    assert providers == {"bedrock", "azure", "ollama"}
+    assert providers == {"bedrock", "azure", "gemini", "vertex", "ollama"}
     assert (
         found.settings.providers["bedrock"].base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
     )

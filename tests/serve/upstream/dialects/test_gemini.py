@@ -12,7 +12,7 @@ from serve.upstream.dialects.gemini_models import model_of
 from serve.upstream.dialects.gemini_words import usage_of
 from serve.upstream.dialects.table import DIALECTS
 from serve.upstream.provider import Provider
-from serve.wire.reasoning import holds_sealed_reasoning
+from serve.wire.reasoning import sealed_by
 
 KEY = "AIzaSyD-secret-0123456789"
 NOW_MS = 1_795_651_200_000
@@ -360,7 +360,7 @@ def test_a_signed_answer_binds_its_transcript_and_can_be_sent_back_as_it_came() 
     message = choice["message"]
     assert (message["content"], message["reasoning_content"]) == ("ab", "hm")
     assert message["extra_content"] == {"google": {"thought_signature": "s1"}}
-    assert holds_sealed_reasoning(message)
+    assert sealed_by(message) == "google"
     back = sent({"messages": [*ASK, message, *ASK]})["contents"][1]
     assert back == {"role": "model", "parts": [{"text": "ab", "thoughtSignature": "s1"}]}
 
@@ -376,7 +376,7 @@ def test_a_signed_answer_binds_its_transcript_and_can_be_sent_back_as_it_came() 
     message = choice["message"]
     assert choice["finish_reason"] == "tool_calls"
     assert message["content"] is None
-    assert holds_sealed_reasoning(message)
+    assert sealed_by(message) == "google"
     back = sent({"messages": [*ASK, message, result("g1")]})["contents"][1]["parts"]
     assert back == [{"functionCall": {"name": "f", "args": {"a": 1}, "id": "g1"}, "thoughtSignature": "s2"}]
 
