@@ -144,7 +144,7 @@ def _own(provider: ProviderSettings, model: ModelSettings) -> Offer:
         capabilities=capability_mask(("chat", *model.capabilities, *long)),
         upstream_model=model.upstream_model or model.id,
         simulated=provider.simulated,
-        fast=False,
+        fast=(provider.catalog or provider.name) in FAST_HARDWARE,
     )
 
 
