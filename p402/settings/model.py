@@ -168,6 +168,12 @@ class ModelSettings:
     cache_read_usd_per_mtok: Decimal | None = setting(
         _PRICE, "price of cached input; the input price if absent", None
     )
+    cache_write_usd_per_mtok: Decimal | None = setting(
+        _PRICE, "price of input written to the provider's cache; the input price if absent", None
+    )
+    cache_write_1h_usd_per_mtok: Decimal | None = setting(
+        _PRICE, "the same, written for an hour; as any write if absent", None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +204,12 @@ class ProviderSettings:
     max_connections: int = setting(whole(1, 100_000), "calls in flight from one worker", 1_000)
     output_field: str = setting(
         one_of("max_tokens", "max_completion_tokens"), "what the provider calls the output cap", "max_tokens"
+    )
+    discount_percent: Decimal = setting(
+        exact(Decimal(0), Decimal(100), "per cent"),
+        "contract: what comes off the catalogue's prices, each rounded half up to whole pico-USD per token; "
+        "prices of the tables below are as they stand there",
+        Decimal(0),
     )
     extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
     transport: str = setting(
