@@ -19,6 +19,7 @@ from p402.errors import Refusal, StoreError
 from p402.events import Outcome
 from p402.flow.account import Account, charged_nano
 from p402.flow.plan import Attempted, attempt_of, choose, request_ceiling_nano
+from p402.flow.probe import Probe
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
 from p402.flow.views import explain
@@ -44,6 +45,8 @@ class Exchange:
     ----------
     upstream_model
         Arm id to the model's id at its provider, where they differ.
+    probe
+        The place that the first choice may hold; the exchange's own from now on.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Exchange:
         account: Account,
         hold: Hold,
         first: Attempted,
+        probe: Probe,
     ) -> None:
         self.account = account
         self.closed = False
@@ -62,6 +66,7 @@ class Exchange:
         self._upstream_model = upstream_model
         self._hold = hold
         self._now = first
+        self._probe = probe
         self._tried: list[str] = []
         self._away: list[str] = []
         self._sent_ms: float | None = None
@@ -82,6 +87,7 @@ class Exchange:
             self._ports.log.append(decision)
         except StoreError as error:
             self.closed = True  # no line was written, so this never became a round
+            self._probe.give_back()
             self._ports.guard.settle(self._hold, 0)
             return log_refuses(error, plan.request_id)
         if watched is None:
@@ -104,6 +110,7 @@ class Exchange:
                 stream = await self._ports.upstream.open_stream(call)
                 if not isinstance(stream, Failure):
                     self.account.ttfb_ms = clock.monotonic_ms() - self.account.arrived_ms
+                    self._probe.answered()
                     return stream
                 failure = stream
             else:
@@ -196,23 +203,37 @@ class Exchange:
             arms, (provider, _) = self.account.plan.snapshot.spec.arms, self.arm
             names = [arm for arm, at in zip(arms.arm, arms.provider, strict=True) if at == provider]
         for name in names:
-            self._state.health.observe(name, now_ms, failed=True, retry_after_ms=failure.retry_after_ms)
+            self._state.health.observe(
+                name,
+                now_ms,
+                failed=True,
+                retry_after_ms=failure.retry_after_ms,
+                of_provider=failure.of_provider,
+                probe=self._probe.is_of(name),
+            )
+        self._probe.told()
 
     async def _next_arm(self, failure: Failure) -> bool:
         """Choose, hold and log the next attempt; False where this failure is the last word."""
         account = self.account
         options, plan = account.plan.request.options, account.plan
+        self._probe.give_back()  # a failure that counts has ended it already
         self._tried.append(self._now.choice.name)
         if failure.of_provider:
             self._away.append(self.arm[0])
         if not (failure.fail_over and options.failover and len(self._tried) < MAX_ATTEMPTS):
             return False
         following = self._weigh(request_ceiling_nano(plan.request, plan.tenant))
+        if following is not None:
+            self._probe.move(following.choice.name)
         if following is not None and following.amount_nano > self._hold.amount_nano:
             topped = await self._ports.guard.top_up(self._hold, following.amount_nano)
             if isinstance(topped, Refusal):
                 account.warnings.append(f"{topped.code}: failover passed over {following.choice.name}")
+                self._probe.give_back()
                 following = self._weigh(self._hold.amount_nano)
+                if following is not None:
+                    self._probe.move(following.choice.name)
             else:
                 self._hold = topped
         if following is None or following.amount_nano > self._hold.amount_nano:
@@ -241,6 +262,7 @@ class Exchange:
             tried=list(self._tried),
             exclude_providers=[*plan.inputs.exclude_providers, *but],
             explore=False,
+            probed=self._state.health.probes.providers(),
             ceiling_pico=left * PICO_PER_NANO,
         )
         live = self._state.live_for(plan.snapshot, plan.live)
@@ -297,6 +319,7 @@ class Exchange:
         finally:
             if status == "ok":
                 self._learn(now_ms, ttft_ms)
+            self._probe.give_back()
             self._log_outcome(outcome)
             self._tell(outcome, charged)
         return outcome
@@ -344,7 +367,10 @@ class Exchange:
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name
-        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms)
+        probe = self._probe.is_of(arm)
+        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms, probe=probe)
+        if probe:
+            self._probe.told()
         if account.usage is not None:
             plan = account.plan
             self._state.note(plan.tenant.name, plan.session, Warmth(arm, account.usage.prompt, now_ms))

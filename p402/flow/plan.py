@@ -201,6 +201,7 @@ def make_plan(request_id: str, request: ChatRequest, tenant: Tenant, state: Work
         exclude_providers=list(options.exclude_providers),
         prefer_providers=list(options.prefer_providers),
         family=family,
+        probed=state.health.probes.providers(),
     )
     inputs, watched = routed, None
     if named is not None and called_by_name:

@@ -3,11 +3,13 @@
 A law with memory but no clock: observations and the time come in, and once a second at most
 the quantised columns that moved are due to be logged; only what was logged is decided by.
 
-A breaker opens after `OPEN_AFTER` failures in a row, for `OPEN_MS`, and each failure after that
-opens it again; a success closes it. A provider that says when to come back is left alone until
-then. Whether an open breaker turns an arm away is for `eligibility`, which never lets it take the
-last candidate. What was measured is forgotten while nobody calls: an arm that once did badly would
-otherwise never be called again, and so never be seen to have recovered.
+When a breaker opens and closes is in `breaker`, who may probe a half-open one in `probes`; whether an open
+one turns an arm away is for `eligibility`, which never lets it take the last candidate. What was measured is
+forgotten while nobody calls: an arm that once did badly would otherwise never be called again, and so never
+be seen to have recovered.
+
+An arm is a deployment: one provider, one model and one key, since a provider's table has one key. Who has two
+keys at one provider configures two tables with the same `catalog`; each has its own breakers.
 """
 
 from collections.abc import Mapping
@@ -15,12 +17,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p402.events import ArmLive
+from p402.routing.breaker import COOL_MS, OPEN_AFTER, OPEN_MS, Breaker
 from p402.routing.live import ERROR_ONE, UNMEASURED
+from p402.routing.probes import Probes, provider_of
 
-OPEN_AFTER: Final = 5
-OPEN_MS: Final = 10_000
-COOL_MS: Final = 60_000
-"""Longest that a provider's own `Retry-After` keeps calls from an arm."""
+__all__ = ("COOL_MS", "OPEN_AFTER", "OPEN_MS", "Health")
 
 PUBLISH_MS: Final = 1_000
 """Least time between two deltas."""
@@ -40,17 +41,11 @@ _AT_REST: Final = ArmLive(open_circuit=False, ttft_ms=UNMEASURED, error_rate=0)
 
 @dataclass(slots=True)
 class _Arm:
-    failures: int = 0
-    opened_ms: int = 0
-    open_for_ms: int = 0
+    breaker: Breaker = field(default_factory=Breaker)
     error: float = 0.0
     error_at_ms: int = 0
     ttft_ms: float = 0.0
     ttft_at_ms: int = 0
-
-    def is_open(self, now_ms: int) -> bool:
-        # A wall clock that was set back closes a breaker rather than leave it open for hours.
-        return 0 <= now_ms - self.opened_ms < self.open_for_ms
 
     def error_now(self, now_ms: int) -> float:
         return self.error * float(0.5 ** (max(0, now_ms - self.error_at_ms) / ERROR_HALF_MS))
@@ -69,13 +64,25 @@ class Health:
         The columns that decisions see: what the deltas logged so far add up to.
     seq
         How many deltas were logged.
+    probes
+        Which half-open breakers are being tried.
     """
 
     table: dict[str, ArmLive] = field(default_factory=dict)
     seq: int = 0
+    probes: Probes = field(default_factory=Probes)
     _arms: dict[str, _Arm] = field(default_factory=dict)
     _moving: set[str] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
+    """Providers of which a breaker is open by a failure of the whole provider."""
+    _spaced: dict[str, int] = field(default_factory=dict)
+    """When a probe of each provider last failed."""
     _looked_ms: int = 0
+
+    def begin_probe(self, arm: str) -> bool:
+        """Take the place of the one call that tries an arm, if its breaker is half open and nobody does."""
+        live = self.table.get(arm)
+        return live is not None and live.half_open and self.probes.take(arm)
 
     def observe(
         self,
@@ -85,6 +92,8 @@ class Health:
         failed: bool,
         ttft_ms: float | None = None,
         retry_after_ms: int | None = None,
+        of_provider: bool = False,
+        probe: bool = False,
     ) -> None:
         """Take in one attempt that counts.
 
@@ -94,29 +103,52 @@ class Health:
             Of an attempt that did not fail: when its first content came, None where nothing was streamed.
         retry_after_ms
             Of one that failed: how long the provider asked to be left alone.
+        of_provider
+            Of one that failed: whether every arm of the provider would have.
+        probe
+            Whether the attempt held the place of `begin_probe`, which ends here.
         """
-        state = self._arms.get(arm)
-        if state is None:
-            state = self._arms[arm] = _Arm()
+        state = self._state(arm)
         error = state.error_now(now_ms)
         state.error = error + _WEIGHT * ((1.0 if failed else 0.0) - error)
         state.error_at_ms = now_ms
         if failed:
-            state.failures = min(state.failures + 1, OPEN_AFTER)
-            rest_ms = min(retry_after_ms or 0, COOL_MS)
-            if state.failures == OPEN_AFTER:
-                rest_ms = max(rest_ms, OPEN_MS)
-            left_ms = state.opened_ms + state.open_for_ms - now_ms if state.is_open(now_ms) else 0
-            if rest_ms > left_ms:
-                state.opened_ms, state.open_for_ms = now_ms, rest_ms
+            state.breaker.failed(now_ms, retry_after_ms, of_provider=of_provider, probe=probe)
+            if of_provider and state.breaker.is_open:
+                self._gone.add(provider_of(arm))
+            if probe:
+                self._spaced[provider_of(arm)] = now_ms
         else:
-            state.failures = 0
-            state.open_for_ms = 0
+            self._answered(arm, state)
             if ttft_ms is not None:
                 seen, ttft_ms = state.ttft_now(now_ms), max(ttft_ms, 0.001)
                 state.ttft_ms = ttft_ms if seen == UNMEASURED else seen + _WEIGHT * (ttft_ms - seen)
                 state.ttft_at_ms = now_ms
+        if probe:
+            self.probes.told(arm)
+
+    def answered(self, arm: str) -> None:
+        """A probe's first content came: its arm is back, however long the stream takes to end."""
+        self._answered(arm, self._state(arm))
+        self.probes.told(arm)
+
+    def _state(self, arm: str) -> _Arm:
+        state = self._arms.get(arm)
+        if state is None:
+            state = self._arms[arm] = _Arm()
         self._moving.add(arm)
+        return state
+
+    def _answered(self, arm: str, state: _Arm) -> None:
+        """Close an arm's breaker, and those that a failure of its whole provider opened."""
+        state.breaker.close()
+        if not self._gone or (provider := provider_of(arm)) not in self._gone:
+            return
+        self._gone.discard(provider)
+        self._spaced.pop(provider, None)
+        for other, found in self._arms.items():
+            if found.breaker.of_provider and provider_of(other) == provider:
+                found.breaker.close()
 
     def due(self, now_ms: int) -> dict[str, ArmLive] | None:
         """Columns that moved since the last delta, or None: too soon to look again, or nothing moved.
@@ -134,17 +166,26 @@ class Health:
                 moved[arm] = live
             elif live == _AT_REST:
                 self._moving.discard(arm)
+        if not moved:
+            self.probes.logged()  # whatever a probe has told, the columns say it already
         return moved or None
 
     def publish(self, moved: Mapping[str, ArmLive]) -> None:
         """Take columns that have been logged into the table, under the next `seq`."""
         self.table = {**self.table, **moved}
         self.seq += 1
+        self.probes.logged()
+
+    def _was_just_tried(self, arm: str, now_ms: int) -> bool:
+        """Whether a probe of its provider failed so lately that one by any arm would tell nothing new."""
+        failed_ms = self._spaced.get(provider_of(arm))
+        return failed_ms is not None and 0 <= now_ms - failed_ms < OPEN_MS
 
     def _quantised(self, arm: str, now_ms: int) -> ArmLive:
         state = self._arms[arm]
         return ArmLive(
-            open_circuit=state.is_open(now_ms),
+            open_circuit=state.breaker.is_open,
+            half_open=state.breaker.is_half_open(now_ms) and not self._was_just_tried(arm, now_ms),
             ttft_ms=_step(state.ttft_now(now_ms)),
             error_rate=round(state.error_now(now_ms) * ERROR_ONE / _ERROR_STEP) * _ERROR_STEP,
         )
