@@ -37,6 +37,7 @@ from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once
 from serve.idempotency.shared import SharedKeeper
 from serve.keys import keyring
+from serve.metrics.health import failovers
 from serve.metrics.meter import Meter, MeteredLog
 from serve.metrics.sheets import EVERY_S, Sheet
 from serve.redis.connect import way_to
@@ -88,7 +89,11 @@ class Worker:
         self._sheet = (
             None
             if sheets is None
-            else Sheet(sheets, self.name, (meter.collect, self._guard.collect, self._alerts.collect))
+            else Sheet(
+                sheets,
+                self.name,
+                (meter.collect, self._guard.collect, self._alerts.collect, failovers(self._state.failovers)),
+            )
         )
         flow = Flow(
             Ports(

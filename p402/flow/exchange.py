@@ -10,6 +10,7 @@ arm is one that the hold already covers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -33,6 +34,10 @@ from p402.routing.pricing import with_fee, without_fee
 from p402.units import PICO_PER_NANO, nano_to_usd
 
 MAX_ATTEMPTS: Final = 3
+
+BUDGET_SPENT: Final = (
+    "no failover was made: this worker's budget of failovers from {provider} is spent, one for ten calls"
+)
 
 BROKEN: Final = Failure("INTERNAL_ERROR", 500, "the gateway failed", fail_over=False, counts=False)
 """Stands in the log where an exchange ended by an error of ours."""
@@ -67,6 +72,8 @@ class Exchange:
         self._hold = hold
         self._now = first
         self._probe = probe
+        self._was_probe = False
+        self._denied: str | None = None
         self._tried: list[str] = []
         self._away: list[str] = []
         self._sent_ms: float | None = None
@@ -105,6 +112,7 @@ class Exchange:
         clock = self._ports.clock
         while True:
             call = self._call()
+            self._state.failovers.sent(call.provider)
             self._sent_ms = clock.monotonic_ms()
             if call.stream:
                 stream = await self._ports.upstream.open_stream(call)
@@ -193,6 +201,7 @@ class Exchange:
         self._state.lengths.learn(plan.tenant.name, plan.signals.task, now.choice.name, tokens, whole=whole)
 
     def _failed(self, failure: Failure) -> None:
+        self._was_probe = self._probe.is_of(self._now.choice.name)
         self._record("failed", failure.usage, code=failure.code)
         if failure.counts:
             self._observe_failure(failure)
@@ -214,15 +223,38 @@ class Exchange:
         self._probe.told()
 
     async def _next_arm(self, failure: Failure) -> bool:
-        """Choose, hold and log the next attempt; False where this failure is the last word."""
-        account = self.account
-        options, plan = account.plan.request.options, account.plan
+        """Choose, hold and log the next attempt; False where this failure is the last word.
+
+        What it takes from the budget of failovers is taken before anything is awaited.
+        """
+        failed, failovers = self.arm[0], self._state.failovers
         self._probe.give_back()  # a failure that counts has ended it already
         self._tried.append(self._now.choice.name)
         if failure.of_provider:
-            self._away.append(self.arm[0])
-        if not (failure.fail_over and options.failover and len(self._tried) < MAX_ATTEMPTS):
+            self._away.append(failed)
+        if not (
+            failure.fail_over
+            and self.account.plan.request.options.failover
+            and len(self._tried) < MAX_ATTEMPTS
+        ):
             return False
+        if self._was_probe:
+            return await self._prepare()
+        if not failovers.take(failed):
+            self._denied = failed
+            return False
+        made = False
+        try:
+            made = await self._prepare()
+        finally:
+            if not made:
+                failovers.give_back(failed)
+        return made
+
+    async def _prepare(self) -> bool:
+        """Choose, hold and log the next attempt; False where there is none."""
+        account = self.account
+        plan = account.plan
         following = self._weigh(request_ceiling_nano(plan.request, plan.tenant))
         if following is not None:
             self._probe.move(following.choice.name)
@@ -282,8 +314,11 @@ class Exchange:
 
     def _give_up(self, failure: Failure) -> Rejected:
         self._close("failed", code=failure.code)
-        plan = self.account.plan
-        return Rejected(plan.request_id, _refusal_of(failure), tuple(self.account.attempts))
+        plan, refusal = self.account.plan, _refusal_of(failure)
+        if self._denied is not None:
+            said = f"{refusal.message} ({BUDGET_SPENT.format(provider=self._denied)})"
+            refusal = replace(refusal, message=said)
+        return Rejected(plan.request_id, refusal, tuple(self.account.attempts))
 
     def _completed(self, reply: Completion) -> Completed:
         account, waited = self.account, self.waited_ms()

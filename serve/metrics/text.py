@@ -18,6 +18,8 @@ HELP: Final = {
     "p402_requests_total": "Rounds by how they ended, and requests turned away before anything was sent.",
     "p402_guard_refusals_total": "Requests that the spending guard turned away, by layer.",
     "p402_attempts_total": "Calls of providers, by how they ended.",
+    "p402_failovers_total": "Calls sent to another arm after one failed, by the provider that failed.",
+    "p402_failovers_denied_total": "Failures that were the last word since no budget of failovers was left.",
     "p402_http_answers_total": "Answers of the data plane by HTTP status.",
     "p402_anomalies_total": "Calls whose cost was out of line with their tenant's past (layer 4).",
     "p402_cost_usd_total": "What providers' calls cost, without fees.",
