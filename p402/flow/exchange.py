@@ -118,7 +118,7 @@ class Exchange:
                 stream = await self._ports.upstream.open_stream(call)
                 if not isinstance(stream, Failure):
                     self.account.ttfb_ms = clock.monotonic_ms() - self.account.arrived_ms
-                    self._probe.answered()
+                    self._probe.answered(clock.now_ms())
                     return stream
                 failure = stream
             else:

@@ -27,10 +27,10 @@ class Probe:
         """Whether the place of this arm is held."""
         return self._arm == arm
 
-    def answered(self) -> None:
+    def answered(self, now_ms: int) -> None:
         """The first content of the arm that is tried came."""
         if self._arm is not None:
-            self._health.answered(self._arm)
+            self._health.answered(self._arm, now_ms)
             self._arm = None
 
     def told(self) -> None:

@@ -143,7 +143,7 @@ def test_a_success_closes_what_a_failure_of_the_whole_provider_opened_and_nothin
 def test_a_first_content_closes_it_however_long_the_stream_takes():
     health, now = half_open(ARM)
     health.begin_probe(ARM)
-    health.answered(ARM)
+    health.answered(ARM, now)
     assert not publish(health, now + PUBLISH_MS)[ARM].open_circuit
     assert health.probes.providers() == []
 
@@ -164,7 +164,7 @@ class AnyHistory(RuleBasedStateMachine):
         super().__init__()
         self.health, self.now = Health(), T0
         self.trying: list[str] = []
-        self.told: set[str] = set()
+        self.looks = 0
         for arm in (ARM, SIBLING, OTHER):
             for _ in range(OPEN_AFTER):
                 self.health.observe(arm, self.now, failed=True)
@@ -209,7 +209,8 @@ class AnyHistory(RuleBasedStateMachine):
     def no_place_is_lost(self):
         told = set(self.health.probes.providers()) - {arm[0] for arm in self.trying}
         if told:  # all that is left is given free by the next look
-            moved = self.health.due(self.now + 10 * COOL_MS)
+            self.looks += 1
+            moved = self.health.due(self.now + 10 * COOL_MS * self.looks)
             if moved is not None:
                 self.health.publish(moved)
             assert set(self.health.probes.providers()) == {arm[0] for arm in self.trying}
