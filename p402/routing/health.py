@@ -186,10 +186,11 @@ class Health:
         state.ok_ms = now_ms
         if self._lent:
             self._lent.pop(arm, None)
+        if self._spaced:
+            self._spaced.pop(provider_of(arm), None)
         if not self._gone or (provider := provider_of(arm)) not in self._gone:
             return
         self._gone.discard(provider)
-        self._spaced.pop(provider, None)
         for other, found in self._arms.items():
             if found.breaker.of_provider and provider_of(other) == provider:
                 found.breaker.close()

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from p402.answer import Completed
+from p402.answer import Completed, Rejected
+from p402.errors import Refusal
 from p402.events import Decision
 from p402.ports import Completion, Usage
 from p402.routing.breaker import COOL_MS, OPEN_AFTER, OPEN_MS
@@ -170,14 +171,38 @@ def test_who_calls_nobody_takes_no_place(dry):
     assert world.state.health.probes.providers() == []
 
 
-def test_a_failover_may_probe_too():
+def test_a_failover_may_probe_too_and_holds_the_place_meanwhile():
     world = dead(Play(hangs=True, events=0), DEAD, Play())
     first = begun(world)  # holds gamma's place
-    second = begun(world, a_request(**ASK))
+    second = begun(world)
     first.close()  # and leaves
     assert world.state.health.probes.providers() == []
+    while len(world.upstream.calls) < OPEN_AFTER + 3:
+        second.send(None)
+    assert called(world)[-1] == "gamma"
+    assert world.state.health.probes.providers() == ["gamma"]
     answer = finish(second)
     assert answer.metadata.attempts[1].arm == "gamma/tiny"
+    assert is_open(world) == (False, False)
+
+
+def test_a_rate_without_room_gives_the_place_back(monkeypatch):
+    world = dead(Play())
+
+    async def refuse(*_):
+        return Refusal("RATE_LIMIT_EXCEEDED", 429, "too many", 1_000)
+
+    monkeypatch.setattr(world.guard, "reserve", refuse)
+    assert isinstance(world.ask(a_request(**ASK)), Rejected)
+    assert world.state.health.probes.providers() == []
+
+
+def test_a_day_with_room_for_less_tries_the_same_arm_again():
+    world = dead(Play())
+    world.cap[0] = sum(world.books()) + 150_000  # beta/small would fit as well
+    answer = world.ask(a_request(max_output=None, **ASK))
+    assert answer.metadata.provider == "gamma"
+    assert world.log.of(Decision)[-1].inputs.probed == []
     assert is_open(world) == (False, False)
 
 

@@ -164,6 +164,58 @@ def test_a_success_there_has_it_tried_here_at_once():
     assert (group.live(0).open_circuit, group.live(1).half_open) == (False, True)
 
 
+def test_who_found_out_by_itself_rests_by_its_own_law():
+    group = Group(0, 0)
+    group.fail(0, ARM)
+    group.fail(1, ARM)
+    group.seconds(OPEN_MS // 1_000)
+    assert group.workers[0].begin_probe(ARM)
+    group.fail(0, ARM, 1, probe=True)
+    group.second()
+    assert (group.live(0).half_open, group.live(1).half_open) == (False, True)
+    assert [one.arm for one in group.workers[1].told(group.now(1)).arms if one.opened_ago_ms >= 0] == [ARM]
+    group.fail(1, ARM)  # rests again, by its own failures
+    group.call(0, ARM, failed=False)
+    group.seconds(2)
+    assert (group.live(1).open_circuit, group.live(1).half_open) == (True, False)
+
+
+def opened(health, now_ms):
+    return [one.arm for one in health.told(now_ms).arms if one.opened_ago_ms >= 0]
+
+
+@pytest.mark.parametrize(
+    ("times", "probe", "own"), [(1, False, []), (OPEN_AFTER, False, [ARM]), (1, True, [ARM])]
+)
+def test_a_breaker_open_by_anothers_word_is_told_as_ones_own_only_once_it_is(times, probe, own):
+    group = Group(0, 0)
+    group.fail(0, ARM)
+    group.seconds(2)
+    assert group.live(1).open_circuit
+    group.fail(1, ARM, times, probe=probe)
+    assert opened(group.workers[1], group.now(1)) == own
+
+
+def test_an_arm_that_answered_anyone_refutes_that_its_provider_is_gone():
+    group = Group(*HOURS)
+    group.fail(0, ARM, of_provider=True)
+    group.ms += 100
+    group.call(1, SIBLING, failed=False)
+    group.seconds(2)
+    assert group.live(0).open_circuit
+    assert not group.live(2).open_circuit
+    assert not group.live(2, SIBLING).open_circuit
+
+
+def test_what_was_heard_decays_until_more_is_heard():
+    health = Health()
+    hear(health, [(0, Told(VERSION, [ArmTold(ARM, 100, 800, 0, NEVER)], []))], T0)
+    publish(health, T0)
+    at_first = health.table[ARM].error_rate
+    publish(health, T0 + HEARD_MS - 500)
+    assert 0.7 * at_first < health.table[ARM].error_rate < at_first
+
+
 def test_what_is_heard_is_told_to_nobody():
     group = Group(0, 0)
     group.fail(0, ARM)

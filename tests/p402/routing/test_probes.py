@@ -124,6 +124,17 @@ def test_no_other_arm_of_a_provider_is_tried_meanwhile_nor_right_after_a_failure
     assert health.begin_probe(SIBLING)  # it is not kept back for as long as the arm that failed
 
 
+def test_a_success_at_one_arm_has_the_others_tried_at_once():
+    health, now = half_open(ARM, SIBLING)
+    health.begin_probe(ARM)
+    health.observe(ARM, now, failed=True, probe=True)
+    publish(health, now + PUBLISH_MS)
+    assert not health.table[SIBLING].half_open
+    health.observe("a/z", now + 1_500, failed=False)
+    publish(health, now + 2 * PUBLISH_MS)
+    assert health.begin_probe(SIBLING)
+
+
 def test_a_success_closes_what_a_failure_of_the_whole_provider_opened_and_nothing_else():
     health = Health()
     for arm in (ARM, SIBLING, OTHER):

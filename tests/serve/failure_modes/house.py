@@ -73,7 +73,7 @@ async def house(folder: Path, *urls: str, **server) -> AsyncIterator[House]:
         serving = asyncio.create_task(gateway.serve([listener]))
         try:
             async with asyncio.timeout(20):
-                while not gateway.started:
+                while not gateway.started:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.01)
             port = listener.getsockname()[1]
             async with openai.AsyncOpenAI(

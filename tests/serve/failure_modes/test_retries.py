@@ -111,6 +111,17 @@ def test_failure_mode_10_retry_after_reaches_the_client_in_header_and_body(tmp_p
 
 
 @STREAM
+@pytest.mark.parametrize("status", [503, 504, 529])
+def test_failure_mode_10_an_overloaded_providers_wait_reaches_the_client_too(tmp_path, status, stream):
+    @scene(tmp_path, says(f"{status} Busy", headers="retry-after: 9\r\n"))
+    async def story(gateway, _provider):
+        with pytest.raises(openai.InternalServerError) as caught:
+            await gateway.say(stream=stream)
+        assert caught.value.response.headers["retry-after"] == "9"
+        assert caught.value.body["retry_after_ms"] == 9_000
+
+
+@STREAM
 def test_failure_mode_11_a_429_fails_over_and_its_provider_is_left_alone_as_it_asked(tmp_path, stream):
     @scene(tmp_path, says("429 Slow", error("rate_limit_exceeded"), "retry-after: 30\r\n"), answer)
     async def story(gateway, limited, calm):
