@@ -24,7 +24,8 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _CODE_TYPES: Final = {"insufficient_quota": "insufficient_quota"}
-_MAY_WAIT: Final = frozenset((409, 429, 503))
+_MAY_WAIT: Final = frozenset((409, 429, 502, 503, 504))
+"""Statuses whose `retry_after_ms` is a header too; of a 502 or 504 it is the provider's own word."""
 MENDED_MS: Final = 5_000
 """When to ask again of a gateway whose disk or state an operator must mend: soon, and not at once."""
 INTERNAL: Final = Refusal("INTERNAL_ERROR", 500, "the gateway failed; it has been logged; try again")
