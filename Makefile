@@ -29,8 +29,7 @@ $(STAMP)/dev: $(STAMP)/demo
 # Clients that the tests call the gateway with and its own environment cannot hold (tests/clients/README.md).
 $(STAMP)/clients: $(BIN)/uv tests/clients/python/requirements.lock
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CLIENTS)
-	$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python --compile-bytecode \
-		--require-hashes -r tests/clients/python/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python --require-hashes -r tests/clients/python/requirements.lock
 	@mkdir -p $(STAMP) && touch $@
 
 # Without npm nothing is made and nothing fails: the tests that need it say so and are skipped.

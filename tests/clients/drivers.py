@@ -45,10 +45,9 @@ class Kind:
 
 def _absent(what: str) -> None:
     """Skip, but fail in CI, where everything that make installs must be there."""
-    words = f"{what}: `make setup` installs it where python3 and node with npm are"
     if os.environ.get("CI"):
-        pytest.fail(words)
-    pytest.skip(words)
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def _own(adapter: str) -> Callable[[], list[str]]:
@@ -59,7 +58,7 @@ def _own(adapter: str) -> Callable[[], list[str]]:
 def _python(adapter: str) -> Callable[[], list[str]]:
     def command() -> list[str]:
         if not PYTHON.exists():
-            _absent("no environment of Python clients")
+            _absent("no .venv/clients: run `make setup`")
         return [str(PYTHON), str(HERE / "python" / "driver.py"), adapter]
 
     return command
@@ -69,9 +68,9 @@ def _node(adapter: str) -> Callable[[], list[str]]:
     def command() -> list[str]:
         node = shutil.which("node")
         if node is None:
-            _absent("no node on the path")
+            _absent("no node on the path: install Node.js 20 or later with npm, and run `make setup`")
         if not MODULES.exists():
-            _absent("no tests/clients/node/node_modules")
+            _absent("no tests/clients/node/node_modules: run `make setup`, with npm on the path")
         return [str(node), str(HERE / "node" / "driver.mjs"), adapter]
 
     return command
@@ -117,6 +116,7 @@ class Driver:
 
 _LIST = {"models": "has no list of models"}
 _ONE = {"n": "asks for one answer"}
+_AI = {**_LIST, **_ONE, "request_id": "has no name for it"}
 CLIENTS = {
     "openai": Kind(_own("openai_sdk")),
     "openai-async": Kind(_own("openai_async")),
@@ -137,11 +137,12 @@ CLIENTS = {
             **_ONE,
             "chat": "every answer is an object",
             "reasoning": "drops it",
+            "headers": "shows them to a hook only",
             "leave": "reads a stream to its end before it gives a part of it",
         },
     ),
     "openai-node": Kind(_node("openai")),
-    "ai-sdk": Kind(_node("ai"), {**_LIST, **_ONE, "logprobs": "not in its compatible provider"}),
-    "ai-sdk-openai": Kind(_node("ai-openai"), {**_LIST, **_ONE, "reasoning": "drops it"}),
+    "ai-sdk": Kind(_node("ai"), {**_AI, "logprobs": "not in its compatible provider"}),
+    "ai-sdk-openai": Kind(_node("ai-openai"), {**_AI, "reasoning": "drops it"}),
 }
 """Every client, and what it has not."""
