@@ -12,7 +12,7 @@ sums over sessions: Cochran, Sampling Techniques, 3rd edition 1977, chapter 6.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, log, sqrt
+from math import log, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -77,22 +77,19 @@ class Ratio(NamedTuple):
         Weight of what was measured, in [0, 1]; the rest is the prior's.
     called_sd, other_sd
         Standard errors of the two verbosities.
+    sd
+        How far off it may be, all unknowns together.
     """
 
     center: float
     learned: float
     called_sd: float
     other_sd: float
-
-    @property
-    def sd(self) -> float:
-        """How far off it may be, all unknowns together."""
-        measured = self.learned * sqrt(self.called_sd**2 + self.other_sd**2 + TRANSFER_SD**2)
-        return sqrt(measured**2 + ((1.0 - self.learned) * PRIOR_SD) ** 2)
+    sd: float
 
 
-_UNKNOWN: Final = Ratio(0.0, 0.0, 0.0, 0.0)
-_SAME: Final = Ratio(0.0, 1.0, 0.0, 0.0)
+_UNKNOWN: Final = Ratio(0.0, 0.0, 0.0, 0.0, PRIOR_SD)
+_SAME: Final = Ratio(0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +133,9 @@ class Lengths:
         if ours is None or theirs is None:
             return _UNKNOWN
         variance = ours.sd**2 + theirs.sd**2 + TRANSFER_SD**2
-        learned = PRIOR_SD**2 / (PRIOR_SD**2 + variance) if variance < inf else 0.0
-        return Ratio(learned * (theirs.log - ours.log), learned, ours.sd, theirs.sd)
+        learned = PRIOR_SD**2 / (PRIOR_SD**2 + variance)
+        off = sqrt(learned * variance)  # the precisions of both add up
+        return Ratio(learned * (theirs.log - ours.log), learned, ours.sd, theirs.sd, off)
 
     def _verbosity(self, model: str, task: str) -> Verbosity | None:
         seen = self.seen.get((model, task))

@@ -8,6 +8,7 @@ sorts at once stays small. It knows nothing of what the rows are worth.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import duckdb
@@ -17,8 +18,8 @@ from p402.errors import P402Error, nearest
 from sim.observe.lengths import Seen
 from sim.replay.source import Group, Lost, groups
 
-WHOLE_ROWS: Final = 100_000
-"""Rounds up to which the log is read in one part."""
+PART_ROWS: Final = 200_000
+"""Rounds that are read in one part: each costs another look at the whole log."""
 
 VALUED: Final = "valued"
 """The fate of a round that can be valued."""
@@ -187,8 +188,17 @@ def lengths_seen(
 
 def read(con: duckdb.DuckDBPyConnection, window: Window, valued: int) -> Iterator[Group | Lost]:
     """Rounds that can be valued, with the live state they saw, in an order that follows from the rows."""
-    parts: list[tuple[str | None, bool]] = [(None, True)]
-    if valued > WHOLE_ROWS:
-        parts = [*((digit, True) for digit in _DIGITS), (_DIGITS, False)]
-    for digits, within in parts:
+    for digits, within in _parts(valued):
         yield from groups(con, _ROUNDS, [*window.params, digits, within])
+
+
+def _parts(valued: int) -> Iterator[tuple[str | None, bool]]:
+    """Last digits of ids to read at once, and whether those or all others: every id is in one part."""
+    count = min(-(-valued // PART_ROWS), len(_DIGITS))
+    if count < 2:
+        yield None, True
+        return
+    edges = [len(_DIGITS) * k // count for k in range(count)]
+    for start, stop in pairwise(edges):
+        yield _DIGITS[start:stop], True
+    yield _DIGITS[: edges[-1]], False
