@@ -138,8 +138,9 @@ def observe(
     StoreError
         A snapshot that the rounds need, or the log itself, is missing or corrupt.
     """
-    window, found, chance = window or Window(), Snapshots(store), Chance()
+    window, chance = window or Window(), Chance()
     with connect(log) as con:
+        found = Snapshots(store)
         counted = census(con, window)
         lengths = Lengths(lengths_seen(con, window, _models(found, snapshots(con, window))))
         pass_ = _Pass(found, lengths, modes)
