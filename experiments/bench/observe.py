@@ -5,6 +5,7 @@ the named model really took for them; decided in one batch by the very `decide` 
 written and compacted. The command runs in a process of its own, whose peak memory is read.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -45,13 +46,7 @@ PER_SESSION: Final = 4
 GAP_MS: Final = 500
 WORKER: Final = "w0"
 
-_COMMAND: Final = """
-import resource, sys
-from sim.observe.command import main
-status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
-sys.exit(status)
-"""
+KIB_PER_MIB: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +70,36 @@ def measure(rounds: int) -> list[Figure]:
         write(log, store, rounds)
         compact(log)
         began = time.perf_counter()
-        done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-c", _COMMAND, "--log", str(log), "--store", str(store), "--json"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        found, peak_mib = _observed(log, store, Path(folder) / "found.json")
         seconds = time.perf_counter() - began
-    document = msgspec.json.decode(done.stdout)
     return [
         Figure(f"observe, four modes, {rounds:,} rounds", rounds / seconds, "rows/s"),
-        Figure("peak memory of observe", float(done.stderr.split()[-1]), "MiB"),
-        Figure("observed rounds in no figure", float(rounds - document["valued"]), "", most=0.0),
+        Figure("peak memory of observe", peak_mib, "MiB"),
+        Figure("observed rounds in no figure", float(rounds - found["valued"]), "", most=0.0),
     ]
+
+
+def _observed(log: Path, store: Path, out: Path) -> tuple[dict[str, Any], float]:
+    """What `p402 observe` says, and its peak memory in MiB."""
+    command = [
+        sys.executable,
+        "-m",
+        "p402.cli",
+        "observe",
+        "--log",
+        str(log),
+        "--store",
+        str(store),
+        "--json",
+    ]
+    with out.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file)  # noqa: S603 - our own command
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ValueError(f"p402 observe ended with {process.returncode}; expected 0: see its words above")
+    found: dict[str, Any] = msgspec.json.decode(out.read_bytes())
+    return found, used.ru_maxrss / KIB_PER_MIB
 
 
 def write(log: Path, store: Path, rounds: int) -> None:

@@ -22,6 +22,8 @@ def tables(result: Observed) -> Iterator[RenderableType]:
     yield _modes(result)
     if result.by_task:
         yield _by_task(result.by_task)
+    mostly = (f"{line.mode} {model} {share:.0%}" for line in result.lines for model, share in _first(line))
+    yield escape(f"Mostly answered by: {', '.join(mostly)}.")
     yield "Bounds are at 95 %: which requests came, and how long other models' answers would have been."
     sources = ", ".join(dict.fromkeys(line.quality_source for line in result.lines))
     yield escape(f"Quality is model-based, not of these answers; quality_source: {sources}.")
@@ -31,15 +33,18 @@ def tables(result: Observed) -> Iterator[RenderableType]:
         yield f"[yellow]{', '.join(modes)}[/]: {escape(warning)}"
 
 
+def _first(line: Line) -> list[tuple[str, float]]:
+    """The model that would answer most requests."""
+    return list(line.models.items())[:1]
+
+
 def _modes(result: Observed) -> Table:
     whose = "" if result.tenant is None else f" of tenant {result.tenant}"
     title = f"{result.valued:,} observed rounds{whose}, {_when(result.first_ms)} to {_when(result.last_ms)}"
     table = Table("mode", title=escape(title), title_justify="left")
     _columns(table)
-    table.add_column("mostly", overflow="fold")
     for line in result.lines:
-        mostly = next(iter(line.models.items()))
-        table.add_row(line.mode, *_cells(line), escape(f"{mostly[0]} {mostly[1]:.0%}"))
+        table.add_row(line.mode, *_cells(line))
     called = ", ".join(f"{name} {count:,}" for name, count in list(result.called.items())[:3])
     excluded = ", ".join(f"{count:,} {why}" for why, count in result.excluded.items()) or "none"
     table.caption = escape(
