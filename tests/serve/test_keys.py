@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from p402.errors import InvalidApiKey
+from p402.errors import ConfigError, InvalidApiKey
 from p402.limits import Kind, Period, Scope
 from p402.settings import KeySettings, Secret, Settings, read_settings
 from serve.keys import KEY_PREFIX, Keyring, hash_key, keyring, new_key
@@ -68,6 +68,29 @@ def test_p19_each_key_of_a_tenant_speaks_under_its_own_budgets():
     )
     assert free.scopes == dev.scopes == ()
     assert ring(settings([])).tenant(None).scopes == ()
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ({}, ("speed", "off")),
+        ({"mode": "balanced"}, ("balanced", "on")),
+        ({"mode": "cost", "route_named_models": "observe"}, ("cost", "observe")),
+        ({"route_named_models": "on"}, ("speed", "on")),
+    ],
+)
+def test_a_key_is_routed_as_it_says_and_else_as_its_tenant(says, expected):
+    tenants = {"default": {"default_mode": "speed", "route_named_models": "off"}}
+    keys = [{"name": "k", "key_sha256": hash_key("a"), **says}]
+    ring_ = ring(read_settings({**PROVIDER, "tenants": tenants, "keys": keys}, {}))
+    tenant = ring_.tenant(bearer("a"))
+    assert (tenant.default_mode, tenant.route_named_models) == expected
+
+
+@pytest.mark.parametrize(("setting", "value"), [("mode", "fast"), ("route_named_models", "yes")])
+def test_a_key_with_an_unknown_word_of_routing_is_no_key(setting, value):
+    with pytest.raises(ConfigError, match=rf"keys\[0\]\.{setting}: found .*{value}.*expected one of"):
+        settings([{"name": "k", "key_sha256": hash_key("a"), setting: value}])
 
 
 @pytest.mark.parametrize("header", [None, b"", b"Bearer", b"Bearer ", b"Basic abc", b"abc"])
