@@ -2,7 +2,8 @@
 
 uvicorn bounds neither: a peer could send header bytes without end, or open connections and say
 nothing. What the parser rejects (two lengths, a length beside chunks, folded headers) is answered
-in the API's own error shape, and the connection is closed. What answers a POST may send by plain calls.
+in the API's own error shape, and the connection is closed. Where it follows a sound request whose answer is
+still owed, that answer is given first and is the last. What answers a POST may send by plain calls.
 It knows nothing of paths or bodies.
 
 Source: RFC 9112, sections 5.2, 6.3 and 11; reference study "Reliability and security", section 5.
@@ -117,6 +118,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._in_head = False
         self._head_bytes = 0
+        self._deaf = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -132,6 +134,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; count and time what belongs to a head that is not complete yet."""
+        if self._deaf:  # it is read, and dropped: on a paused socket nobody would see the client leave
+            return
         super().data_received(data)
         if not self._in_head:
             if self._patience is not None:
@@ -169,12 +173,18 @@ class BoundedHttp(HttpToolsProtocol):
         self._refuse(408, f"the request's head did not arrive within {HEAD_S:.0f} s; send it at once")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer, unless an answer is under way, and close."""
+        """Answer and close; answers that are owed to requests before it are given instead."""
         self._rest()
         self._in_head = False
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first
+        owed = None if cycle is None or cycle.response_complete else cycle
+        if owed is not None and not owed.more_body:
+            self._deaf = True
+            owed.keep_alive = False
+            return
+        if owed is None or not (owed.response_started or self.pipeline):
             made = request_id(_CLOCK.now_ms(), _CLOCK.random_bits())
             body = orjson.dumps({"error": error_object(Refusal("INVALID_INPUT", status, message), made)})
             self.transport.write(

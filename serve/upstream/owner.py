@@ -58,6 +58,7 @@ class Owner:
         loop = asyncio.get_running_loop()
         self._link = link
         self._call = call
+        self._request = self._prepared()  # a fault of ours is raised here: no provider is to blame for it
         self._now_ms = now_ms
         self._gone = gone
         self._interrupted = False
@@ -203,12 +204,11 @@ class Owner:
     async def _run(self) -> None:
         failure: Failure | None = None
         try:
-            body = self._prepared()
-            if isinstance(body, Failure):
-                failure = body
+            if isinstance(self._request, Failure):
+                failure = self._request
             else:
                 self._watch.expect(_FIRST, self._link.provider.timeouts.first_byte_ms)
-                await self._link.exchange(body, self._call, self)
+                await self._link.exchange(self._request, self._call, self)
         except asyncio.CancelledError:
             if not self._interrupted:
                 raise  # the event loop is being closed

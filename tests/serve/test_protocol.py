@@ -59,6 +59,31 @@ def test_what_is_not_sound_http_is_400_and_the_connection_closed(port, head):
     assert exchange(port, "GET", "/healthz").status == 200
 
 
+def raw_of(port: int, sent: bytes) -> bytes:
+    """Everything that is answered to raw bytes until the gateway closes."""
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        client.sendall(sent)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_what_follows_a_request_and_is_no_http_ends_the_connection_and_not_the_answer(port, requests):
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (PATH.encode(), len(body), body)
+    raw = raw_of(port, request * requests + b'ore"}]}\r\n\r\n')
+    assert raw.count(b"HTTP/1.1 200") == raw.count(b"HTTP/1.1") == requests
+    last = raw[raw.rindex(b"HTTP/1.1 200") :]
+    assert b"connection: close\r\n" in last
+    assert last.endswith(b"}")
+
+
+def test_a_body_that_is_not_chunked_as_it_says_is_400(port):
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode()
+    status, error, took = said(port, head + b"5\r\n{\"mes\r\nnot a size\r\n")
+    assert (status, error["code"]) == (400, "INVALID_INPUT")
+    assert took < 5
+
+
 def test_a_head_without_end_is_431(port):
     flood = [b"GET /healthz HTTP/1.1\r\nx-a: "] + [b"a" * 8192] * 64
     status, error, _ = said(port, *flood, pause=0.002)
