@@ -207,9 +207,13 @@ def _wire(rng: random.Random, body: bytes, framed: str) -> bytes:
     kind = rng.choice(CONTENT_TYPES) if rng.random() < 0.1 else b"application/json"
     lines.append(b"content-type: " + kind)
     if rng.random() < 0.02:
-        lines.append(rng.choice((b"content-encoding: gzip", b"x-a: " + b"v" * 4_000, b"accept: \xe9", b"cookie: a=b")))
+        lines.append(
+            rng.choice((b"content-encoding: gzip", b"x-a: " + b"v" * 4_000, b"accept: \xe9", b"cookie: a=b"))
+        )
     if rng.random() < 0.01:
-        lines.append(b"idempotency-key: " + rng.choice((b"k-%d" % rng.randrange(30), b"\xff", b"x" * 300, b"")))
+        lines.append(
+            b"idempotency-key: " + rng.choice((b"k-%d" % rng.randrange(30), b"\xff", b"x" * 300, b""))
+        )
     match framed:
         case "chunked":
             lines.append(b"transfer-encoding: chunked")
@@ -236,7 +240,9 @@ def _chunks(rng: random.Random, body: bytes) -> Iterator[bytes]:
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     for name, inner in entries:
         yield (*path, name)
         yield from _places(inner, (*path, name))
@@ -361,13 +367,17 @@ def _number(rng: random.Random, raw: bytes) -> bytes:
     if not digits:
         return raw
     at = rng.choice(digits)
-    huge = rng.choice((b"1e400", b"-1e308", b"9" * 30, b"1" + b"0" * 320, b"0." + b"3" * 400, b"00", b"1e-999"))
+    huge = rng.choice(
+        (b"1e400", b"-1e308", b"9" * 30, b"1" + b"0" * 320, b"0." + b"3" * 400, b"00", b"1e-999")
+    )
     return raw[:at] + huge + raw[at + 1 :]
 
 
 def _recode(rng: random.Random, raw: bytes) -> bytes:
     text = raw.decode("utf-8", "replace")
-    return rng.choice((text.encode("utf-16"), text.encode("latin-1", "replace"), struct.pack("<I", 7) + raw, raw + raw))
+    return rng.choice(
+        (text.encode("utf-16"), text.encode("latin-1", "replace"), struct.pack("<I", 7) + raw, raw + raw)
+    )
 
 
 _OF_VALUES: Final = (

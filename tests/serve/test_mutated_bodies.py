@@ -57,8 +57,11 @@ EVENTS = (
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
     {"type": "message_stop"},
 )
-TOLD = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), orjson.dumps(e)) for e in EVENTS)
 ERROR = {"message": str, "type": str, "code": str}
+
+
+def event_bytes(event: dict) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event))
 
 
 async def provider(exchange: Exchange) -> None:
@@ -67,7 +70,7 @@ async def provider(exchange: Exchange) -> None:
         await answer(exchange)
     elif exchange.body.get("stream"):
         await exchange.begin()
-        await exchange.send(TOLD)
+        await exchange.send(b"".join(map(event_bytes, EVENTS)))
         await exchange.end()
     else:
         await exchange.json(MESSAGE)

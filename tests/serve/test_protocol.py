@@ -69,7 +69,11 @@ def raw_of(port: int, sent: bytes) -> bytes:
 @pytest.mark.parametrize("requests", [1, 3])
 def test_what_follows_a_request_and_is_no_http_ends_the_connection_and_not_the_answer(port, requests):
     body = b'{"messages":[{"role":"user","content":"Hi"}]}'
-    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (PATH.encode(), len(body), body)
+    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (
+        PATH.encode(),
+        len(body),
+        body,
+    )
     raw = raw_of(port, request * requests + b'ore"}]}\r\n\r\n')
     assert raw.count(b"HTTP/1.1 200") == raw.count(b"HTTP/1.1") == requests
     last = raw[raw.rindex(b"HTTP/1.1 200") :]
@@ -79,7 +83,7 @@ def test_what_follows_a_request_and_is_no_http_ends_the_connection_and_not_the_a
 
 def test_a_body_that_is_not_chunked_as_it_says_is_400(port):
     head = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode()
-    status, error, took = said(port, head + b"5\r\n{\"mes\r\nnot a size\r\n")
+    status, error, took = said(port, head + b'5\r\n{"mes\r\nnot a size\r\n')
     assert (status, error["code"]) == (400, "INVALID_INPUT")
     assert took < 5
 
