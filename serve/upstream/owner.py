@@ -274,6 +274,9 @@ class Owner:
                 return failures.timed_out(provider, "could not be connected to in time", of_provider=True)
             case Cause.REFUSED:
                 return failures.broken(provider, "could not be connected to", of_provider=True)
+            case Cause.FORBIDDEN:
+                what = "has a name that leads to a link-local or metadata address, and was not called"
+                return failures.broken(provider, what, of_provider=True)
             case Cause.LOST:
                 return failures.broken(provider, "lost the connection", usage=self.reading.reported)
             case Cause.MALFORMED:
