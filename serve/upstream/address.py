@@ -1,10 +1,11 @@
 """Which addresses a name may not turn out to be: those where clouds keep the credentials of their machines.
 
-A base_url comes from the operator alone, but what its name resolves to comes from whoever answers for the name.
-An operator who means such an address writes it down as it is. It knows nothing of sockets.
+A base_url comes from the operator alone, but what its name resolves to comes from whoever answers for the
+name. An operator who means such an address writes it down as it is. It knows nothing of sockets.
 
-Source: reference study "Reliability and security", section 5, 3; RFC 3927 and RFC 4291, section 2.5.6 (link-local);
-metadata services of AWS (also fd00:ec2::254) and Alibaba Cloud (100.100.100.200), read 2026-11-26.
+Source: reference study "Reliability and security", section 5, 3; RFC 3927 and RFC 4291, section 2.5.6
+(link-local); metadata services of AWS (also fd00:ec2::254) and Alibaba Cloud (100.100.100.200), read
+2026-11-26.
 """
 
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address

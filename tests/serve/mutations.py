@@ -26,6 +26,8 @@ MODELS: Final = (
 )
 
 _IMAGE: Final = "data:image/png;base64,iVBORw0KGgo="
+_PDF: Final = "data:application/pdf;base64,JVBER"
+_WORDS: Final = {"type": "object", "properties": {"w": {"type": "array", "items": {"type": "string"}}}}
 _TOOL: Final = {
     "type": "function",
     "function": {
@@ -96,7 +98,7 @@ SOUND: Final[tuple[dict[str, Any], ...]] = (
                     {"type": "text", "text": "what is it?", "cache_control": {"type": "ephemeral"}},
                     {"type": "image_url", "image_url": {"url": _IMAGE, "detail": "low"}},
                     {"type": "image_url", "image_url": {"url": "https://images.example/x.png"}},
-                    {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBER"}},
+                    {"type": "file", "file": {"filename": "a.pdf", "file_data": _PDF}},
                 ],
             }
         ],
@@ -106,13 +108,16 @@ SOUND: Final[tuple[dict[str, Any], ...]] = (
         "n": 2,
     },
     {
-        "messages": [{"role": "developer", "content": "JSON only."}, {"role": "user", "content": "three words"}],
+        "messages": [
+            {"role": "developer", "content": "JSON only."},
+            {"role": "user", "content": "three words"},
+        ],
         "response_format": {
             "type": "json_schema",
             "json_schema": {
                 "name": "words",
                 "strict": True,
-                "schema": {"type": "object", "properties": {"w": {"type": "array", "items": {"type": "string"}}}},
+                "schema": _WORDS,
             },
         },
         "p402": {
@@ -135,22 +140,26 @@ SOUND: Final[tuple[dict[str, Any], ...]] = (
 """Requests that pass the door as they are."""
 
 VALUES: Final[tuple[Any, ...]] = (
-    None, True, False, 0, 1, -1, 2, 8, 9, 0.5, -0.0, 1e308, 5e-324, 2**31, 2**53 + 1, 2**63, 2**64, 2**70, -(2**63),
-    "", " ", "x", "\x00", "\r\nx-evil: 1", "\u202eevil", "\ufeff", "\ud800", "\udfff\ud800", "é" * 300,
-    "🜁🜂🜃", "a" * 5_000, "null", "1", "true", "user", "assistant", "tool", "max", "xhigh", "http://169.254.169.254/",
-    "data:image/png;base64,", "data:;base64,AA", "{}", "{{7*7}}", "../../etc/passwd", "' OR 1=1 --", "${jndi:ldap://x}",
-    [], [None], [[]], [1, "a", {}], ["x"] * 70, {}, {"": ""}, {"type": None}, {"type": "text"}, {"type": "function"},
-    {"type": "json_schema", "json_schema": {}}, {"role": "user", "content": "x"}, {"enabled": True}, {"a": {"b": {"c": []}}},
+    None, True, False, 0, 1, -1, 2, 8, 9, 0.5, -0.0, 1e308, 5e-324, 2**31, 2**53 + 1, 2**63, 2**64, 2**70,
+    -(2**63), "", " ", "x", "\x00", "\r\nx-evil: 1", "\u202eevil", "\ufeff", "\ud800", "\udfff\ud800",
+    "é" * 300, "🜁🜂🜃", "a" * 5_000, "null", "1", "true", "user", "assistant", "tool", "max", "xhigh",
+    "http://169.254.169.254/", "data:image/png;base64,", "data:;base64,AA", "{}", "{{7*7}}",
+    "../../etc/passwd", "' OR 1=1 --", "${jndi:ldap://x}", [], [None], [[]], [1, "a", {}], ["x"] * 70, {},
+    {"": ""}, {"type": None}, {"type": "text"}, {"type": "function"},
+    {"type": "json_schema", "json_schema": {}}, {"role": "user", "content": "x"}, {"enabled": True},
+    {"a": {"b": {"c": []}}},
 )  # fmt: skip
 NAMES: Final = (
-    "mode", "max_cost", "max_cost_usd", "maxcost", "session_id", "task_type", "dry_run", "cache", "n", "stream", "tools",
-    "functions", "function_call", "api_base", "base_url", "audio", "prediction", "previous_response_id", "thinking",
-    "reasoning_effort", "response_format", "stream_options", "include_usage", "content", "refusal", "name", "__class__",
-    "", "\x00", "\ud800", "p402", "messages", "model", "tool_calls", "arguments", "encrypted_content", "tags", "type",
+    "mode", "max_cost", "max_cost_usd", "maxcost", "session_id", "task_type", "dry_run", "cache", "n",
+    "stream", "tools", "functions", "function_call", "api_base", "base_url", "audio", "prediction",
+    "previous_response_id", "thinking", "reasoning_effort", "response_format", "stream_options",
+    "include_usage", "content", "refusal", "name", "__class__", "", "\x00", "\ud800", "p402", "messages",
+    "model", "tool_calls", "arguments", "encrypted_content", "tags", "type",
 )  # fmt: skip
 BYTES: Final = (
-    b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"NaN", b"Infinity", b"-", b"1e999", b"0x1", b"\xff\xfe", b"\xc3",
-    b"\xed\xa0\x80", b"\x00", b"\xef\xbb\xbf", b"\\u0000", b"\\ud83d", b"/**/", b"'", b"\n", b"9" * 400, b'{"a":' * 70,
+    b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"NaN", b"Infinity", b"-", b"1e999", b"0x1",
+    b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\x00", b"\xef\xbb\xbf", b"\\u0000", b"\\ud83d", b"/**/", b"'",
+    b"\n", b"9" * 400, b'{"a":' * 70,
 )  # fmt: skip
 CONTENT_TYPES: Final = (
     b"text/plain",

@@ -4,8 +4,8 @@ They leave before the answer, while the first token is waited for, and in mid-st
 with one after the other; with providers of both languages. What the gateway had open is what it says itself
 as it stops, what the kernel shows, its log and its ledger.
 
-The provider must hear of it within 0.5 s. Two shared cores are not always there when they are needed: the median
-must be below 0.5 s and the latest below `LATEST_S`; what leaks is never closed at all.
+The provider must hear of it within 0.5 s. Two shared cores are not always there when they are needed: the
+median must be below 0.5 s and the latest below `LATEST_S`; what leaks is never closed at all.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ GROWTH_KIB = 16 << 10
 """240 calls that stayed would hold more; a ledger's and a log's buffers grow by less."""
 SEED = 402
 KINDS = ("mute", "half", "role", "chatty")
-"""What a provider does: never answer; half of a whole answer; a stream without content; a stream without end."""
+"""What a provider does: no answer; half of a whole one; a stream without content; a stream without end."""
 MODELS = ("m", "claude-sonnet-4-5")
 TOLD_AT_STOP = """
 import asyncio, json, sys
@@ -47,9 +47,9 @@ from serve.command import main
 stop = Worker.stop
 async def told(self):
     tasks = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks() - {asyncio.current_task()})
-    upstream = self._upstream
+    connections, calls = self._upstream.connections(), self._upstream.under_way()
     with open("at_stop.json", "w") as said:
-        json.dump({"tasks": tasks, "connections": upstream.connections(), "calls": upstream.under_way()}, said)
+        json.dump({"tasks": tasks, "connections": connections, "calls": calls}, said)
     await stop(self)
 Worker.stop = told
 sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""20,000 mutated requests over real sockets to a real gateway: no 5xx, no reset, no hang, nothing held after it.
+"""20,000 mutated requests over real sockets to a real gateway: no 5xx, no reset, no hang, nothing held after.
 
 The provider behind it answers at once and never fails, so that every fault is the gateway's own. Half of the
 arms speak OpenAI's language, half Anthropic's. What breaks is told by its number: `mutation(NUMBER)`.

@@ -82,7 +82,9 @@ def test_what_follows_a_request_and_is_no_http_ends_the_connection_and_not_the_a
 
 
 UPGRADES = {
-    "as Java's client asks first": b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    "as Java's client asks first": (
+        b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+    ),
     "to a websocket": b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n",
 }
 
@@ -91,7 +93,11 @@ UPGRADES = {
 @pytest.mark.parametrize("how", UPGRADES)
 def test_a_request_that_would_rather_speak_another_protocol_is_answered_in_this(port, how, pause):
     body = b'{"messages":[{"role":"user","content":"Hi"}]}'
-    head = b"POST %b HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n" % (PATH.encode(), UPGRADES[how], len(body))
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n" % (
+        PATH.encode(),
+        UPGRADES[how],
+        len(body),
+    )
     with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
         for last in (b"", b"connection: close\r\n"):
             client.sendall(head.replace(b"host: x\r\n", b"host: x\r\n" + last) + body[:9])

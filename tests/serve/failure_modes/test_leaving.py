@@ -1,7 +1,7 @@
 """Failure modes 1 to 4: the client goes away.
 
-That the provider hears of it within 0.5 s is measured over 240 clients by `tests/serve/test_hostile_cancels.py`;
-here each mode is seen alone, to its settlement.
+That the provider hears of it within 0.5 s is measured over 240 clients by
+`tests/serve/test_hostile_cancels.py`; here each mode is seen alone, to its settlement.
 """
 
 import asyncio

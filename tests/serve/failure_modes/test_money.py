@@ -1,4 +1,4 @@
-"""Failure modes 9, 14, 15, 22 and 27: money, and what is kept of it. Laws and races are in `tests/serve/guard`."""
+"""Failure modes 9, 14, 15, 22 and 27: money, and what is kept. Laws and races are in `tests/serve/guard`."""
 
 import asyncio
 import signal
@@ -9,8 +9,8 @@ import openai
 import orjson
 import pytest
 
-from tests.serve.failure_modes.whole import HELLO, until, whole_gateway
 from tests.serve.failure_modes.test_leaving import STUCK, mute
+from tests.serve.failure_modes.whole import HELLO, until, whole_gateway
 from tests.serve.test_command import WHOLE, answer, gateway, rows, write_config
 from tests.serve.test_hostile_cancels import memory_kib
 from tests.serve.upstream.loopback import DONE, ROLE, Exchange, chunk_of, loopback
@@ -156,7 +156,7 @@ def test_failure_mode_22_a_stop_under_load_loses_no_row_of_what_was_answered(tmp
 
 
 def test_failure_mode_27_requests_that_are_all_different_do_not_make_a_worker_grow(tmp_path):
-    """Sessions, tags, models, tenants' pasts and idle connections are bounded; so is what one answer holds."""
+    """Sessions, tags, models, pasts and idle connections are bounded; so is what one answer holds."""
     before, after = 1_500, 3_000
 
     async def ask(client: httpx.AsyncClient, numbers) -> None:

@@ -1,4 +1,7 @@
-"""Failure modes 16 to 18: Redis is lost, frozen, or a cluster. The books under every fault: `tests/serve/guard`, `tests/chaos`."""
+"""Failure modes 16 to 18: Redis is lost, frozen, or a cluster.
+
+The books under every fault are in `tests/serve/guard` and `tests/chaos`.
+"""
 
 import time
 
@@ -10,7 +13,7 @@ from tests.serve.redis.server import Server, free_port, redis_server
 from tests.serve.test_command import answer
 
 HANG_S = 5.0
-"""No request waits longer than 300 ms on Redis; two shared cores are given more before this is called a hang."""
+"""No request waits longer than 300 ms on Redis; shared cores are given more before it is called a hang."""
 
 
 def test_failure_mode_16_a_redis_that_is_lost_at_the_start_is_found_when_it_comes(tmp_path):

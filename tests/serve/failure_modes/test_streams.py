@@ -93,7 +93,8 @@ def test_failure_mode_06_no_other_provider_is_asked_after_the_first_token(tmp_pa
 
 @pytest.mark.parametrize(
     "broken",
-    [Says(plays(BUSY)), Says(plays(ROLE, b": ping\n\n", BUSY)), Says(plays(ROLE)), Says(plays(ROLE, cut=True)),
+    [Says(plays(BUSY)), Says(plays(ROLE, b": ping\n\n", BUSY)), Says(plays(ROLE)),
+     Says(plays(ROLE, cut=True)),
      claude(EVENTS[0], OVERLOADED), claude(EVENTS[0], EVENTS[1], cut=True)],
     ids=["first", "after the role", "nothing", "lost", "anthropic", "anthropic lost"],
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """A whole gateway and its providers for one failure: all real, on loopback, in threads of the test.
 
-The gateway is `serve.worker.Worker` as `p402 serve` makes it, under uvicorn, on its configuration file, with its
-SQLite ledger and its log. Providers are scripts behind real sockets, in an event loop of their own, which a test
-may end or ask. Only what a worker says of itself (`Whole.worker`) is looked at from inside.
+The gateway is `serve.worker.Worker` as `p402 serve` makes it, under uvicorn, on its configuration file, with
+its SQLite ledger and its log. Providers are scripts behind real sockets, in an event loop of their own, which
+a test may ask. Only what a worker says of itself (`Whole.worker`) is looked at from inside.
 """
 
 import asyncio

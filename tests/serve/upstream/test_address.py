@@ -1,4 +1,4 @@
-"""A name that leads to a link-local or metadata address is not called, unless the operator wrote the address."""
+"""A name that leads to a link-local or metadata address is not called, unless it is that address itself."""
 
 from ipaddress import ip_network
 
@@ -24,12 +24,16 @@ def test_metadata_and_link_local_addresses_are_refused_to_names_and_not_to_thems
     assert not is_refused(found, found)
 
 
-@pytest.mark.parametrize("found", ["127.0.0.1", "::1", "10.0.0.7", "192.168.1.2", "172.17.0.2", "fd00::1", "1.1.1.1"])
+@pytest.mark.parametrize(
+    "found", ["127.0.0.1", "::1", "10.0.0.7", "192.168.1.2", "172.17.0.2", "fd00::1", "1.1.1.1"]
+)
 def test_private_networks_are_the_operators_own(found: str) -> None:
     assert not is_refused("gpu-7.internal", found)
 
 
-def test_a_name_that_leads_there_is_sent_nothing_and_the_address_itself_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_leads_there_is_sent_nothing_and_the_address_itself_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Loopback stands in for what no test can reach."""
     monkeypatch.setattr(address, "REFUSED", (ip_network("127.0.0.0/8"), ip_network("::1/128")))
 

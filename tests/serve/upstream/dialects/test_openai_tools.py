@@ -93,8 +93,14 @@ def test_a_function_that_the_client_demanded_ends_with_stop_as_openais_own_does(
     assert not calls.mend(0, {"delta": {}, "finish_reason": "stop"})
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=2), lambda x: st.lists(x, max_size=3)
-                    | st.dictionaries(st.sampled_from(["index", "id", "function", "x"]), x, max_size=3)))  # fmt: skip
+NAMES = st.sampled_from(["index", "id", "function", "x"])
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(max_size=2),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(NAMES, x, max_size=3),
+)
+
+
+@given(ANYTHING)
 def test_nothing_that_a_provider_sends_raises(anything: object) -> None:
     calls = ToolCalls(None)
     for delta in (anything, {"tool_calls": anything}, {"tool_calls": [anything, anything]}):
