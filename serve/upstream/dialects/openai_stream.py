@@ -132,12 +132,14 @@ class StreamReading:
         self._seen.add(index)
         delta = choice.get("delta")
         self._text_bytes += openai.text_bytes(delta)
-        if choice.get("finish_reason"):
+        finish = choice.get("finish_reason")
+        if finish:
             self._finished.add(index)
             self.committed = True  # an answer may be empty and finished
         elif not self.committed and openai.has_content(delta):
             self.committed = True
-        return self._tools.mend(index, choice)
+        calls = isinstance(delta, dict) and "tool_calls" in delta
+        return bool(finish or calls) and self._tools.mend(index, choice)
 
     def _break(self, what: str) -> None:
         self.interrupt(failures.broken(self._provider, what, usage=self._reported))
