@@ -9,7 +9,7 @@ tenant `default`. It knows nothing of requests beyond their `Authorization` head
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
@@ -50,7 +50,7 @@ class Keyring:
 
     plain: Known
     peppered: Known
-    pepper: bytes | None
+    pepper: bytes | None = field(repr=False)
     anyone: Tenant | None
 
     def tenant(self, authorization: bytes | None) -> Tenant:

@@ -1,6 +1,7 @@
 """API keys: the key alone says which tenant, and nothing about a key is kept."""
 
 import dataclasses
+import hmac
 import re
 
 import pytest
@@ -141,7 +142,31 @@ def test_no_key_is_kept_or_shown():
     kept = {name: value for name, value in vars_of(keys).items() if name != "pepper"}
     assert key not in repr(kept)
     assert "a-pepper-of-tests" not in repr(found)
+    assert "a-pepper-of-tests" not in repr(keys)
     assert isinstance(found.keys[0], KeySettings)
+
+
+@pytest.mark.parametrize("pepper", [None, "a-pepper-of-tests"])
+def test_an_unknown_key_takes_the_work_of_a_known_one_and_is_compared_in_constant_time(monkeypatch, pepper):
+    """Digests are looked up and compared, never keys; a miss compares with a digest that nothing has."""
+    known = new_key()
+    form = "key_sha256" if pepper is None else "key_hmac"
+    keys = ring(settings([{"name": "k", form: hash_key(known, pepper)}], pepper))
+    compared: list[tuple[bytes, bytes]] = []
+    true = hmac.compare_digest
+
+    def compare(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return true(a, b)
+
+    monkeypatch.setattr("serve.keys.hmac.compare_digest", compare)
+    assert keys.tenant(bearer(known)).name == "default"
+    of_known = len(compared)
+    with pytest.raises(InvalidApiKey):
+        keys.tenant(bearer(new_key()))
+    assert len(compared) == 2 * of_known > 0
+    assert {len(side) for pair in compared for side in pair} == {32}
+    assert known.encode() not in [side for pair in compared for side in pair]
 
 
 def vars_of(value) -> dict:
