@@ -65,6 +65,7 @@ class Metadata(msgspec.Struct, frozen=True):
     simulated: bool
     session_remaining_nano: int | None = None
     considered: tuple[ArmView, ...] | None = None
+    cache_write_tokens: int = 0
 
 
 class Completed(msgspec.Struct, frozen=True):

@@ -98,9 +98,18 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     cost_nano: int | None = None
     price_pico: list[int] | None = None
-    """Pico-USD per token that made the cost: input, cache read, output."""
+    """Pico-USD per token that made the cost: input, cache read, output, cache write, cache write of an hour.
+    Rows from before 2026-11-26 have the first three, and wrote caches at the price of input."""
     latency_ms: float
     ttfb_ms: float | None = None
+    cache_write_tokens: int = 0
+    """Part of the prompt, as `cached_tokens` is."""
+    cache_write_1h_tokens: int = 0
+    """Part of `cache_write_tokens`."""
+    service_tier: str | None = None
+    """What the provider says it billed at, where that is not its standard tier."""
+    price_source: str | None = None
+    """`list` (the catalogue's price) or `contract` (the operator's); None where there is no price."""
 
 
 class Outcome(Event, frozen=True, kw_only=True, tag="outcome"):
@@ -131,6 +140,8 @@ class Outcome(Event, frozen=True, kw_only=True, tag="outcome"):
     """What was held for the round when it settled; a charge (cost and fee) above it is its overshoot."""
     bound_nano: int | None = None
     """The most that it could have cost, where the hold was predicted and covered less than that."""
+    cache_write_tokens: int = 0
+    """Of the answer that was served; each attempt has its own."""
 
 
 class Reward(Event, frozen=True, kw_only=True, tag="reward"):

@@ -127,7 +127,23 @@ class Guard(Protocol):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens per class. `cached` is part of `prompt`, `reasoning` part of `output`."""
+    """Tokens per class, in the one form that every dialect reads its provider's report into.
+
+    `cached` and `cache_write` are apart from each other and both part of `prompt`; `reasoning` is part of
+    `output`, and billed as it.
+
+    Attributes
+    ----------
+    cached
+        Read from the provider's prompt cache.
+    cache_write
+        Written to it, for however long.
+    cache_write_1h
+        Written to it for an hour: part of `cache_write`.
+    tier
+        Service tier that the provider says it billed, where that is not its standard one; what is billed at
+        another has a cost that nobody here knows.
+    """
 
     prompt: int
     output: int
@@ -135,6 +151,8 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write: int = 0
     reasoning: int = 0
     estimated: bool = False
+    cache_write_1h: int = 0
+    tier: str | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

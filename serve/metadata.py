@@ -11,12 +11,14 @@ import orjson
 
 from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult
+from p402.routing.pricing import TokenPrices
 from p402.units import PICO_PER_USD_PER_MTOK, nano_to_usd
 from serve.http import Header, header_value
 
 KEY: Final = b'"p402_metadata"'
 OUTCOMES: Final = "/v1/outcomes"
 _WHITE: Final = b" \t\r\n"
+_CLASSES: Final = tuple(f"{name}_usd_per_mtok" for name in TokenPrices._fields)
 
 
 def metadata_fields(metadata: Metadata) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def metadata_fields(metadata: Metadata) -> dict[str, Any]:
         "input_tokens": metadata.input_tokens,
         "output_tokens": metadata.output_tokens,
         "cached_tokens": metadata.cached_tokens,
+        "cache_write_tokens": metadata.cache_write_tokens,
         "reasoning_tokens": metadata.reasoning_tokens,
         "usage_estimated": metadata.usage_estimated,
         "latency_ms": metadata.latency_ms,
@@ -71,9 +74,12 @@ def attempt_fields(attempt: AttemptResult) -> dict[str, Any]:
         "input_tokens": attempt.prompt_tokens,
         "output_tokens": attempt.output_tokens,
         "cached_tokens": attempt.cached_tokens,
+        "cache_write_tokens": attempt.cache_write_tokens,
+        "cache_write_1h_tokens": attempt.cache_write_1h_tokens,
         "reasoning_tokens": attempt.reasoning_tokens,
         "cost_usd": _usd(attempt.cost_nano),
-        "price": _price(attempt.price_pico),
+        "price": _price(attempt.price_pico, attempt.price_source),
+        "service_tier": attempt.service_tier,
         "latency_ms": attempt.latency_ms,
         "ttfb_ms": attempt.ttfb_ms,
     }
@@ -138,15 +144,12 @@ def _decimal(nano: int) -> bytes:
     return b"%d.%09d" % divmod(nano, 1_000_000_000)
 
 
-def _price(price_pico: list[int] | None) -> dict[str, float] | None:
+def _price(price_pico: list[int] | None, source: str | None) -> dict[str, float | str | None] | None:
+    """A price row: USD per million tokens of each class, whole pico-USD per token, and whose it is."""
     if price_pico is None:
         return None
-    into, read, out = price_pico
-    return {
-        "input_usd_per_mtok": into / PICO_PER_USD_PER_MTOK,
-        "cache_read_usd_per_mtok": read / PICO_PER_USD_PER_MTOK,
-        "output_usd_per_mtok": out / PICO_PER_USD_PER_MTOK,
-    }
+    prices = zip(_CLASSES, price_pico, strict=True)
+    return {**{name: pico / PICO_PER_USD_PER_MTOK for name, pico in prices}, "source": source}
 
 
 def _considered(view: ArmView) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def deployment(
     provider: str, model: ModelInfo, name: str, folded: str, found: Found | None, status: Any
 ) -> Deployment:
     """One row of the catalogue, every value with its origin."""
-    prices, rounded = periods(model)
+    prices, rounded = periods(model, storage=provider == "openrouter" and model.id.startswith("google/"))
     lab = family(folded, model.id, provider)
     facts = found.facts if found else None
     read = found and Mark(found.facts.source, _origin(found) if found.inherited else None)

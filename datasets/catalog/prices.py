@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
+from msgspec.structs import replace
 
 from p402.catalog.price import PricePeriod, PriceRow, Tier, TokenPrices
 from p402.units import PICO_PER_USD_PER_MTOK, pico_per_token
@@ -46,19 +47,27 @@ def period_prices(model: ModelInfo) -> list[tuple[Any, ModelPrice]]:
     return [(None, model.prices)]
 
 
-def periods(model: ModelInfo) -> tuple[tuple[PricePeriod, ...], bool]:
-    """All periods of a model, and whether any price had to be rounded to whole pico-USD."""
+def periods(model: ModelInfo, *, storage: bool = False) -> tuple[tuple[PricePeriod, ...], bool]:
+    """All periods of a model, and whether any price had to be rounded to whole pico-USD.
+
+    Parameters
+    ----------
+    storage
+        Whether the source's price of a cache write is what the storing costs beside the input, as for
+        OpenRouter's Gemini routes: "input token price + cache storage price * (5 minutes / 60 minutes)"
+        (openrouter.ai/docs/features/prompt-caching, read 2026-11-26).
+    """
     out: list[PricePeriod] = []
     rounded = False
     for constraint, price in period_prices(model):
-        row, inexact = _row(price)
+        row, inexact = _row(price, storage=storage)
         rounded |= inexact
         if row is not None:
             out.append(PricePeriod(row, *_when(constraint)))
     return tuple(out), rounded
 
 
-def _row(price: ModelPrice) -> tuple[PriceRow | None, bool]:
+def _row(price: ModelPrice, *, storage: bool) -> tuple[PriceRow | None, bool]:
     known = values(price)
     found = {field: known[key] for field, key in FIELDS.items() if key in known}
     if not found:
@@ -69,8 +78,21 @@ def _row(price: ModelPrice) -> tuple[PriceRow | None, bool]:
         for v in found.values()
         for amount in ([v.base, *(t.price for t in v.tiers)] if isinstance(v, TieredPrices) else [v])
     ]
-    tiers = tuple(Tier(threshold, _tokens(found, threshold)) for threshold in thresholds)
-    return PriceRow(_tokens(found, None), tiers), not all(exact)
+    base, *above = (_tokens(found, threshold) for threshold in (None, *thresholds))
+    if storage:
+        base, *above = map(_with_input, (base, *above))
+    tiers = tuple(Tier(*tier) for tier in zip(thresholds, above, strict=True))
+    return PriceRow(base, tiers), not all(exact)
+
+
+def _with_input(prices: TokenPrices) -> TokenPrices:
+    """Prices whose cache write is what is paid for a token in all: its input and its storage.
+
+    One that is above the input holds both already: the source has the route's older form there.
+    """
+    if prices.input is None or prices.cache_write is None or prices.cache_write > prices.input:
+        return prices
+    return replace(prices, cache_write=prices.input + prices.cache_write)
 
 
 def _tokens(found: dict[str, Decimal | TieredPrices], threshold: int | None) -> TokenPrices:

@@ -3,7 +3,7 @@
 It knows nothing of tenants or modes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Final
 
@@ -48,7 +48,7 @@ def arms_of(offers: Sequence[Offer]) -> Arms:
 
 def prices_of(offers: Sequence[Offer], now_ms: int) -> Prices:
     """Prices in force at an instant."""
-    rows = [prices_at(o.deployment, now_ms) for o in offers]
+    rows = [prices_at(o, now_ms) for o in offers]
     tiers = [None if row is None else row.routing_tier() for row in rows]
     return Prices(
         input=tuple(None if row is None else row.base.input for row in rows),
@@ -58,7 +58,18 @@ def prices_of(offers: Sequence[Offer], now_ms: int) -> Prices:
         input_above=tuple(None if t is None else t.prices.input for t in tiers),
         cache_read_above=tuple(None if t is None else t.prices.cache_read for t in tiers),
         output_above=tuple(None if t is None else t.prices.output for t in tiers),
+        cache_write=_any(None if row is None else row.base.cache_write for row in rows),
+        cache_write_1h=_any(None if row is None else row.base.cache_write_1h for row in rows),
+        cache_write_above=_any(None if t is None else t.prices.cache_write for t in tiers),
+        cache_write_1h_above=_any(None if t is None else t.prices.cache_write_1h for t in tiers),
+        contract=tuple(o.contract for o in offers) if any(o.contract for o in offers) else (),
     )
+
+
+def _any(column: Iterable[int | None]) -> tuple[int | None, ...]:
+    """A column that may be empty: it is, where nobody has anything in it."""
+    found = tuple(column)
+    return () if all(value is None for value in found) else found
 
 
 def posterior_of(offers: Sequence[Offer], benchmarks: Sequence[Benchmark], now_ms: int) -> Posterior:

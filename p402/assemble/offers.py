@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from p402.catalog.defaults import FAST_HARDWARE
 from p402.catalog.model import Catalog, Deployment
-from p402.catalog.price import PricePeriod, PriceRow, TokenPrices
+from p402.catalog.price import PricePeriod, PriceRow, TokenPrices, discounted
 from p402.errors import ConfigError, nearest
 from p402.routing.spec import LONG_CONTEXT_TOKENS, capability_mask
 from p402.settings import ModelSettings, ProviderSettings
@@ -27,6 +27,10 @@ class Offer:
         The model's id at its provider.
     fast
         Served on dedicated inference hardware.
+    prices
+        What it charges here, under the operator's contract: what its `deployment` lists may be more.
+    contract
+        Whether these prices are the operator's word and not the catalogue's.
     reference
         Belongs to no configured provider: it is there to be priced, never to be called.
     """
@@ -37,6 +41,8 @@ class Offer:
     upstream_model: str
     simulated: bool
     fast: bool
+    prices: tuple[PricePeriod, ...]
+    contract: bool = False
     reference: bool = False
 
     @property
@@ -99,11 +105,13 @@ def reference(deployment: Deployment) -> Offer:
         upstream_model=deployment.model,
         simulated=False,
         fast=False,
+        prices=deployment.prices,
         reference=True,
     )
 
 
 def _listed(provider: ProviderSettings, deployment: Deployment) -> Offer:
+    contract = provider.discount_percent != 0
     return Offer(
         arm=f"{provider.name}/{deployment.model}",
         deployment=deployment,
@@ -111,6 +119,8 @@ def _listed(provider: ProviderSettings, deployment: Deployment) -> Offer:
         upstream_model=deployment.model,
         simulated=provider.simulated,
         fast=deployment.provider in FAST_HARDWARE,
+        prices=discounted(deployment.prices, provider.discount_percent) if contract else deployment.prices,
+        contract=contract,
     )
 
 
@@ -130,6 +140,8 @@ def _own(provider: ProviderSettings, model: ModelSettings) -> Offer:
         input=_pico(model.input_usd_per_mtok),
         cache_read=_pico(model.cache_read_usd_per_mtok),
         output=_pico(model.output_usd_per_mtok),
+        cache_write=_pico(model.cache_write_usd_per_mtok),
+        cache_write_1h=_pico(model.cache_write_1h_usd_per_mtok),
     )
     priced = prices.input is not None or prices.output is not None
     deployment = Deployment(
@@ -150,6 +162,8 @@ def _own(provider: ProviderSettings, model: ModelSettings) -> Offer:
         upstream_model=model.upstream_model or model.id,
         simulated=provider.simulated,
         fast=(provider.catalog or provider.name) in FAST_HARDWARE,
+        prices=deployment.prices,
+        contract=True,
     )
 
 

@@ -22,7 +22,7 @@ def baselines(
     """Each tenant's baseline model, and the reference arms that it takes to price them all.
 
     A tenant that names none has the catalogue's own, if the catalogue has it. A model on offer at a
-    known price needs no reference arm.
+    known price needs no reference arm, unless that price is of a contract which is not the tenant's.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def baselines(
     models: dict[str, str | None] = {}
     references: dict[str, Offer] = {}
     for tenant in tenants:
-        found = _baseline(catalog, tenant.baseline_model or BASELINE, offers)
+        found = _baseline(catalog, tenant, offers)
         if found is None and tenant.baseline_model is not None:
             known = {o.model for o in offers.values()} | {d.model_family for d in catalog.deployments}
             raise ConfigError(
@@ -45,22 +45,30 @@ def baselines(
     return models, references
 
 
-def _baseline(catalog: Catalog, name: str, offers: Mapping[str, Offer]) -> tuple[str, Offer | None] | None:
-    """The model's canonical name, and a reference arm if no configured provider can price it."""
+def _baseline(
+    catalog: Catalog, tenant: TenantSettings, offers: Mapping[str, Offer]
+) -> tuple[str, Offer | None] | None:
+    """The model's canonical name, and a reference arm if no configured provider can price it for them."""
+    name = tenant.baseline_model or BASELINE
     named = [offer for offer in offers.values() if name in (offer.model, offer.arm)]
-    if any(is_priced(offer.deployment) for offer in named):
+    if any(_prices(tenant, offer) for offer in named):
         return named[0].model, None
     found = catalog.find(name)
     candidates = sorted((found,) if found is not None else catalog.named(name), key=_rank)
     for deployment in candidates:
         model = deployment.model_family
-        if any(offer.model == model and is_priced(offer.deployment) for offer in offers.values()):
+        if any(offer.model == model and _prices(tenant, offer) for offer in offers.values()):
             return model, None
         if deployment.id not in offers and is_priced(deployment):
             return model, reference(deployment)
     if named:
         return named[0].model, None  # of unknown price everywhere: so is what it would have cost
     return (candidates[0].model_family, None) if candidates else None
+
+
+def _prices(tenant: TenantSettings, offer: Offer) -> bool:
+    """Whether an offer says what its model costs this tenant; another's contract does not."""
+    return is_priced(offer.deployment) and (not offer.contract or _may(tenant, offer))
 
 
 def _rank(deployment: Deployment) -> tuple[bool, bool, bool, str]:

@@ -81,5 +81,5 @@ def assemble(
         spec=spec,
         upstream_model={o.arm: o.upstream_model for o in offers if not o.reference},
         tenants={t.name: tenant_of(t, baseline[t.name]) for t in tenants},
-        next_change_ms=next_price_change((o.deployment for o in offers), now_ms),
+        next_change_ms=next_price_change(offers, now_ms),
     )

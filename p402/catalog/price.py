@@ -9,6 +9,9 @@ Time is an argument: whole ms since 1970 UTC. It knows nothing of models or requ
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from math import floor
 from typing import Annotated, Final, Protocol
 
 import msgspec
@@ -140,6 +143,34 @@ def prices_at(deployment: Priced, when_ms: int) -> PriceRow | None:
         if period.in_force(when_ms):
             return period.prices
     return periods[0].prices
+
+
+def discounted(periods: Iterable[PricePeriod], percent: Decimal) -> tuple[PricePeriod, ...]:
+    """Return the periods with every known price of every tier less `percent` of it.
+
+    Each price is rounded once, to whole pico-USD per token, half up: half a millionth of a USD per million
+    tokens at most, beside what an invoice may say. No tokens are rounded by it.
+    """
+    share = 1 - Fraction(percent) / 100
+
+    def less(prices: TokenPrices) -> TokenPrices:
+        known = {name: getattr(prices, name) for name in TokenPrices.__struct_fields__}
+        return TokenPrices(**{name: None if p is None else _half_up(p * share) for name, p in known.items()})
+
+    return tuple(
+        msgspec.structs.replace(
+            period,
+            prices=PriceRow(
+                base=less(period.prices.base),
+                tiers=tuple(Tier(tier.threshold, less(tier.prices)) for tier in period.prices.tiers),
+            ),
+        )
+        for period in periods
+    )
+
+
+def _half_up(amount: Fraction) -> int:
+    return floor(amount + Fraction(1, 2))
 
 
 def next_price_change(deployments: Iterable[Priced], after_ms: int) -> int | None:

@@ -16,7 +16,7 @@ from p402.flow.lengths import AnswerLengths
 from p402.guard.daily import DAY_MS, OVER_CAP, OVER_HELD
 from p402.guard.lengths import TELLING, UNBOUNDED
 from p402.guard.sizing import Demand
-from p402.routing.pricing import with_fee, without_fee
+from p402.routing.pricing import dearest_input, with_fee, without_fee
 from p402.store.reader import connect
 from p402.units import PICO_PER_NANO, nano_ceil
 
@@ -170,7 +170,7 @@ class _Played:
         tokens = known.most(row.tenant, row.task, row.arm)
         if tokens is None or tokens >= cap:
             return row.bound_nano
-        less = nano_ceil(row.prompt_bound * max(row.price_pico[:2]) + tokens * row.price_pico[2])
+        less = nano_ceil(row.prompt_bound * dearest_input(row.price_pico) + tokens * row.price_pico[2])
         return min(with_fee(less, _fee_bps(row)), row.bound_nano)
 
     def _settle(self, row: Round, amount: int) -> None:
@@ -208,7 +208,7 @@ def _cap(row: Round) -> int | None:
     if row.price_pico is None or not row.price_pico[2]:
         return None
     pico = without_fee(row.bound_nano, _fee_bps(row)) * PICO_PER_NANO
-    return (pico - row.prompt_bound * max(row.price_pico[:2])) // row.price_pico[2]
+    return (pico - row.prompt_bound * dearest_input(row.price_pico)) // row.price_pico[2]
 
 
 def _learn(row: Round, known: AnswerLengths) -> None:
@@ -216,7 +216,7 @@ def _learn(row: Round, known: AnswerLengths) -> None:
     cap = _cap(row)
     if cap is None or row.arm is None or row.output is None or row.price_pico is None:
         return
-    dearer = row.prompt_bound * max(row.price_pico[:2]) + (cap + 1) * row.price_pico[2]
+    dearer = row.prompt_bound * dearest_input(row.price_pico) + (cap + 1) * row.price_pico[2]
     if dearer > row.ceiling_pico and cap < TELLING:
         return
     tokens = UNBOUNDED if row.output >= cap else row.output

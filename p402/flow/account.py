@@ -12,6 +12,7 @@ from p402.flow.plan import Choice, Plan
 from p402.ports import Usage
 from p402.routing.pricing import bill, cost_at, fee_on, token_prices
 from p402.routing.scale import COUNT_ONE
+from p402.routing.spec import Prices
 
 
 @dataclass(slots=True)
@@ -65,7 +66,9 @@ class Account:
             )
         else:
             self.estimated = self.estimated or usage.estimated
-            row = token_prices(self.plan.snapshot.spec.prices, choice.arm, usage.prompt)
+            prices = self.plan.snapshot.spec.prices
+            # what was billed at another service tier has none of these prices
+            row = None if usage.tier is not None else token_prices(prices, choice.arm, usage.prompt)
             result = AttemptResult(
                 arm=choice.name,
                 status=status,
@@ -74,10 +77,18 @@ class Account:
                 output_tokens=usage.output,
                 cached_tokens=usage.cached,
                 reasoning_tokens=usage.reasoning,
-                cost_nano=None if row is None else cost_at(row, usage.prompt, usage.cached, usage.output),
+                cost_nano=None
+                if row is None
+                else cost_at(
+                    row, usage.prompt, usage.cached, usage.output, usage.cache_write, usage.cache_write_1h
+                ),
                 price_pico=None if row is None else list(row),
                 latency_ms=to_the_us(latency_ms),
                 ttfb_ms=ttfb,
+                cache_write_tokens=usage.cache_write,
+                cache_write_1h_tokens=usage.cache_write_1h,
+                service_tier=usage.tier,
+                price_source=None if row is None else source_of(prices, choice.arm),
             )
         self.attempts.append(result)
         self.provider_ms += latency_ms
@@ -99,12 +110,18 @@ class Account:
 
     @property
     def direct_nano(self) -> int | None:
-        """What the served exchange would have cost at the baseline model, as many of its tokens cached."""
+        """What the served exchange would have cost at the baseline model, its tokens in the same classes."""
         if self.usage is None or self.plan.baseline is None:
             return None
         used = self.usage
         return bill(
-            self.plan.snapshot.spec.prices, self.plan.baseline[0], used.prompt, used.cached, used.output
+            self.plan.snapshot.spec.prices,
+            self.plan.baseline[0],
+            used.prompt,
+            used.cached,
+            used.output,
+            used.cache_write,
+            used.cache_write_1h,
         )
 
     def outcome(self, ts_ms: int, ended_ms: float, status: str, code: str | None = None) -> Outcome:
@@ -132,6 +149,7 @@ class Account:
             ttfb_ms=None if self.ttfb_ms is None else to_the_us(self.ttfb_ms),
             overhead_ms=to_the_us(max(0.0, latency - self.provider_ms)),
             stream=self.plan.request.stream,
+            cache_write_tokens=0 if used is None else used.cache_write,
         )
 
     def metadata(self, outcome: Outcome, considered: tuple[ArmView, ...] | None) -> Metadata:
@@ -146,8 +164,7 @@ class Account:
             warnings.append("no_cache: this gateway has no semantic cache yet; the request was sent on")
         if baseline is None:
             warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
-        if outcome.cost_nano is None:
-            warnings.append(f"price_unknown: {choice.name} has no known price; cost is null")
+        warnings += [unpriced(attempt) for attempt in self.attempts if attempt.cost_nano is None]
         return Metadata(
             request_id=outcome.id,
             tenant_id=outcome.tenant,
@@ -176,7 +193,23 @@ class Account:
             warnings=tuple(warnings),
             simulated=arms.simulated[choice.arm],
             considered=considered,
+            cache_write_tokens=outcome.cache_write_tokens,
         )
+
+
+def source_of(prices: Prices, arm: int) -> str:
+    """Whose prices an arm has: the catalogue's list, or the operator's contract."""
+    return "contract" if prices.contract and prices.contract[arm] else "list"
+
+
+def unpriced(attempt: AttemptResult) -> str:
+    """The warning of an attempt whose cost nobody knows."""
+    if attempt.service_tier is None:
+        return f"price_unknown: {attempt.arm} has no known price; cost is null"
+    return (
+        f"price_unknown: {attempt.arm} was billed at service tier {attempt.service_tier!r} and only its "
+        "standard prices are known; cost is null, and a budget is charged what was held"
+    )
 
 
 def charged_nano(outcome: Outcome, held_nano: int) -> int:

@@ -141,16 +141,27 @@ def _unknown(snapshot: Snapshot, name: str) -> ModelNotFound:
     )
 
 
-@lru_cache(maxsize=256)
-def baseline_arm(snapshot: Snapshot, model: str | None) -> tuple[int, str] | None:
+def baseline_arm(snapshot: Snapshot, model: str | None, policy: str) -> tuple[int, str] | None:
     """The model's cheapest priced deployment, so that a saving is never overstated.
 
-    Remembered for each snapshot and model, since every request asks.
+    Contract prices of arms that the tenant's policy denies are another's: they count only where the model
+    has no other price.
     """
+    return _baseline_arm(snapshot, model, policy if snapshot.spec.prices.contract else None)
+
+
+@lru_cache(maxsize=256)
+def _baseline_arm(snapshot: Snapshot, model: str | None, policy: str | None) -> tuple[int, str] | None:
+    """Remembered for each snapshot, model and, where there are contracts, policy: every request asks."""
     code = None if model is None else snapshot.models.get(model)
     if model is None or code is None:
         return None
-    arms = np.flatnonzero((snapshot.model == code) & snapshot.price_known)
+    found = (snapshot.model == code) & snapshot.price_known
+    if policy is not None:
+        listed = ~np.array(snapshot.spec.prices.contract, np.bool_)
+        mine = found & (listed | snapshot.allowed[snapshot.policies[policy]])
+        found = mine if mine.any() else found
+    arms = np.flatnonzero(found)
     if len(arms) == 0:
         return None
     price = snapshot.input[arms] * 3 + snapshot.output[arms]
@@ -234,7 +245,7 @@ def make_plan(
         watched=watched,
         snapshot=snapshot,
         live=state.live,
-        baseline=baseline_arm(snapshot, model),
+        baseline=baseline_arm(snapshot, model, tenant.policy),
         hidden=state.hidden,
     )
 

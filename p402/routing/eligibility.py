@@ -124,13 +124,13 @@ def _untried(snapshot: Snapshot, lens: Lens, tried: tuple[Any, ...]) -> Bool:
 
 
 def _dearest(snapshot: Snapshot, lens: Lens, rows: Rows) -> Float:
-    """Most that a call can cost at every arm, pico-USD: bounds at list price, nothing cached."""
+    """Most that a call can cost at every arm, pico-USD: bounds at the dearest class of a prompt's tokens."""
     prompt, output, prices = cut(lens.bound, rows), cut(lens.bill, rows), snapshot.prices
-    cost: Float = prompt * prices.base.input
+    cost: Float = prompt * prices.base.most
     cost += output * prices.base.output
     if prices.above is None or some(lens, prompt > prices.least_threshold) is None:
         return cost
-    above = prompt * prices.above.input + output * prices.above.output
+    above = prompt * prices.above.most + output * prices.above.output
     return np.where(prompt > prices.threshold, above, cost)
 
 

@@ -4,6 +4,7 @@ Whole pico-USD per token times whole tokens, rounded up once to whole nano-USD; 
 integers give the same bill anywhere. An unknown price gives None, never 0.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from p402.routing.spec import Prices
@@ -14,48 +15,74 @@ _UNBOUNDED: Final = 1 << 21
 
 
 class TokenPrices(NamedTuple):
-    """Pico-USD per token that hold for one call, its prompt's tier applied."""
+    """Pico-USD per token that hold for one call, its prompt's tier applied; logged in this order."""
 
     input: int
     cache_read: int
     output: int
+    cache_write: int
+    cache_write_1h: int
 
 
 def token_prices(prices: Prices, arm: int, prompt_tokens: int) -> TokenPrices | None:
     """Prices of a call with this many prompt tokens at arm number `arm`; None where unknown.
 
-    A cache read without a price of its own is priced as input.
+    A class without a price of its own is priced as the wider one: a cache read or write as input, a write
+    for an hour as any write.
     """
     into, read, out = prices.input[arm], prices.cache_read[arm], prices.output[arm]
+    write, hour = _of(prices.cache_write, arm), _of(prices.cache_write_1h, arm)
     threshold = prices.threshold[arm]
     if threshold is not None and prompt_tokens > threshold:
         into = _or(prices.input_above[arm], into)
         read = _or(prices.cache_read_above[arm], read)
         out = _or(prices.output_above[arm], out)
+        write = _or(_of(prices.cache_write_above, arm), write)
+        hour = _or(_of(prices.cache_write_1h_above, arm), hour)
     if into is None or out is None:
         return None
-    return TokenPrices(into, into if read is None else read, out)
+    write = into if write is None else write
+    return TokenPrices(into, into if read is None else read, out, write, write if hour is None else hour)
+
+
+def _of(column: tuple[int | None, ...], arm: int) -> int | None:
+    """A value of a column that may be empty."""
+    return column[arm] if column else None
 
 
 def _or(value: int | None, fallback: int | None) -> int | None:
     return fallback if value is None else value
 
 
-def bill(prices: Prices, arm: int, prompt: int, cached: int, output: int) -> NanoUsd | None:
-    """Cost in nano-USD of tokens used; `cached` is part of `prompt`, reasoning part of `output`."""
+def bill(
+    prices: Prices, arm: int, prompt: int, cached: int, output: int, write: int = 0, write_1h: int = 0
+) -> NanoUsd | None:
+    """Cost in nano-USD of tokens used: see `cost_at`."""
     row = token_prices(prices, arm, prompt)
-    return None if row is None else cost_at(row, prompt, cached, output)
+    return None if row is None else cost_at(row, prompt, cached, output, write, write_1h)
 
 
-def cost_at(row: TokenPrices, prompt: int, cached: int, output: int) -> NanoUsd:
-    """Cost in nano-USD of tokens used, at the prices that hold for their prompt."""
-    return nano_ceil((prompt - cached) * row.input + cached * row.cache_read + output * row.output)
+def cost_at(
+    row: TokenPrices, prompt: int, cached: int, output: int, write: int = 0, write_1h: int = 0
+) -> NanoUsd:
+    """Cost in nano-USD of tokens used, at the prices that hold for their prompt.
+
+    `cached` (read from the prompt cache) and `write` (written to it) are parts of `prompt`, `write_1h` is
+    part of `write`, reasoning is part of `output`.
+    """
+    return nano_ceil(
+        (prompt - cached - write) * row.input
+        + cached * row.cache_read
+        + (write - write_1h) * row.cache_write
+        + write_1h * row.cache_write_1h
+        + output * row.output
+    )
 
 
 def bound(prices: Prices, arm: int, prompt_bound: int, output: int) -> NanoUsd | None:
     """Most that a call of at most these tokens can cost, nano-USD; `output` counts all choices.
 
-    No split of the prompt between cached and uncached tokens and no shorter prompt costs more.
+    No split of the prompt between uncached, cached and written tokens and no shorter prompt costs more.
     """
     row = _dearest(prices, arm, prompt_bound)
     return None if row is None else nano_ceil(prompt_bound * row.input + output * row.output)
@@ -73,17 +100,28 @@ def affordable_output(prices: Prices, arm: int, prompt_bound: int, ceiling_nano:
 
 
 def _dearest(prices: Prices, arm: int, prompt_bound: int) -> TokenPrices | None:
-    """Prices that no prompt up to this length exceeds, whatever of it was cached.
+    """Prices that no prompt up to this length exceeds, whatever of it was read from a cache or written to it.
 
     Tiers and cache reads are dearer and cheaper, respectively, wherever they were seen; an operator's
-    own prices need not be.
+    own prices need not be. A write is taken to be possible wherever it has a price: providers write without
+    being asked to, so that nothing in a body rules it out.
     """
     below = token_prices(prices, arm, 0)
     at_bound = below if prices.threshold[arm] is None else token_prices(prices, arm, prompt_bound)
     if below is None or at_bound is None:
         return None
-    into = max(below.input, below.cache_read, at_bound.input, at_bound.cache_read)
-    return TokenPrices(into, into, max(below.output, at_bound.output))
+    into = max(_input_classes(below) + _input_classes(at_bound))
+    return TokenPrices(into, into, max(below.output, at_bound.output), into, into)
+
+
+def _input_classes(row: TokenPrices) -> tuple[int, ...]:
+    return row.input, row.cache_read, row.cache_write, row.cache_write_1h
+
+
+def dearest_input(price_pico: Sequence[int]) -> int:
+    """The dearest class of a prompt's tokens in a logged price row, whose older form has no cache writes."""
+    into, read, _, *writes = price_pico
+    return max(into, read, *writes)
 
 
 def with_fee(nano: int, fee_bps: int) -> int:

@@ -4,7 +4,7 @@ Components are stored and learned apart, so nothing else holds them together. It
 """
 
 from p402.errors import ConfigError
-from p402.routing.spec import CAPABILITIES, Arms, Prices, SnapshotSpec
+from p402.routing.spec import CAPABILITIES, GROWN, Arms, Prices, SnapshotSpec
 
 
 def check_shapes(spec: SnapshotSpec) -> None:
@@ -28,6 +28,7 @@ def check_shapes(spec: SnapshotSpec) -> None:
             "posterior": ("theta", "sd", "output_ratio", "ttft_ms", "quality_source"),
         }.items()
         for name in names
+        if not (part == "prices" and name in GROWN and getattr(spec.prices, name) == ())
     }
     for name, column in columns.items():
         if len(column) != n:

@@ -65,8 +65,12 @@ class Arms(msgspec.Struct, frozen=True, kw_only=True):
     simulated: tuple[bool, ...]
 
 
-class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices in force when the snapshot was compiled: pico-USD per token, (n_arms,). None is unknown."""
+class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Prices in force when the snapshot was compiled: pico-USD per token, (n_arms,). None is unknown.
+
+    The columns of `GROWN` are empty where no arm has any, as they are in snapshots from before
+    2026-11-26; what is empty is left out of the bytes, so that a snapshot without them has the id it had.
+    """
 
     input: tuple[int | None, ...]
     cache_read: tuple[int | None, ...]
@@ -76,6 +80,17 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     input_above: tuple[int | None, ...]
     cache_read_above: tuple[int | None, ...]
     output_above: tuple[int | None, ...]
+    cache_write: tuple[int | None, ...] = ()
+    """Of the provider's shortest cache time."""
+    cache_write_1h: tuple[int | None, ...] = ()
+    cache_write_above: tuple[int | None, ...] = ()
+    cache_write_1h_above: tuple[int | None, ...] = ()
+    contract: tuple[bool, ...] = ()
+    """Whether the prices are of the operator's own agreement, not of the catalogue's list."""
+
+
+GROWN: Final = ("cache_write", "cache_write_1h", "cache_write_above", "cache_write_1h_above", "contract")
+"""Columns of `Prices` that may be empty."""
 
 
 class Posterior(msgspec.Struct, frozen=True, kw_only=True):

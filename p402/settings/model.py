@@ -235,6 +235,12 @@ class ModelSettings:
     cache_read_usd_per_mtok: Decimal | None = setting(
         _PRICE, "price of cached input; the input price if absent", None
     )
+    cache_write_usd_per_mtok: Decimal | None = setting(
+        _PRICE, "price of input written to the provider's cache; the input price if absent", None
+    )
+    cache_write_1h_usd_per_mtok: Decimal | None = setting(
+        _PRICE, "the same, written for an hour; as any write if absent", None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +291,12 @@ class ProviderSettings:
         "a client's other word for it is changed to it",
         None,
         shown='`"max_tokens"`',
+    )
+    discount_percent: Decimal = setting(
+        exact(Decimal(0), Decimal(100), "per cent"),
+        "contract: what comes off the catalogue's prices, each rounded half up to whole pico-USD per token; "
+        "prices of the tables below are as they stand there",
+        Decimal(0),
     )
     extra_fields: tuple[str, ...] = setting(several(), "body fields passed on beside OpenAI's own", ())
     omit_fields: tuple[str, ...] = setting(

@@ -60,6 +60,10 @@ _ATTEMPT_RESULT = pa.struct(
         ("price_pico", pa.list_(_whole)),
         ("latency_ms", _real),
         ("ttfb_ms", _real),
+        ("cache_write_tokens", _whole),
+        ("cache_write_1h_tokens", _whole),
+        ("service_tier", _text),
+        ("price_source", _text),
     ]
 )
 
@@ -125,6 +129,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("anomaly_z", _real),
             ("hold_nano", _whole),
             ("bound_nano", _whole),
+            ("cache_write_tokens", _whole),
         ]
     ),
     "reward": pa.schema(

@@ -14,6 +14,10 @@ it usage counts as missing, and is estimated, lest one reply close a tenant's da
 BYTES_PER_TOKEN: Final = 4
 """Of English text; used only where a provider reports no usage, and flagged."""
 
+MAX_TIER: Final = 32
+"""Characters of a service tier's name that are kept."""
+_STANDARD: Final = frozenset({"auto", "default", "standard", "on_demand"})
+
 
 def counted(mapping: Mapping[str, Any], name: str) -> int | None:
     """A count as reported; None where there is none that can be believed."""
@@ -23,9 +27,16 @@ def counted(mapping: Mapping[str, Any], name: str) -> int | None:
     return value if 0 <= value <= MAX_COUNT else None
 
 
-def estimated(prompt_tokens: int, text_bytes: int) -> Usage:
+def tier_of(told: Any) -> str | None:
+    """An answer's `service_tier` where it is not the standard one; `auto` is a wish and tells of no bill."""
+    if not isinstance(told, str) or not told or told.lower() in _STANDARD:
+        return None
+    return told[:MAX_TIER] if told.isascii() and told.isprintable() else "other"
+
+
+def estimated(prompt_tokens: int, text_bytes: int, tier: str | None = None) -> Usage:
     """Usage from lengths, flagged."""
-    return Usage(prompt_tokens, -(-text_bytes // BYTES_PER_TOKEN), estimated=True)
+    return Usage(prompt_tokens, -(-text_bytes // BYTES_PER_TOKEN), estimated=True, tier=tier)
 
 
 def utf8(value: Any) -> int:

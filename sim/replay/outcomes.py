@@ -48,9 +48,13 @@ WITH split AS (
 ), told AS (
     SELECT id, tenant, attempt, a.arm AS called, summed AND (
         a.price_pico IS NULL OR a.prompt_tokens IS NULL OR a.cost_nano IS NOT DISTINCT FROM (
-            (a.prompt_tokens - coalesce(a.cached_tokens, 0))::HUGEINT * a.price_pico[1]
+            (a.prompt_tokens - coalesce(a.cached_tokens, 0) - coalesce(a.cache_write_tokens, 0))::HUGEINT
+            * a.price_pico[1]
             + coalesce(a.cached_tokens, 0)::HUGEINT * a.price_pico[2]
-            + a.output_tokens::HUGEINT * a.price_pico[3] + 999
+            + a.output_tokens::HUGEINT * a.price_pico[3]
+            + (coalesce(a.cache_write_tokens, 0) - coalesce(a.cache_write_1h_tokens, 0))::HUGEINT
+            * coalesce(a.price_pico[4], 0)
+            + coalesce(a.cache_write_1h_tokens, 0)::HUGEINT * coalesce(a.price_pico[5], 0) + 999
         ) // 1000
     ) AS billed
     FROM split
@@ -67,7 +71,8 @@ WHERE NOT decided OR NOT billed OR (called IS NOT NULL AND called IS DISTINCT FR
 ORDER BY id, called IS NOT DISTINCT FROM chosen, attempt
 """
 """Outcomes that no logged choice bears out, each once, by its first attempt that none does. An outcome
-of no attempt ended before anything was sent; an observed round's decision called nobody."""
+of no attempt ended before anything was sent; an observed round's decision called nobody. Rows from before
+2026-11-26 know no cache writes: their price rows have three classes, and such tokens were input."""
 
 _COUNTED: Final = """
 SELECT (SELECT count(*) FROM outcomes),

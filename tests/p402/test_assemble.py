@@ -1,6 +1,7 @@
 """What is on offer, configured and learned becomes one snapshot: its arms, prices, beliefs and rules."""
 
 import tomllib
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from p402.catalog.model import Capabilities, Catalog, Deployment, Source
 from p402.catalog.price import PricePeriod, PriceRow, Tier, TokenPrices
 from p402.errors import ConfigError
 from p402.events import RowInputs
+from p402.flow.plan import baseline_arm
 from p402.routing.compiled import compile_snapshot, parts_of
 from p402.routing.decide import work
 from p402.routing.features import FEATURES
@@ -192,6 +194,46 @@ class TestPrices:
         ]
         assert found == [100, 7, 9]
 
+    def test_cache_writes_have_their_prices_in_every_tier_and_none_where_nobody_tells_one(self):
+        below, above = TokenPrices(100, 10, 125, 500, 200), TokenPrices(200, 20, 250, 750, 400)
+        told = deployment("ant/x", prices=(PricePeriod(PriceRow(below, (Tier(9, above),))),))
+        catalog = replace(SMALL, deployments=(*SMALL.deployments, told))
+        names = ("cache_write", "cache_write_1h", "cache_write_above", "cache_write_1h_above")
+        made = built(providers("ant", "groq"), catalog)
+        assert [column(made, "prices", n)["ant/x"] for n in names] == [125, 200, 250, 400]
+        assert [column(made, "prices", n)["groq/quick"] for n in names] == [None] * 4
+        nobody = built(providers("groq")).spec.prices
+        assert [getattr(nobody, n) for n in (*names, "contract")] == [()] * 5
+
+    def test_prices_of_ones_own_are_as_they_stand_there_whatever_the_discount(self):
+        own = built(
+            f"[providers.deal]\n{KEYED}discount_percent = 12.5\n[[providers.deal.models]]\n"
+            'id = "own"\ninput_usd_per_mtok = 1\noutput_usd_per_mtok = 2\n'
+            "cache_write_usd_per_mtok = 1.25\ncache_write_1h_usd_per_mtok = 2\n"
+        )
+        names = ("input", "output", "cache_write", "cache_write_1h", "contract")
+        found = [column(own, "prices", n)["deal/own"] for n in names]
+        assert found == [1_000_000, 2_000_000, 1_250_000, 2_000_000, True]
+
+    def test_a_discount_is_taken_off_the_catalogues_prices_at_every_date(self):
+        deal = f'[providers.deal]\n{KEYED}catalog = "lab"\ndiscount_percent = '
+        made = built(f"{deal}12.5\n" + providers("lab"))
+        into, out = column(made, "prices", "input"), column(made, "prices", "output")
+        assert (into["deal/best-2026"], into["lab/best-2026"]) == (7_875_000, 9_000_000)
+        assert (out["deal/best-2026"], out["lab/best-2026"]) == (26_250_000, 30_000_000)
+        assert into["deal/unpriced"] is None
+        contract = column(made, "prices", "contract")
+        assert (contract["deal/good"], contract["lab/good"]) == (True, False)
+        assert made.next_change_ms == NOW + 5_000
+        later = built(f"{deal}50\n", now_ms=NOW + 5_000)
+        assert column(later, "prices", "input")["deal/moving"] == 6  # half of 11 pico-USD, half up
+
+    def test_a_discount_says_nothing_of_quality(self):
+        plain = built(providers("lab", "groq"))
+        deal = built(f"[providers.lab]\n{KEYED}discount_percent = 90\n" + providers("groq"))
+        assert deal.spec.posterior == plain.spec.posterior
+        assert deal.spec.prices != plain.spec.prices
+
     def test_a_dated_price_changes_the_snapshot_at_the_instant_it_is_due(self):
         before = built(providers("lab"))
         assert before.next_change_ms == NOW + 5_000
@@ -342,6 +384,37 @@ class TestBaselines:
         assert made.upstream_model == {"lab/best-2026": "best-2026"}
         assert "shop/best-2026" in denied(made)  # the price is taken where the id is free
         assert made.tenants["default"].baseline_model == "best"
+
+    @pytest.mark.parametrize(
+        "deal",
+        [
+            'discount_percent = 40\nmodels = ["best-2026"]\n',
+            (
+                '[[providers.theirs.models]]\nid = "best-2026"\nmodel_family = "best"\n'
+                "input_usd_per_mtok = 1\noutput_usd_per_mtok = 2\n"
+            ),
+        ],
+    )
+    def test_anothers_contract_is_no_price_of_a_tenants_baseline(self, deal):
+        made = built(
+            f'[providers.theirs]\n{KEYED}catalog = "lab"\n{deal}'
+            + providers("groq")
+            + '[tenants.default]\nbaseline_model = "best"\nallow_providers = ["groq"]\n'
+            '[tenants.partner]\nallow_providers = ["theirs"]\n'
+        )
+        assert set(made.spec.arms.arm) == {"groq/quick", "lab/best-2026", "theirs/best-2026"}
+        snapshot = compile_snapshot(made.spec)
+        for tenant, arm in (("default", "lab/best-2026"), ("partner", "theirs/best-2026")):
+            assert made.spec.arms.arm[baseline_arm(snapshot, "best", tenant)[0]] == arm
+
+    def test_a_price_that_only_another_pays_is_the_baselines_where_there_is_no_other(self):
+        made = built(
+            f'[providers.home]\n{KEYED}[[providers.home.models]]\nid = "x"\ninput_usd_per_mtok = 1\n'
+            "output_usd_per_mtok = 2\n" + providers("groq") + '[tenants.default]\nbaseline_model = "x"\n'
+            'deny_models = ["x"]\n[tenants.b]\nallow_models = ["x"]\ndeny_models = []\n'
+        )
+        arm, _ = baseline_arm(compile_snapshot(made.spec), "x", "default")
+        assert made.spec.arms.arm[arm] == "home/x"
 
     def test_an_unknown_baseline_names_the_nearest(self):
         with pytest.raises(ConfigError) as raised:

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult
@@ -17,7 +18,10 @@ ATTEMPT = AttemptResult(
     cached_tokens=2,
     reasoning_tokens=0,
     cost_nano=1_500,
-    price_pico=[1_000_000, 500_000, 2_000_000],
+    price_pico=[1_000_000, 500_000, 2_000_000, 1_250_000, 2_000_001],
+    price_source="contract",
+    cache_write_tokens=4,
+    cache_write_1h_tokens=1,
     latency_ms=12.346,
     ttfb_ms=None,
 )
@@ -85,13 +89,15 @@ def metadata(**over) -> Metadata:
         "propensity": 0.5,
         "warnings": ("w",),
         "simulated": True,
+        "cache_write_tokens": 4,
     }
     return Metadata(**{**fields, **over})
 
 
 def test_p9_every_field_of_the_wire_is_there():
     fields = metadata_fields(metadata())
-    assert set(fields) == WIRE | {"simulated"}
+    assert set(fields) == WIRE | {"simulated", "cache_write_tokens"}
+    assert fields["cache_write_tokens"] == 4
     assert fields["cost_usd"] == 0.0000015
     assert fields["direct_cost"] == 0.000004
     assert fields["savings"] == 0.0000025
@@ -128,9 +134,20 @@ def test_an_attempt_can_be_priced_again_from_what_it_says():
         "input_usd_per_mtok": 1.0,
         "cache_read_usd_per_mtok": 0.5,
         "output_usd_per_mtok": 2.0,
+        "cache_write_usd_per_mtok": 1.25,
+        "cache_write_1h_usd_per_mtok": 2.000001,
+        "source": "contract",
     }
+    assert (attempt["cache_write_tokens"], attempt["cache_write_1h_tokens"]) == (4, 1)
+    assert attempt["service_tier"] is None
     assert attempt["latency_ms"] == 12.346
     assert attempt["ttfb_ms"] is None
+
+
+def test_an_attempt_of_unknown_cost_has_no_price_and_says_at_which_tier_it_was_billed():
+    unknown = replace(ATTEMPT, cost_nano=None, price_pico=None, price_source=None, service_tier="flex")
+    attempt = metadata_fields(metadata(attempts=(unknown,)))["attempts"][0]
+    assert (attempt["cost_usd"], attempt["price"], attempt["service_tier"]) == (None, None, "flex")
 
 
 def test_an_explained_decision_lists_its_arms():

@@ -9,6 +9,7 @@ Source: Anthropic API reference, Streaming Messages (read 2026-11-26).
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Call, Failure, Usage
 from serve.upstream import chunks, failures
@@ -47,7 +48,7 @@ class MessageTeller:
         if begun is None:
             return estimated(prompt_tokens, self._text_bytes)
         said = estimated(0, self._text_bytes).output
-        return Usage(begun.prompt, said, begun.cached, begun.cache_write, estimated=True)
+        return replace(begun, output=said, estimated=True)
 
     def take(self, event: Event) -> bytes:
         """Tell one event."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from p402.ports import Failure, Usage
 from serve.upstream import chunks, failures
 from serve.upstream.provider import Provider
-from serve.upstream.tokens import counted
+from serve.upstream.tokens import counted, tier_of
 
 FINISH: Final = {
     "end_turn": chunks.STOP,
@@ -46,7 +46,16 @@ def usage_of(reported: Any) -> Usage | None:
         return None
     cached = counted(reported, "cache_read_input_tokens") or 0
     written = counted(reported, "cache_creation_input_tokens") or 0
-    return Usage(fresh + cached + written, output, cached, written)
+    kept = reported.get("cache_creation")  # the same tokens, by how long they are kept
+    hour = counted(kept, "ephemeral_1h_input_tokens") if isinstance(kept, dict) else None
+    return Usage(
+        fresh + cached + written,
+        output,
+        cached,
+        written,
+        cache_write_1h=min(hour or 0, written),
+        tier=tier_of(reported.get("service_tier")),
+    )
 
 
 def spoken(reply: Any) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from serve.upstream import failures
 from serve.upstream.dialects.openai_stream import StreamReading
 from serve.upstream.dialects.openai_usage import choices_of, text_bytes, usage_of
 from serve.upstream.provider import Provider
-from serve.upstream.tokens import estimated
+from serve.upstream.tokens import estimated, tier_of
 
 FIELDS = frozenset(
     {
@@ -72,14 +72,16 @@ class OpenAi:
         reply = failures.parsed(body)
         if not isinstance(reply, dict):
             return failures.broken(provider, "sent an answer that is not a JSON object")
-        reported = usage_of(reply.get("usage"))
+        tier = reply.get("service_tier")
+        reported = usage_of(reply.get("usage"), tier)
         if reply.get("error") is not None:
             return failures.from_error_event(provider, reply["error"], reported)
         choices = choices_of(reply)
         if not choices:
             return failures.broken(provider, "sent an answer without choices", usage=reported)
         if reported is None:
-            reported = estimated(call.prompt_tokens, sum(text_bytes(c.get("message")) for c in choices))
+            said = sum(text_bytes(c.get("message")) for c in choices)
+            reported = estimated(call.prompt_tokens, said, tier_of(tier))
         return Completion(body, reported)
 
     def reading(self, provider: Provider, call: Call, now_ms: int) -> StreamReading:

@@ -19,7 +19,7 @@ from serve.upstream.dialects import openai_usage as openai
 from serve.upstream.holding import Holding
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event, SseParser
-from serve.upstream.tokens import estimated
+from serve.upstream.tokens import estimated, tier_of
 
 
 class StreamReading:
@@ -48,6 +48,7 @@ class StreamReading:
         self._sse = SseParser()
         self._holding = Holding()
         self._reported: Usage | None = None
+        self._tier: Any = None
         self._text_bytes = 0
         self._seen: set[int] = set()
         self._finished: set[int] = set()
@@ -92,7 +93,7 @@ class StreamReading:
     @property
     def usage(self) -> Usage:
         """Tokens so far: the provider's report, else an estimate from the text seen."""
-        return self._reported or estimated(self._call.prompt_tokens, self._text_bytes)
+        return self._reported or estimated(self._call.prompt_tokens, self._text_bytes, tier_of(self._tier))
 
     @property
     def reported(self) -> Usage | None:
@@ -120,7 +121,8 @@ class StreamReading:
             error = chunk.get("error") or chunk
             self.interrupt(failures.from_error_event(self._provider, error, self._reported))
             return False
-        reported = openai.usage_of(chunk.get("usage"))
+        self._tier = chunk.get("service_tier") or self._tier
+        reported = openai.usage_of(chunk.get("usage"), self._tier)
         if reported is not None:
             self._reported = reported
         choices = openai.choices_of(chunk)

@@ -6,14 +6,14 @@ Whole answers and chunks alike; nothing here is of a stream's order. It knows no
 from typing import Any
 
 from p402.ports import Usage
-from serve.upstream.tokens import counted, utf8
+from serve.upstream.tokens import counted, tier_of, utf8
 
 _SPOKEN = frozenset({"content", "refusal"})
 _REASONED = frozenset({"reasoning_content", "reasoning"})
 _SAID = (*_SPOKEN, *_REASONED, "tool_calls", "function_call", "audio")
 
 
-def usage_of(reported: Any) -> Usage | None:
+def usage_of(reported: Any, service_tier: Any = None) -> Usage | None:
     """A provider's `usage` in the normal form, or None where it says nothing usable.
 
     Some providers count reasoning outside `completion_tokens` and only inside `total_tokens`; the
@@ -41,7 +41,8 @@ def usage_of(reported: Any) -> Usage | None:
     )
     cached = min(cached, prompt)
     written = counted(prompt_details, "cache_write_tokens") or 0
-    return Usage(prompt, output, cached, min(written, prompt - cached), min(reasoning, output))
+    written, tier = min(written, prompt - cached), tier_of(service_tier)
+    return Usage(prompt, output, cached, written, min(reasoning, output), tier=tier)
 
 
 def text_bytes(message: Any) -> int:

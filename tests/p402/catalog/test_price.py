@@ -1,6 +1,6 @@
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402 import catalog
-from p402.catalog.price import DAY_MS, PricePeriod, PriceRow, Tier, TokenPrices, next_price_change, prices_at
+from p402.catalog.price import (
+    DAY_MS,
+    PricePeriod,
+    PriceRow,
+    Tier,
+    TokenPrices,
+    discounted,
+    next_price_change,
+    prices_at,
+)
 from p402.store.catalog import load_catalog
 
 HOUR = 3_600_000
@@ -117,6 +126,30 @@ def test_a_class_without_a_price_is_billed_as_its_wider_class_and_zero_is_kept()
     assert TokenPrices().billed() == TokenPrices()
 
 
+@given(st.integers(0, 1 << 30), st.decimals(0, 100, places=6), st.none() | st.integers(0, 1 << 30))
+def test_a_discount_takes_its_share_of_every_price_and_rounds_half_a_pico_up(
+    price: int, percent: Decimal, other: int | None
+) -> None:
+    base, tier = TokenPrices(price, other, 1, price, 3), TokenPrices(0, price, other, 5, price)
+    period = PricePeriod(PriceRow(base, (Tier(10, tier), Tier(20, base))), from_ms=7, window=(1, 2))
+    (found,) = discounted((period,), percent)
+    assert (found.from_ms, found.window) == (7, (1, 2))
+    assert [t.threshold for t in found.prices.tiers] == [10, 20]
+    assert found.prices.tiers[1].prices == found.prices.base
+    for before, after in ((base, found.prices.base), (tier, found.prices.tiers[0].prices)):
+        for name in TokenPrices.__struct_fields__:
+            listed, paid = getattr(before, name), getattr(after, name)
+            exact = None if listed is None else listed * (100 - percent) / 100
+            assert paid == (None if exact is None else int(exact.to_integral_value(ROUND_HALF_UP))), name
+
+
+def test_no_discount_is_the_list_and_all_of_it_is_free_not_unknown() -> None:
+    periods = (PricePeriod(row(5)),)
+    assert discounted(periods, Decimal(0)) == periods
+    (free,) = discounted(periods, Decimal(100))
+    assert free.prices.base.input == 0
+
+
 def test_costs_agree_with_the_source_on_every_dated_or_tiered_deployment() -> None:
     """The source's own calculator is the oracle: dates, hours, tiers and cache classes."""
     snapshot = pytest.importorskip("genai_prices.data_snapshot").get_snapshot()
@@ -147,3 +180,15 @@ def test_costs_agree_with_the_source_on_every_dated_or_tiered_deployment() -> No
                 assert Decimal(ours) == theirs * 10**12, (deployment.id, moment, prompt)
                 checked += 1
     assert checked > 4_000
+
+
+def test_no_gemini_route_writes_its_cache_for_less_than_plain_input() -> None:
+    """OpenRouter's price of a write is the storage alone; what is billed is the input and that."""
+    routes = [d for d in load_catalog().deployments if d.id.startswith("openrouter/google/gemini")]
+    rows = [p.prices for d in routes for p in d.prices if p.prices.base.cache_write is not None]
+    assert len(rows) >= 12
+    for found in rows:
+        for prices in (found.base, *(tier.prices for tier in found.tiers)):
+            assert prices.input is not None
+            assert prices.cache_write is not None
+            assert prices.input < prices.cache_write < 2 * prices.input

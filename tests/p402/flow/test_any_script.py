@@ -36,14 +36,19 @@ class Unforeseen(Exception):
 def usages(draw, nothing=False):
     """Usage within what the call allows: shares of the prompt's bound and of the output cap."""
     prompt, cached, output, estimated = draw(st.tuples(share, share, share, st.booleans()))
+    written, hour = draw(st.tuples(share, share))
 
     def usage(call: Call) -> Usage:
         most = call.output_cap or call.body["max_tokens"]
         tokens = call.body["bound"] * prompt // 100
+        read = tokens * cached // 100
+        write = (tokens - read) * written // 100
         return Usage(
             prompt=tokens,
             output=most * call.body["n"] * output // 100,
-            cached=tokens * cached // 100,
+            cached=read,
+            cache_write=write,
+            cache_write_1h=write * hour // 100,
             estimated=estimated,
         )
 

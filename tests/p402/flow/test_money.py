@@ -117,7 +117,7 @@ def test_cached_tokens_are_billed_at_their_own_price(stream):
     told = answer[-1].metadata if stream else answer.metadata
     assert told.cost_nano == 10 * 5_000 + 20 * 500 + 10 * 20_000
     assert told.cached_tokens == 20
-    assert told.attempts[0].price_pico == [5_000_000, 500_000, 20_000_000]
+    assert told.attempts[0].price_pico == [5_000_000, 500_000, 20_000_000, 5_000_000, 5_000_000]
 
 
 def test_direct_cost_is_the_served_exchange_at_the_baseline_and_savings_may_be_negative():

@@ -55,6 +55,9 @@ class Row:
     can: tuple[str, ...] = ("chat", "function_calling")
     tier: tuple[int, int, int] | None = None
     """Threshold, and input and output price above it."""
+    write: int | None = None
+    write_1h: int | None = None
+    contract: bool = False
 
 
 ARMS = (
@@ -122,6 +125,9 @@ def a_spec(arms=ARMS, *, chain=(), denied=None, **policy):
             input_above=tuple(None if r.tier is None else r.tier[1] for r in rows),
             cache_read_above=(None,) * n,
             output_above=tuple(None if r.tier is None else r.tier[2] for r in rows),
+            cache_write=tuple(r.write for r in rows) if any(r.write for r in rows) else (),
+            cache_write_1h=tuple(r.write_1h for r in rows) if any(r.write_1h for r in rows) else (),
+            contract=tuple(r.contract for r in rows) if any(r.contract for r in rows) else (),
         ),
         posterior=Posterior(
             features=FEATURES,
@@ -484,7 +490,9 @@ def billed(attempt) -> int:
     """A bill recomputed from nothing but tokens and the price row beside them, nano-USD."""
     if attempt.prompt_tokens is None:
         return 0
-    into, read, out = attempt.price_pico
-    fresh = attempt.prompt_tokens - attempt.cached_tokens
+    into, read, out, write, hour = attempt.price_pico
+    fresh = attempt.prompt_tokens - attempt.cached_tokens - attempt.cache_write_tokens
     pico = fresh * into + attempt.cached_tokens * read + attempt.output_tokens * out
+    pico += (attempt.cache_write_tokens - attempt.cache_write_1h_tokens) * write
+    pico += attempt.cache_write_1h_tokens * hour
     return pico // 1000 + (pico % 1000 > 0)

@@ -129,13 +129,27 @@ def _tier(spec, k, tokens):
     return price
 
 
+def _dearest_token(spec, k, tokens):
+    """The dearest class that a token of so long a prompt may be billed at: input, or a cache write."""
+    p = spec.prices
+    into = _tier(spec, k, tokens)[0] or 0
+    classes = [into]
+    for name in ("cache_write", "cache_write_1h"):
+        price = (getattr(p, name) or {k: None})[k]
+        if p.threshold[k] is not None and tokens > p.threshold[k]:
+            above = (getattr(p, f"{name}_above") or {k: None})[k]
+            price = price if above is None else above
+        classes.append(into if price is None else price)
+    return max(classes)
+
+
 def _reasons(spec, row, arms):
     a, tenant = spec.arms, spec.tenants.policies[row.policy]
     need = row.max_output or row.expected
     models, families, providers = (sorted(set(names)) for names in (a.model, a.family, a.provider))
 
     def first(k):
-        into, _, out = _tier(spec, k, row.bound)
+        into, out = _dearest_token(spec, k, row.bound), _tier(spec, k, row.bound)[2]
         window = UNKNOWN_CONTEXT if a.context_window[k] is None else a.context_window[k]
         limit = a.output_limit[k]
         rules = {
@@ -148,7 +162,7 @@ def _reasons(spec, row, arms):
             "capability_missing": row.needs & ~a.capabilities[k],
             "context_too_long": row.bound + need > window,
             "output_too_long": limit is not None and row.max_output > limit,
-            "cost_over_ceiling": row.bound * (into or 0) + need * row.choices * (out or 0) > row.ceiling,
+            "cost_over_ceiling": row.bound * into + need * row.choices * (out or 0) > row.ceiling,
         }
         return next((name for name, no in rules.items() if no), "eligible")
 

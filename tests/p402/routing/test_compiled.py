@@ -39,6 +39,9 @@ def refused(spec):
         ({"arms": {"arm": ("a/m", "a/m", "c/m")}}, "unique"),
         ({"arms": {"family": ("f",)}}, "arms.family has 1 rows"),
         ({"prices": {"output_above": ()}}, "prices.output_above has 0 rows"),
+        ({"prices": {"cache_write": (1, 2)}}, "prices.cache_write has 2 rows"),
+        ({"prices": {"cache_write_1h": (1, MAX_PRICE_PICO + 1, 1)}}, "prices.most lie in"),
+        ({"prices": {"contract": (True,)}}, "prices.contract has 1 rows"),
         ({"posterior": {"quality_source": ("prior",) * 4}}, "posterior.quality_source has 4 rows"),
         ({"posterior": {"features": ()}}, "no features or no tasks"),
         ({"posterior": {"tasks": ()}}, "no features or no tasks"),
@@ -164,6 +167,33 @@ def test_components_keep_their_id_when_their_bytes_are_of_an_older_writer():
     spaced = msgspec.json.format(parts["policy"], indent=2)
     parts["policy"] = spaced
     assert from_parts(parts).id == identify(parts)
+
+
+def test_a_snapshot_from_before_cache_writes_had_prices_keeps_its_bytes_its_id_and_its_bounds():
+    spec = alike(2, prices={"cache_read": (3_000_000, None)})
+    columns = (
+        "input", "cache_read", "output", "threshold", "input_above", "cache_read_above", "output_above",
+    )  # fmt: skip
+    assert parts_of(spec)["prices"] == msgspec.json.encode({n: getattr(spec.prices, n) for n in columns})
+    old = from_parts(parts_of(spec))
+    assert old.spec.prices.cache_write == old.spec.prices.contract == ()
+    assert old.prices.base.most.tolist() == old.prices.base.input.tolist()
+
+
+def test_a_prompts_dearest_token_is_the_dearest_of_input_and_both_writes_in_each_tier():
+    prices = {
+        "input": (100, 100, 100, 100),
+        "threshold": (10, 10, None, 10),
+        "input_above": (200, 200, None, None),
+        "cache_write": (125, 90, None, 125),
+        "cache_write_1h": (None, None, 300, None),
+        "cache_write_above": (250, None, None, None),
+        "cache_write_1h_above": (400, None, None, None),
+    }
+    found = compile_snapshot(alike(4, prices=prices)).prices
+    assert found.base.most.tolist() == [125, 100, 300, 125]
+    assert found.above.most.tolist() == [400, 200, 300, 125]
+    assert found.dearest[0] == 400
 
 
 @pytest.mark.parametrize("part", sorted(COMPONENTS))

@@ -156,6 +156,16 @@ def test_the_ceiling_counts_the_prices_above_the_threshold():
     assert told(spec, **(call | {"prompt_bound": 1_000})) == ["eligible", "eligible"]
 
 
+def test_the_ceiling_counts_every_token_of_the_prompt_as_written_to_the_cache_where_that_is_dearest():
+    spec = alike(
+        3, prices={"cache_write": (None, 1_250_000, 500_000), "cache_write_1h": (None, None, 900_000)}
+    )
+    call = {"prompt_bound": 1_000, "max_output": 100}
+    at_input = 1_000 * 1_000_000 + 100 * 2_000_000
+    assert told(spec, **call, ceiling_pico=at_input) == ["eligible", "cost_over_ceiling", "eligible"]
+    assert told(spec, **call, ceiling_pico=at_input + 250_000_000) == ["eligible"] * 3
+
+
 def test_the_first_rule_that_says_no_is_the_reason():
     spec = alike(1, prices={"input": (None,)}, denied=("p0/m0",))
     assert told(spec, policy=1, excluded=1, needs=2, prompt_bound=MAX_TOKENS) == ["price_unknown"]

@@ -89,6 +89,13 @@ def a_spec(n_arms=24, seed=0, policy=None):
             input_above=tuple(int(2 * v) if t else None for v, t in zip(inputs, tiered, strict=True)),
             cache_read_above=(None,) * n_arms,
             output_above=tuple(int(2 * v) if t else None for v, t in zip(outputs, tiered, strict=True)),
+            cache_write=tuple(None if k % 2 else int(v) * 5 // 4 for k, v in enumerate(inputs)),
+            cache_write_1h=tuple(None if k % 3 else int(v) * 2 for k, v in enumerate(inputs)),
+            cache_write_above=tuple(
+                int(v) * 5 // 2 if t and not k % 2 else None
+                for k, (v, t) in enumerate(zip(inputs, tiered, strict=True))
+            ),
+            cache_write_1h_above=(None,) * n_arms,
         ),
         posterior=Posterior(
             features=("bias", *TASKS, "length", "code", "math", "turns"),

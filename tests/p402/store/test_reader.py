@@ -3,6 +3,7 @@ import re
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -166,6 +167,39 @@ def test_a_column_that_an_old_file_lacks_reads_as_its_default(tmp_path, make, wr
     with connect(tmp_path) as con:
         assert con.execute("SELECT tags, simulated FROM decisions").fetchall() == [({}, False)]
     assert list(read_events(tmp_path)) == [make.decision(0)]
+
+
+def test_a_column_of_an_attempt_that_an_old_file_lacks_reads_as_its_default(tmp_path, make, write):
+    """Files from before 2026-11-26 know no cache writes; they stand beside files that do."""
+    told = msgspec.structs.replace(make.outcome(1).attempts[0], cache_write_tokens=7, service_tier="flex")
+    write(tmp_path, [make.outcome(0)])
+    compact(tmp_path)
+    (path,) = tmp_path.rglob("*.parquet")
+    schema = SCHEMAS["outcome"]
+    old = [f for f in schema.field("attempts").type.value_type if f.name in OLD_ATTEMPT]
+    fields = [f.with_type(pa.list_(pa.struct(old))) if f.name == "attempts" else f for f in schema]
+    fields = [f for f in fields if f.name != "cache_write_tokens"]
+    rows = [
+        {k: [{n: a[n] for n in OLD_ATTEMPT} for a in v] if k == "attempts" else v for k, v in row.items()}
+        for row in pq.read_table(path, partitioning=None).to_pylist()
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(fields)), path)
+    assert list(read_events(tmp_path)) == [make.outcome(0)]
+    write(tmp_path, [make.outcome(1, attempts=[told], cache_write_tokens=7)], "w1")
+    for _ in ("sealed", "compacted"):
+        with connect(tmp_path) as con:
+            found = con.execute(
+                "SELECT cache_write_tokens, attempts[1].cache_write_tokens, attempts[1].service_tier, "
+                "attempts[1].cost_nano FROM outcomes ORDER BY id"
+            ).fetchall()
+        assert found == [(0, None, None, 1000), (7, 7, "flex", 1001)]
+        compact(tmp_path)
+
+
+OLD_ATTEMPT = (
+    "arm", "status", "code", "prompt_tokens", "output_tokens", "cached_tokens", "reasoning_tokens",
+    "cost_nano", "price_pico", "latency_ms", "ttfb_ms",
+)  # fmt: skip
 
 
 def test_every_view_shows_live_sealed_and_compacted_rows_alike(tmp_path, make, write):

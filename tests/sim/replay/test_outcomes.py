@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from p402.ports import Completion, Usage
 from p402.store.compactor import compact
 from p402.store.reader import connect
 from sim.replay.command import main
@@ -249,3 +250,32 @@ def test_programs_are_told_the_same(busy, edit, capsys):
     assert told["ok"] is False
     assert told["unfounded"] == told["unverified"] == told["faults"][0]["rows"] > 0
     assert told["strays"][0].keys() == {"id", "tenant", "attempt", "called", "chosen"}
+
+
+def test_cache_writes_are_held_to_their_own_prices(house, spec_of, edit):
+    base = spec_of()
+    prices = base.prices
+    writes = msgspec.structs.replace(
+        prices,
+        cache_write=tuple(p * 5 // 4 for p in prices.input),
+        cache_write_1h=tuple(p * 2 for p in prices.input),
+    )
+    flow = house.worker("w", house.stored(msgspec.structs.replace(base, prices=writes)))
+    used = Usage(prompt=100, output=5, cached=20, cache_write=60, cache_write_1h=40)
+
+    async def complete(_call):
+        return Completion(b"{}", used)
+
+    house.upstream.complete = complete
+    told = [house.ask(flow, mode="cost") for _ in range(3)]
+    house.close()
+    assert all(m.attempts[0].cache_write_1h_tokens == 40 for m in told)
+    assert verified(house).ok
+
+    def fewer(event):
+        if event["kind"] == "outcome":
+            event["attempts"][0]["cache_write_1h_tokens"] -= 1
+        return event
+
+    assert edit(house.log, fewer) == 3
+    assert faults(verified(house)) == {MISBILLED: 3}

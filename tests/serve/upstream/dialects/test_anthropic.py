@@ -308,3 +308,18 @@ def test_any_body_that_the_door_lets_in_is_written_or_unsupported(body: dict) ->
         raw = DIALECT.body(PROVIDER, call(body))
         turns = orjson.loads(raw)["messages"]
         assert all(a["role"] != b["role"] for a, b in pairwise(turns)), "roles take turns"
+
+
+def test_a_cache_write_of_an_hour_is_told_apart_and_another_service_tier_is_kept() -> None:
+    kept = {"ephemeral_5m_input_tokens": 120, "ephemeral_1h_input_tokens": 80}
+    reported = {"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 200}
+    assert usage_of({**reported, "cache_creation": kept, "service_tier": "standard"}) == Usage(
+        210, 5, cache_write=200, cache_write_1h=80
+    )
+    assert usage_of({**reported, "service_tier": "priority"}) == Usage(
+        210, 5, cache_write=200, tier="priority"
+    )
+    beyond = {"ephemeral_1h_input_tokens": 900}
+    assert usage_of({**reported, "cache_creation": beyond}).cache_write_1h == 200
+    for nothing in (None, [], {}, {"ephemeral_1h_input_tokens": "many"}):
+        assert usage_of({**reported, "cache_creation": nothing}).cache_write_1h == 0

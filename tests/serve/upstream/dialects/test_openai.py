@@ -12,6 +12,7 @@ from serve.upstream import failures
 from serve.upstream.dialects import openai, openai_usage
 from serve.upstream.dialects.openai import OpenAi
 from serve.upstream.provider import Provider
+from serve.upstream.tokens import tier_of
 
 KEY = "sk-secret-0123456789"
 PROVIDER = Provider("acme", "openai", "https://api.example.com/v1", Secret(KEY), models={"m": "acme/m-1"})
@@ -165,6 +166,33 @@ def test_a_provider_that_cannot_work_is_a_config_error(over: dict) -> None:
 )  # fmt: skip
 def test_usage_has_one_normal_form(reported, usage) -> None:
     assert openai_usage.usage_of(reported) == usage
+
+
+@pytest.mark.parametrize("told", [None, "", "default", "Standard", "on_demand", "auto", 7, {}])
+def test_the_standard_service_tier_is_none(told) -> None:
+    assert tier_of(told) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [("flex", "flex"), ("priority", "priority"), ("x" * 99, "x" * 32), ("a\r\nb", "other"), ("é", "other")],
+)
+def test_any_other_service_tier_is_kept_as_far_as_it_is_a_word(told, tier) -> None:
+    used = {"prompt_tokens": 10, "completion_tokens": 5}
+    assert openai_usage.usage_of(used, told) == Usage(10, 5, tier=tier)
+
+
+def test_a_whole_answer_is_of_the_tier_it_names_whether_it_tells_its_tokens_or_not() -> None:
+    reply = {"choices": [{"message": {"content": "x" * 8}}], "service_tier": "priority"}
+    used = {"usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+    for body, usage in (
+        (reply | used, Usage(10, 5, tier="priority")),
+        (reply, Usage(7, 2, estimated=True, tier="priority")),
+        (reply | used | {"service_tier": "default"}, Usage(10, 5)),
+    ):
+        found = OpenAi().answer(PROVIDER, call(), orjson.dumps(body), NOW_MS)
+        assert isinstance(found, Completion)
+        assert found.usage == usage
 
 
 def test_missing_usage_is_estimated_from_the_text_and_flagged() -> None:

@@ -131,3 +131,15 @@ def test_a_usage_only_event_is_handed_on_to_whoever_asked_for_it() -> None:
     assert asked.feed(last) == last
     assert not_asked.feed(last) == b""
     assert asked.usage == not_asked.usage == Usage(11, 3)
+
+
+def test_a_stream_is_of_the_tier_that_any_of_its_chunks_names() -> None:
+    tokens = event(usage=USED, choices=[])
+    told, silent, standard = reading(), reading(), reading()
+    told.feed(event({"content": "aaaa"}, service_tier="flex") + event({"content": "b"}))
+    assert told.usage == Usage(7, 2, estimated=True, tier="flex")
+    told.feed(tokens)
+    assert told.usage == Usage(11, 3, tier="flex")
+    silent.feed(event({"content": "a"}) + tokens)
+    standard.feed(event({"content": "a"}, service_tier="default") + tokens)
+    assert silent.usage == standard.usage == Usage(11, 3)
