@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Call, Failure, Usage
 from serve.upstream import chunks, failures
@@ -65,8 +66,7 @@ class GeminiTeller:
         used = usage_of(self._counts)
         if used is None:
             return said
-        output = max(used.output, said.output)
-        return Usage(used.prompt, output, used.cached, reasoning=used.reasoning, estimated=True)
+        return replace(used, output=max(used.output, said.output), estimated=True)
 
     def may_end(self) -> bool:
         """Whether every candidate has said why it ended."""
