@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 STAMP := $(VENV)/.stamps
+CLIENTS := $(VENV)/clients
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test style check bench chaos clean
@@ -25,12 +26,27 @@ $(STAMP)/dev: $(STAMP)/demo
 	$(UV) --target $(VENV)/numpy-lowest numpy==2.0.0
 	@touch $@
 
-setup: $(STAMP)/dev  ## make the environment in .venv
+# Clients that the tests call the gateway with and its own environment cannot hold (tests/clients/README.md).
+$(STAMP)/clients: $(BIN)/uv tests/clients/python/requirements.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CLIENTS)
+	$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python --require-hashes -r tests/clients/python/requirements.lock
+	@mkdir -p $(STAMP) && touch $@
+
+# Without npm nothing is made and nothing fails: the tests that need it say so and are skipped.
+$(STAMP)/node: tests/clients/node/package.json tests/clients/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/clients/node --silent --no-audit --no-fund --ignore-scripts --prefer-offline && \
+		mkdir -p $(STAMP) && touch $@; \
+	else \
+		echo "no npm on the path: the tests of the JavaScript clients will be skipped"; \
+	fi
+
+setup: $(STAMP)/dev $(STAMP)/clients $(STAMP)/node  ## make the environment in .venv
 
 demo: $(STAMP)/demo  ## the whole loop on real input: serve, log, replay, learn, promote
 	$(BIN)/p402 demo
 
-test: $(STAMP)/dev  ## run the tests
+test: setup  ## run the tests
 	$(BIN)/python -m pytest -q
 
 style: $(STAMP)/dev  ## formatting, lint, types, import contracts
@@ -49,4 +65,4 @@ chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; 
 	$(BIN)/python -m tests.chaos
 
 clean:  ## remove the environment and everything the commands made
-	rm -rf $(VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/clients/node/node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -45,6 +45,9 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "replay": Command(
         "sim.replay.command:main", "Verify logged decisions, or value another policy", "replay"
     ),
+    "observe": Command(
+        "sim.observe.command:main", "Show what routing would save on calls that name a model", "replay"
+    ),
     "learn": Command("experiments.learn:main", "Re-weight balanced mode from the log", "learn"),
     "promote": Command("experiments.promote:promote", "Publish a version of the weights", "learn"),
     "rollback": Command("experiments.promote:rollback", "Publish the previous weights again", "learn"),

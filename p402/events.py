@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""2 since 2026-11-26: `RowInputs.probed` and `ArmLive.half_open`."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=False):
@@ -50,6 +51,8 @@ class RowInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     family: str | None = None
     tried: list[str] = []
+    probed: list[str] = []
+    """Providers that another request is trying just then: their half-open breakers are open to this row."""
 
 
 class Decision(Event, frozen=True, kw_only=True, tag="decision"):
@@ -168,12 +171,13 @@ class Refused(Event, frozen=True, kw_only=True, tag="refusal"):
     message: str
 
 
-class ArmLive(msgspec.Struct, frozen=True, kw_only=True):
-    """An arm's live columns after a change: see `p402.routing.live`."""
+class ArmLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An arm's live columns after a change: see `p402.routing.live`. Defaults are left out of the line."""
 
     open_circuit: bool
     ttft_ms: int
     error_rate: int
+    half_open: bool = False
 
 
 class Live(Event, frozen=True, kw_only=True, tag="live"):

@@ -1,13 +1,13 @@
-"""What the flow asks of the world: five protocols and the values that pass through them.
+"""What the flow asks of the world: six protocols and the values that pass through them.
 
 `serve` brings the real clock, guard, upstream and alerts, `p402.store` the log, `sim` a guard in memory;
-tests and `experiments` play the rest. `Guard` has a conformance suite in `tests/conformance`, which both its
-hands pass. `Upstream` has one hand, and each of its transports plays the scenes of `tests/serve/upstream`.
-`Clock`, `Log` and `Alerts` have one hand each, with tests of its own. What plays a port in tests is held to
-no suite. Latencies are ms, money is nano-USD.
+tests and `experiments` play the rest. `Guard` and `Board` have a conformance suite in `tests/conformance`,
+which all their hands pass. `Upstream` has one hand, and each of its transports plays the scenes of
+`tests/serve/upstream`. `Clock`, `Log` and `Alerts` have one hand each, with tests of its own. What plays a
+port in tests is held to no suite. Latencies are ms, money is nano-USD.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -263,6 +263,35 @@ class Upstream(Protocol):
 
     async def open_stream(self, call: Call) -> Stream | Failure:
         """Make one attempt and return when the first content has come, or with the failure before it."""
+        ...
+
+
+WORD_MS: Final = 10_000
+"""A word that is older is given to nobody: whoever left it has died or cannot reach the board."""
+
+
+class Word(msgspec.Struct, frozen=True, gc=False):
+    """What one worker left for the others, and how long ago, by the board's own clock."""
+
+    age_ms: int
+    data: bytes
+
+
+class Board(Protocol):
+    """Where workers leave word of what they saw, each its last, for all others to read."""
+
+    async def exchange(self, worker: str, data: bytes) -> Sequence[Word]:
+        """Leave a word in place of the last, and take those of the others that are not too old.
+
+        Raises
+        ------
+        p402.errors.StoreError
+            The board is away. The word may have been left all the same.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the board; idempotent. What was left grows old and is forgotten."""
         ...
 
 

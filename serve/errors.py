@@ -14,8 +14,8 @@ import orjson
 
 from p402.answer import Rejected
 from p402.errors import DiskFull, Refusal, RequestError, StateAway, StoreError, TooLarge
-from serve.http import Header, HttpReply, header_value, json_reply
-from serve.metadata import attempt_fields
+from serve.http import Header, HttpReply, json_reply
+from serve.metadata import attempt_fields, id_headers
 
 _TYPES: Final = {
     401: "authentication_error",
@@ -24,7 +24,8 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _CODE_TYPES: Final = {"insufficient_quota": "insufficient_quota"}
-_MAY_WAIT: Final = frozenset((409, 429, 503))
+_MAY_WAIT: Final = frozenset((409, 429, 502, 503, 504))
+"""Statuses whose `retry_after_ms` is a header too; of a 502 or 504 it is the provider's own word."""
 MENDED_MS: Final = 5_000
 """When to ask again of a gateway whose disk or state an operator must mend: soon, and not at once."""
 INTERNAL: Final = Refusal("INTERNAL_ERROR", 500, "the gateway failed; it has been logged; try again")
@@ -70,7 +71,7 @@ def refusal_reply(
     error = error_object(refusal, request_id)
     if extra:
         error.update(extra)
-    given: list[Header] = [(b"x-p402-request-id", header_value(request_id)), *headers]
+    given: list[Header] = [*id_headers(request_id), *headers]
     if refusal.retry_after_ms is not None and refusal.status in _MAY_WAIT:
         given.append((b"retry-after", b"%d" % max(1, -(-refusal.retry_after_ms // 1000))))
     return json_reply(refusal.status, orjson.dumps({"error": error}), given)

@@ -1,4 +1,4 @@
-"""Which tenant an API key speaks for, and under which budgets; the key alone decides.
+"""Which tenant an API key speaks for, under which budgets and in which mode; the key alone decides.
 
 Keys are 256 random bits, so their plain SHA-256 cannot be guessed back; under a pepper even a
 stolen list of hashes is of no use. Every known key is compared in constant time, and an unknown
@@ -9,7 +9,7 @@ tenant `default`. It knows nothing of requests beyond their `Authorization` head
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
@@ -50,7 +50,7 @@ class Keyring:
 
     plain: Known
     peppered: Known
-    pepper: bytes | None
+    pepper: bytes | None = field(repr=False)
     anyone: Tenant | None
 
     def tenant(self, authorization: bytes | None) -> Tenant:
@@ -79,12 +79,13 @@ def keyring(
 ) -> Keyring:
     """Keys of the settings, for tenants by name; `client_keys` are those found in the environment.
 
-    Each key's tenant carries the key's own budgets and those of its policy; a development key has none.
+    Each key's tenant carries the key's own budgets and those of its policy, and is routed as the key says;
+    a development key has none and says nothing.
     """
     plain: dict[bytes, tuple[bytes, Tenant]] = {}
     peppered: dict[bytes, tuple[bytes, Tenant]] = {}
     for key in settings.keys:
-        tenant = replace(tenants[key.tenant], scopes=settings.scopes(key))
+        tenant = replace(key.routed(tenants[key.tenant]), scopes=settings.scopes(key))
         if key.key_hmac is not None:
             _add(peppered, bytes.fromhex(key.key_hmac), tenant)
         elif key.key_sha256 is not None:

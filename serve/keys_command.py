@@ -7,6 +7,7 @@ A key is shown once and kept nowhere; the configuration holds its digest. Under 
 import os
 import re
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,15 +17,42 @@ from serve.keys import hash_key, new_key
 PEPPER: str = "P402_SERVER_KEY_PEPPER"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
+
+class Mode(StrEnum):
+    """The modes of `p402.settings.model.MODES`; a test compares."""
+
+    cost = "cost"
+    quality = "quality"
+    speed = "speed"
+    balanced = "balanced"
+
+
+class Named(StrEnum):
+    """The words of `p402.settings.model.NAMED`; a test compares."""
+
+    observe = "observe"
+    on = "on"
+    off = "off"
+
+
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Make API keys and the digests they are kept as."
 )
 
 
+@app.command(name="new", hidden=True)  # the name it had before
 @app.command()
-def new(
+def create(
     name: Annotated[str, typer.Option(help="What the key is called in the configuration.")] = "client",
     tenant: Annotated[str, typer.Option(help="The tenant it speaks for.")] = "default",
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="Route every request of the key in this mode; a model it names is the baseline."),
+    ] = None,
+    route_named_models: Annotated[
+        Named | None,
+        typer.Option(help="What happens to a request that names a model and no mode (with --mode: on)."),
+    ] = None,
 ) -> None:
     """Make a key: it goes to standard output once, the table that keeps it to standard error."""
     for option, value in (("--name", name), ("--tenant", tenant)):
@@ -36,7 +64,12 @@ def new(
     key = new_key()
     sys.stdout.write(f"{key}\n")
     sys.stderr.write("Add this to p402.toml; the key itself is kept nowhere:\n\n")
-    sys.stderr.write(f'[[keys]]\nname = "{name}"\ntenant = "{tenant}"\n{_kept(key)}\n')
+    table = [f'name = "{name}"', f'tenant = "{tenant}"', _kept(key)]
+    if mode is not None:
+        table.append(f'mode = "{mode}"')
+    if route_named_models is not None:
+        table.append(f'route_named_models = "{route_named_models}"')
+    sys.stderr.write("\n".join(("[[keys]]", *table)) + "\n")
 
 
 @app.command(name="hash")

@@ -122,11 +122,17 @@ def answer_headers(metadata: Metadata) -> tuple[Header, ...]:
 def committed_headers(request_id: str, provider: str, model: str) -> tuple[Header, ...]:
     """`X-P402-*` that are known when a stream's headers leave."""
     return (
-        (b"x-p402-request-id", header_value(request_id)),
+        *id_headers(request_id),
         (b"x-p402-provider", header_value(provider)),
         (b"x-p402-model", header_value(model)),
         (b"x-p402-cached", b"false"),
     )
+
+
+def id_headers(request_id: str) -> tuple[Header, Header]:
+    """The request's id under P402's name, and under OpenAI's, where its clients look: `error.request_id`."""
+    value = header_value(request_id)
+    return (b"x-p402-request-id", value), (b"x-request-id", value)
 
 
 def _without_key(body: bytes) -> bytes:

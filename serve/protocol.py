@@ -2,10 +2,13 @@
 
 uvicorn bounds neither: a peer could send header bytes without end, or open connections and say
 nothing. What the parser rejects (two lengths, a length beside chunks, folded headers) is answered
-in the API's own error shape, and the connection is closed. What answers a POST may send by plain calls.
+in the API's own error shape, and the connection is closed. Where it follows a sound request whose answer is
+still owed, that answer is given first and is the last. A request that would rather go on in another protocol
+is answered in this. What answers a POST may send by plain calls.
 It knows nothing of paths or bodies.
 
-Source: RFC 9112, sections 5.2, 6.3 and 11; reference study "Reliability and security", section 5.
+Source: RFC 9110, section 7.8 (a server may ignore `Upgrade`); RFC 9112, sections 5.2, 6.3 and 11; reference
+study "Reliability and security", section 5.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -29,6 +33,7 @@ HEAD_S: Final = 10.0
 """From the connection, or the first byte of a later request, to the end of the head."""
 
 _CLOCK: Final = SystemClock()
+_OF_UPGRADES: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
 class HeadWithBody:
@@ -117,6 +122,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._in_head = False
         self._head_bytes = 0
+        self._deaf = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -132,7 +138,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; count and time what belongs to a head that is not complete yet."""
-        super().data_received(data)
+        if self._deaf:  # it is read, and dropped: on a paused socket nobody would see the client leave
+            return
+        self._feed(data)
         if not self._in_head:
             if self._patience is not None:
                 self._rest()
@@ -150,12 +158,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
+        if self._would_upgrade():
+            return
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
         if self.scope["method"] == "POST":
             extensions: dict[str, Any] = {DIRECT: DirectCycle(self.cycle)}
             self.scope["extensions"] = extensions
+
+    def on_message_complete(self) -> None:
+        """Its body is complete."""
+        if not self._would_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP; `msg` is uvicorn's text, ours says what to do."""
@@ -165,16 +180,52 @@ class BoundedHttp(HttpToolsProtocol):
             "this is not a well-formed HTTP/1.1 request; send one length or chunks, and no folded headers",
         )
 
+    def _feed(self, data: bytes) -> None:
+        """Parse, as uvicorn does but for `Upgrade`, behind which it loses the body."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._would_upgrade():
+                self._feed(self._asked_plainly() + data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _would_upgrade(self) -> bool:
+        """Whether the request asks for another protocol; a tunnel is none that could be ignored."""
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+    def _asked_plainly(self) -> bytes:
+        """The head again without its wish, for a fresh parser: the old one reads on no more."""
+        head = [
+            b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        ]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [word for word in value.split(b",") if word.strip().lower() not in _OF_UPGRADES]
+                head.append(b"connection: " + b",".join(kept))
+            elif name not in _OF_UPGRADES:
+                head.append(b"%b: %b" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's first
+        return b"\r\n".join((*head, b"", b""))
+
     def _too_slow(self) -> None:
         self._refuse(408, f"the request's head did not arrive within {HEAD_S:.0f} s; send it at once")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer, unless an answer is under way, and close."""
+        """Answer and close; answers that are owed to requests before it are given instead."""
         self._rest()
         self._in_head = False
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first
+        owed = None if cycle is None or cycle.response_complete else cycle
+        if owed is not None and not owed.more_body:
+            self._deaf = True
+            owed.keep_alive = False
+            return
+        if owed is None or not (owed.response_started or self.pipeline):
             made = request_id(_CLOCK.now_ms(), _CLOCK.random_bits())
             body = orjson.dumps({"error": error_object(Refusal("INVALID_INPUT", status, message), made)})
             self.transport.write(

@@ -37,8 +37,10 @@ from serve.idempotency.keeper import Keeper
 from serve.idempotency.once import Once
 from serve.idempotency.shared import SharedKeeper
 from serve.keys import keyring
+from serve.metrics.health import failovers
 from serve.metrics.meter import Meter, MeteredLog
 from serve.metrics.sheets import EVERY_S, Sheet
+from serve.peers.talk import Talk, make_board
 from serve.redis.connect import way_to
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
@@ -85,10 +87,21 @@ class Worker:
         self._log = LogWriter(Path(settings.server.log), self.name, clock.now_ms)
         self._alerts = Webhooks(webhooks(settings.tenants), clock)
         meter = Meter(settings.tenants)
+        self._talk = Talk(self._state, make_board(settings, clock.now_ms, self.name), clock.now_ms)
         self._sheet = (
             None
             if sheets is None
-            else Sheet(sheets, self.name, (meter.collect, self._guard.collect, self._alerts.collect))
+            else Sheet(
+                sheets,
+                self.name,
+                (
+                    meter.collect,
+                    self._guard.collect,
+                    self._alerts.collect,
+                    self._talk.collect,
+                    failovers(self._state.failovers),
+                ),
+            )
         )
         flow = Flow(
             Ports(
@@ -122,7 +135,10 @@ class Worker:
         if isinstance(self._guard, SharedGuard):
             await self._guard.join()
         self._once.start()
-        self._tasks = [asyncio.create_task(self._refresh(), name="snapshots")]
+        self._tasks = [
+            asyncio.create_task(self._refresh(), name="snapshots"),
+            asyncio.create_task(self._talk.run(), name="peers"),
+        ]
         if self._sheet is not None:
             self._sheet.write()
             self._tasks.append(asyncio.create_task(self._publish(self._sheet), name="metrics"))
@@ -137,6 +153,7 @@ class Worker:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self._talk.close()
         await self._once.close()
         await self._upstream.aclose()
         await self._guard.close()

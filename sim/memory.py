@@ -1,11 +1,11 @@
-"""Spending protection in a dictionary: the guard's memory hand, for the simulator and for tests.
+"""Spending protection and words between workers in dictionaries, for the simulator and for tests.
 
-The same law as the SQLite hand (`p402.guard.ledger`), on a clock it is given. It is exact within
+The guard is the same law as the SQLite hand (`p402.guard.ledger`), on a clock it is given. It is exact within
 one process and forgets with it, so the gateway never uses it: a restart would forget the day's
 spend. Operations take no turn of the event loop, so it is deterministic on virtual time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
 import msgspec
@@ -18,7 +18,7 @@ from p402.guard.explain import Standing
 from p402.guard.ledger import Account
 from p402.guard.scopes import Scoped, Totals
 from p402.limits import Limits, Scope
-from p402.ports import Hold
+from p402.ports import WORD_MS, Hold, Word
 
 
 class MemoryGuard:
@@ -181,3 +181,31 @@ class MemoryGuard:
             for key in [key for key, until in self._until.items() if until < daily.day_of(now)]:
                 del self._until[key], self._totals[key]
         return now
+
+
+class MemoryBoard:
+    """Words of workers in a dictionary: the board's memory hand, for workers of one process.
+
+    Parameters
+    ----------
+    now_ms
+        As of `MemoryGuard`.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._words: dict[str, tuple[int, bytes]] = {}
+
+    async def exchange(self, worker: str, data: bytes) -> Sequence[Word]:
+        """Leave a word, and take the others'."""
+        now_ms = self._now_ms()
+        self._words[worker] = now_ms, data
+        self._words = {
+            name: (at_ms, kept)
+            for name, (at_ms, kept) in self._words.items()
+            if 0 <= now_ms - at_ms <= WORD_MS
+        }
+        return [Word(now_ms - at_ms, kept) for name, (at_ms, kept) in self._words.items() if name != worker]
+
+    async def close(self) -> None:
+        """Nothing is open."""

@@ -20,8 +20,7 @@ from rich.text import Text
 from p402.commands.demand import demands
 from p402.errors import ConfigError, P402Error, StoreError, nearest
 from p402.guard.sizing import LONGEST_MONTH, Demand, Suggested, by_demand, by_spend
-from p402.settings import read_settings
-from p402.store.config import DEFAULT_PATH, read_toml
+from p402.store.config import server_of
 from p402.units import nano_to_usd, usd_to_nano
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Size a tenant's limits.")
@@ -105,7 +104,7 @@ def _spent(spend: str, per: Per) -> Suggested:
 
 
 def _seen(log: Path | None, config: Path | None, tenant: str | None) -> dict[str, Demand]:
-    root = log or _configured_log(config)
+    root = log or Path(server_of(config, os.environ).log)
     seen = demands(root)
     if not seen:
         raise StoreError(
@@ -120,14 +119,6 @@ def _seen(log: Path | None, config: Path | None, tenant: str | None) -> dict[str
             f"it has {', '.join(seen)}"
         )
     return {tenant: seen[tenant]}
-
-
-def _configured_log(config: Path | None) -> Path:
-    """The log's folder as the gateway would take it; providers' keys are not looked up."""
-    named = config or (Path(os.environ["P402_CONFIG"]) if os.environ.get("P402_CONFIG") else None)
-    path = named or Path(DEFAULT_PATH)
-    document = read_toml(path) if named is not None or path.exists() else {}
-    return Path(read_settings(document, os.environ).server.log)
 
 
 def _told(demand: Demand | None, suggested: Suggested) -> dict[str, Any]:

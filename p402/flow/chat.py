@@ -28,6 +28,7 @@ from p402.flow.plan import (
     make_plan,
     request_ceiling_nano,
 )
+from p402.flow.probe import Probe
 from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
@@ -191,7 +192,19 @@ class Flow:
         return Completed(None, account.metadata(outcome, explain(plan, plan.inputs)))
 
     async def _reserve(self, plan: Plan, choice: Choice, arrived_ms: float) -> Exchange | Rejected:
-        """Hold what the chosen arm may cost, by the tenant's rule; layer 5 is asked once more, of its most.
+        """Hold what the chosen arm may cost, and the place of its probe if its breaker is half open."""
+        probe = Probe(self.state.health, choice.name)
+        try:
+            exchange = await self._held(plan, choice, arrived_ms, probe)
+        except BaseException:
+            probe.give_back()
+            raise
+        if isinstance(exchange, Rejected):
+            probe.give_back()
+        return exchange
+
+    async def _held(self, plan: Plan, choice: Choice, arrived_ms: float, probe: Probe) -> Exchange | Rejected:
+        """Hold by the tenant's rule; layer 5 is asked once more, of the arm's most.
 
         Where the day or a scope has no room for that arm, one further decision is taken under what is left.
         """
@@ -201,7 +214,7 @@ class Flow:
             return self._refused(plan, refusal)
         hold = await self._hold(plan, first)
         if isinstance(hold, Refusal):
-            smaller = await self._under_what_is_left(plan, hold)
+            smaller = await self._under_what_is_left(plan, hold, probe)
             if smaller is None:
                 return self._refused(plan, hold)
             plan, first = smaller
@@ -209,7 +222,7 @@ class Flow:
             if isinstance(hold, Refusal):
                 return self._refused(plan, hold)
         account = Account(plan, first.choice, arrived_ms)
-        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first)
+        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first, probe)
 
     def _first(self, plan: Plan, choice: Choice) -> Attempted:
         return attempt_of(plan, plan.inputs, plan.live, choice, self.state.lengths)
@@ -220,7 +233,9 @@ class Flow:
             plan.tenant.name, plan.request_id, first.amount_nano, expected, plan.scopes
         )
 
-    async def _under_what_is_left(self, plan: Plan, refusal: Refusal) -> tuple[Plan, Attempted] | None:
+    async def _under_what_is_left(
+        self, plan: Plan, refusal: Refusal, probe: Probe
+    ) -> tuple[Plan, Attempted] | None:
         """The same request under what day and scopes have left; None where that changes or serves nothing."""
         if refusal.code not in _OF_MONEY:
             return None
@@ -231,9 +246,14 @@ class Flow:
         ceiling = without_fee(left, plan.tenant.fee_bps) * PICO_PER_NANO
         if ceiling >= plan.inputs.ceiling_pico:
             return None
-        smaller = replace(plan, inputs=replace(plan.inputs, ceiling_pico=ceiling))
+        probe.give_back()
+        probed = self.state.health.probes.providers()
+        smaller = replace(plan, inputs=replace(plan.inputs, ceiling_pico=ceiling, probed=probed))
         choice = choose(smaller, smaller.inputs, smaller.live)
-        return None if choice is None else (smaller, self._first(smaller, choice))
+        if choice is None:
+            return None
+        probe.move(choice.name)
+        return smaller, self._first(smaller, choice)
 
 
 def expected_nano(plan: Plan, first: Attempted) -> int:

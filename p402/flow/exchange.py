@@ -10,6 +10,7 @@ arm is one that the hold already covers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from p402.errors import Refusal, StoreError
 from p402.events import Outcome
 from p402.flow.account import Account, charged_nano
 from p402.flow.plan import Attempted, attempt_of, choose, request_ceiling_nano
+from p402.flow.probe import Probe
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.state import Warmth, WorkerState
 from p402.flow.views import explain
@@ -33,6 +35,10 @@ from p402.units import PICO_PER_NANO, nano_to_usd
 
 MAX_ATTEMPTS: Final = 3
 
+BUDGET_SPENT: Final = (
+    "no failover was made: this worker's budget of failovers from {provider} is spent, one for ten calls"
+)
+
 BROKEN: Final = Failure("INTERNAL_ERROR", 500, "the gateway failed", fail_over=False, counts=False)
 """Stands in the log where an exchange ended by an error of ours."""
 
@@ -44,6 +50,8 @@ class Exchange:
     ----------
     upstream_model
         Arm id to the model's id at its provider, where they differ.
+    probe
+        The place that the first choice may hold; the exchange's own from now on.
     """
 
     def __init__(
@@ -54,6 +62,7 @@ class Exchange:
         account: Account,
         hold: Hold,
         first: Attempted,
+        probe: Probe,
     ) -> None:
         self.account = account
         self.closed = False
@@ -62,6 +71,9 @@ class Exchange:
         self._upstream_model = upstream_model
         self._hold = hold
         self._now = first
+        self._probe = probe
+        self._was_probe = False
+        self._denied: str | None = None
         self._tried: list[str] = []
         self._away: list[str] = []
         self._sent_ms: float | None = None
@@ -82,6 +94,7 @@ class Exchange:
             self._ports.log.append(decision)
         except StoreError as error:
             self.closed = True  # no line was written, so this never became a round
+            self._probe.give_back()
             self._ports.guard.settle(self._hold, 0)
             return log_refuses(error, plan.request_id)
         if watched is None:
@@ -99,11 +112,13 @@ class Exchange:
         clock = self._ports.clock
         while True:
             call = self._call()
+            self._state.failovers.sent(call.provider)
             self._sent_ms = clock.monotonic_ms()
             if call.stream:
                 stream = await self._ports.upstream.open_stream(call)
                 if not isinstance(stream, Failure):
                     self.account.ttfb_ms = clock.monotonic_ms() - self.account.arrived_ms
+                    self._probe.answered(clock.now_ms())
                     return stream
                 failure = stream
             else:
@@ -187,6 +202,7 @@ class Exchange:
         self._state.lengths.learn(plan.tenant.name, plan.signals.task, now.choice.name, tokens, whole=whole)
 
     def _failed(self, failure: Failure) -> None:
+        self._was_probe = self._probe.is_of(self._now.choice.name)
         self._record("failed", failure.usage, code=failure.code)
         if failure.counts:
             self._observe_failure(failure)
@@ -197,23 +213,60 @@ class Exchange:
             arms, (provider, _) = self.account.plan.snapshot.spec.arms, self.arm
             names = [arm for arm, at in zip(arms.arm, arms.provider, strict=True) if at == provider]
         for name in names:
-            self._state.health.observe(name, now_ms, failed=True, retry_after_ms=failure.retry_after_ms)
+            self._state.health.observe(
+                name,
+                now_ms,
+                failed=True,
+                retry_after_ms=failure.retry_after_ms,
+                of_provider=failure.of_provider,
+                probe=self._probe.is_of(name),
+            )
+        self._probe.told()
 
     async def _next_arm(self, failure: Failure) -> bool:
-        """Choose, hold and log the next attempt; False where this failure is the last word."""
-        account = self.account
-        options, plan = account.plan.request.options, account.plan
+        """Choose, hold and log the next attempt; False where this failure is the last word.
+
+        What it takes from the budget of failovers is taken before anything is awaited.
+        """
+        failed, failovers = self.arm[0], self._state.failovers
+        self._probe.give_back()  # a failure that counts has ended it already
         self._tried.append(self._now.choice.name)
         if failure.of_provider:
-            self._away.append(self.arm[0])
-        if not (failure.fail_over and options.failover and len(self._tried) < MAX_ATTEMPTS):
+            self._away.append(failed)
+        if not (
+            failure.fail_over
+            and self.account.plan.request.options.failover
+            and len(self._tried) < MAX_ATTEMPTS
+        ):
             return False
+        if self._was_probe:
+            return await self._prepare()
+        if not failovers.take(failed):
+            self._denied = failed
+            return False
+        made = False
+        try:
+            made = await self._prepare()
+        finally:
+            if not made:
+                failovers.give_back(failed)
+        return made
+
+    async def _prepare(self) -> bool:
+        """Choose, hold and log the next attempt; False where there is none."""
+        account = self.account
+        plan = account.plan
         following = self._weigh(request_ceiling_nano(plan.request, plan.tenant))
+        if following is not None:
+            self._probe.move(following.choice.name)
         if following is not None and following.amount_nano > self._hold.amount_nano:
             topped = await self._ports.guard.top_up(self._hold, following.amount_nano)
             if isinstance(topped, Refusal):
                 account.warnings.append(f"{topped.code}: failover passed over {following.choice.name}")
+                self._probe.give_back()
                 following = self._weigh(self._hold.amount_nano)
+                if following is not None:
+                    self._probe.move(following.choice.name)
             else:
                 self._hold = topped
         if following is None or following.amount_nano > self._hold.amount_nano:
@@ -242,6 +295,7 @@ class Exchange:
             tried=list(self._tried),
             exclude_providers=[*plan.inputs.exclude_providers, *but],
             explore=False,
+            probed=self._state.health.probes.providers(),
             ceiling_pico=left * PICO_PER_NANO,
         )
         live = self._state.live_for(plan.snapshot, plan.live)
@@ -261,8 +315,11 @@ class Exchange:
 
     def _give_up(self, failure: Failure) -> Rejected:
         self._close("failed", code=failure.code)
-        plan = self.account.plan
-        return Rejected(plan.request_id, _refusal_of(failure), tuple(self.account.attempts))
+        plan, refusal = self.account.plan, _refusal_of(failure)
+        if self._denied is not None:
+            said = f"{refusal.message} ({BUDGET_SPENT.format(provider=self._denied)})"
+            refusal = replace(refusal, message=said)
+        return Rejected(plan.request_id, refusal, tuple(self.account.attempts))
 
     def _completed(self, reply: Completion) -> Completed:
         account, waited = self.account, self.waited_ms()
@@ -299,6 +356,7 @@ class Exchange:
         finally:
             if status == "ok":
                 self._learn(now_ms, ttft_ms)
+            self._probe.give_back()
             self._log_outcome(outcome)
             self._tell(outcome, charged)
         return outcome
@@ -346,7 +404,10 @@ class Exchange:
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name
-        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms)
+        probe = self._probe.is_of(arm)
+        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms, probe=probe)
+        if probe:
+            self._probe.told()
         if account.usage is not None:
             plan = account.plan
             self._state.note(plan.tenant.name, plan.session, Warmth(arm, account.usage.prompt, now_ms))

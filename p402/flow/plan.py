@@ -226,6 +226,7 @@ def make_plan(
         exclude_providers=[*options.exclude_providers, *_speechless(request, state, held_to, lacks)],
         prefer_providers=list(options.prefer_providers),
         family=family,
+        probed=state.health.probes.providers(),
     )
     inputs, watched = routed, None
     if named is not None and called_by_name:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from p402.events import ArmLive, Live
+from p402.flow.budget import RetryBudget
 from p402.flow.lengths import AnswerLengths
 from p402.routing.compiled import Snapshot
 from p402.routing.health import Health
@@ -48,6 +49,8 @@ class WorkerState:
         Arms of the snapshot that no tenant may use: they stand there only to be priced.
     lengths
         Of the answers so far, for holds that are predicted; they change no decision.
+    failovers
+        How many more this worker may make.
     """
 
     def __init__(self, worker: str, snapshot: Snapshot) -> None:
@@ -57,6 +60,7 @@ class WorkerState:
         self.health = Health()
         self.live = LiveState.at_start(snapshot.n_arms)
         self.lengths = AnswerLengths()
+        self.failovers = RetryBudget()
         self._sessions: OrderedDict[tuple[str, str], Warmth] = OrderedDict()
 
     def swap(self, snapshot: Snapshot) -> None:

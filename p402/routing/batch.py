@@ -61,6 +61,8 @@ class RequestBatch:
         Index the arm's model or family must equal; -1 for any.
     tried
         (n, t) arm indices that already failed for this request, -1 for none.
+    probed
+        uint64 bit mask over the snapshot's providers: those whose half-open breakers another request tries.
     """
 
     key: NDArray[np.uint64]
@@ -88,6 +90,7 @@ class RequestBatch:
     model: Int | None = None
     family: Int | None = None
     tried: Int | None = None
+    probed: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         """Rows."""
@@ -140,4 +143,4 @@ def _wide(name: str, column: NDArray[Any]) -> np.dtype[Any]:
 
 _FLOAT: Final = np.dtype(np.float64)
 _INT: Final = np.dtype(np.int64)
-_BITS: Final = frozenset({"key", "excluded", "explore"})
+_BITS: Final = frozenset({"key", "excluded", "explore", "probed"})

@@ -48,7 +48,7 @@ def eligible(snapshot: Snapshot, lens: Lens) -> Bool:
             mask = mask & passes  # not in place: for one row the first mask is the snapshot's own
         else:
             mask[rows] &= passes
-    if (breakers := _closed(lens)) is not None:
+    if (breakers := _closed(lens, snapshot.provider_bit)) is not None:
         rows, closed = breakers
         left = mask[rows] & closed
         left = np.where(left.any(axis=-1, keepdims=True), left, mask[rows])
@@ -72,7 +72,7 @@ def reasons(snapshot: Snapshot, batch: RequestBatch) -> NDArray[np.uint8]:
     turn_away("price_unknown", ALL, ~snapshot.price_known)
     for reason, rows, passes in _rules(snapshot, lens):
         turn_away(reason, rows, ~passes)
-    if (breakers := _closed(lens)) is not None:
+    if (breakers := _closed(lens, snapshot.provider_bit)) is not None:
         rows, closed = breakers
         left = (codes[rows] == 0) & closed
         turn_away("circuit_open", rows, ~closed & left.any(axis=-1, keepdims=True))
@@ -134,12 +134,26 @@ def _dearest(snapshot: Snapshot, lens: Lens, rows: Rows) -> Float:
     return np.where(prompt > prices.threshold, above, cost)
 
 
-def _closed(lens: Lens) -> tuple[Rows, Bool] | None:
-    """Rows whose live state has an open breaker, and the arms whose breakers are closed."""
+def _closed(lens: Lens, provider_bit: NDArray[np.uint64]) -> tuple[Rows, Bool] | None:
+    """Rows whose live state has an open breaker, and the arms whose breakers let them through.
+
+    A half-open breaker does, unless its provider is being tried by another request.
+    """
+    probed = None if lens.rare is None else lens.rare.probed
     if len(lens.lives) == 1:
         live = lens.lives[0]
-        return (ALL, live.closed) if live.any_open else None
+        if not live.any_open:
+            return None
+        if probed is None or live.half_open is None:
+            return ALL, live.closed
+        return ALL, live.closed & ~(live.half_open & ((provider_bit & probed) != 0))
     rows = some(lens, np.array([live.any_open for live in lens.lives])[lens.live_row])
     if rows is None:
         return None
-    return rows, np.stack([live.closed for live in lens.lives])[lens.live_row[rows]]
+    places = lens.live_row[rows]
+    closed: Bool = np.stack([live.closed for live in lens.lives])[places]
+    if probed is not None and any(live.half_open is not None for live in lens.lives):
+        none = np.zeros(len(provider_bit), np.bool_)
+        half = np.stack([none if live.half_open is None else live.half_open for live in lens.lives])[places]
+        closed &= ~(half & ((provider_bit & cut(probed, rows)) != 0))
+    return rows, closed

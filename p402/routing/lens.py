@@ -49,6 +49,7 @@ class Rare:
     model: Cell | None
     family: Cell | None
     tried: tuple[Any, ...] | None
+    probed: Cell | None
 
 
 @dataclass(slots=True, init=False)

@@ -29,26 +29,32 @@ class LiveState:
     seq
         How many changes this worker has logged before; 0 is the state at start.
     open_circuit
-        True where calls would be refused by the arm's breaker.
+        True where the arm's breaker turns calls away.
+    half_open
+        Of those, where one call at a time may see whether the arm is back; None where there is none.
     ttft_ms
         Quantised expected time to first token, whole ms; 0 is unmeasured.
     error_rate
         Share of failed calls, multiples of 2**-12.
     any_open, closed
-        Whether any breaker is open, and which are not.
+        Whether any breaker is open, and which let a call through unless their provider is being tried.
     """
 
     seq: int
     open_circuit: NDArray[np.bool_]
     ttft_ms: NDArray[np.float64]
     error_rate: NDArray[np.float64]
+    half_open: NDArray[np.bool_] | None = None
     any_open: bool = field(init=False)
     closed: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         """Note once what every decision would ask."""
         object.__setattr__(self, "any_open", bool(self.open_circuit.any()))
-        object.__setattr__(self, "closed", ~self.open_circuit)
+        closed = ~self.open_circuit
+        if self.half_open is not None:
+            closed |= self.half_open
+        object.__setattr__(self, "closed", closed)
 
     @classmethod
     def at_start(cls, n_arms: int) -> "LiveState":
@@ -62,12 +68,14 @@ class LiveState:
         Arms that the snapshot does not have are passed over.
         """
         open_circuit = np.zeros(len(index), np.bool_)
+        half_open = np.zeros(len(index), np.bool_)
         ttft_ms, error_rate = np.zeros(len(index)), np.zeros(len(index))
         for arm, live in table.items():
             k = index.get(arm)
             if k is None:
                 continue
             open_circuit[k] = live.open_circuit
+            half_open[k] = live.half_open
             ttft_ms[k] = live.ttft_ms
             error_rate[k] = live.error_rate
-        return cls(seq, open_circuit, ttft_ms, error_rate)
+        return cls(seq, open_circuit, ttft_ms, error_rate, half_open if half_open.any() else None)

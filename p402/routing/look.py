@@ -67,12 +67,13 @@ def rare_of(
     model: int,
     family: int,
     tried: Sequence[int],
+    probed: int,
 ) -> Rare | None:
     """What is rare of one row, -1 or 0 where it has none; None where it has nothing."""
     session = previous >= 0
     tried = [arm for arm in tried if arm >= 0]
     wished = max(preferred, default=-1) >= 0
-    if not (budget_price or session or excluded or wished or model >= 0 or family >= 0 or tried):
+    if not (budget_price or session or excluded or wished or model >= 0 or family >= 0 or tried or probed):
         return None
     return Rare(
         budget_price=budget_price or None,
@@ -83,6 +84,7 @@ def rare_of(
         model=model if model >= 0 else None,
         family=family if family >= 0 else None,
         tried=tuple(tried) or None,
+        probed=probed or None,
     )
 
 
@@ -114,6 +116,7 @@ def _one(snapshot: Snapshot, batch: RequestBatch) -> Lens:
         -1 if batch.model is None else batch.model.item(),
         -1 if batch.family is None else batch.family.item(),
         () if batch.tried is None else batch.tried[0].tolist(),
+        0 if batch.probed is None else batch.probed.item(),
     )
     return lens
 
@@ -167,6 +170,7 @@ def _rare(batch: RequestBatch) -> Rare | None:
         _cell(batch.model),
         _cell(batch.family),
         None if batch.tried is None else tuple(batch.tried.T),
+        _cell(batch.probed),
     )
     return None if all(column is None for column in rare) else Rare(*rare)
 

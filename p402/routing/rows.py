@@ -120,11 +120,12 @@ def _rare_of(snapshot: Snapshot, row: RowInputs) -> Rare | None:
         float(row.budget_price),
         _previous(snapshot, row),
         float(row.warm_tokens),
-        _excluded(snapshot, row),
+        _mask(snapshot, row.exclude_providers),
         _preferred(snapshot, row),
         _model(snapshot, row),
         _family(snapshot, row),
         _tried(snapshot, row),
+        _mask(snapshot, row.probed),
     )
 
 
@@ -215,6 +216,7 @@ def _is_plain(row: RowInputs) -> bool:
         or row.model
         or row.family
         or row.tried
+        or row.probed
     )
 
 
@@ -230,7 +232,7 @@ def _rare(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> dict[str, NDArray[
         columns["previous_arm"] = np.array([_previous(snapshot, r) for r in inputs], np.int64)
         columns["warm_tokens"] = np.array([r.warm_tokens for r in inputs], np.float64)
     if any(r.exclude_providers for r in inputs):
-        columns["excluded"] = np.array([_excluded(snapshot, r) for r in inputs], np.uint64)
+        columns["excluded"] = np.array([_mask(snapshot, r.exclude_providers) for r in inputs], np.uint64)
     if any(r.prefer_providers for r in inputs):
         preferred = [_preferred(snapshot, r) for r in inputs]
         columns["preferred"] = np.array(preferred, np.int64)
@@ -242,6 +244,8 @@ def _rare(snapshot: Snapshot, inputs: Sequence[RowInputs]) -> dict[str, NDArray[
         width = max(len(r.tried) for r in inputs)
         tried = [_tried(snapshot, r) + [-1] * (width - len(r.tried)) for r in inputs]
         columns["tried"] = np.array(tried, np.int64)
+    if any(r.probed for r in inputs):
+        columns["probed"] = np.array([_mask(snapshot, r.probed) for r in inputs], np.uint64)
     return columns
 
 
@@ -249,9 +253,9 @@ def _previous(snapshot: Snapshot, row: RowInputs) -> int:
     return snapshot.index.get(row.previous_arm, -1) if row.previous_arm else -1
 
 
-def _excluded(snapshot: Snapshot, row: RowInputs) -> int:
+def _mask(snapshot: Snapshot, providers: Sequence[str]) -> int:
     known = snapshot.providers
-    return sum(1 << known[p] for p in set(row.exclude_providers) if p in known)
+    return sum(1 << known[p] for p in set(providers) if p in known)
 
 
 def _preferred(snapshot: Snapshot, row: RowInputs) -> list[int]:

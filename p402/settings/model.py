@@ -6,7 +6,7 @@ README's table follow from their fields. Money is exact USD. It knows nothing of
 # ruff: noqa: RUF009 (`setting` is `dataclasses.field` with the metadata filled in)
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -109,6 +109,9 @@ OMITTABLE: Final = (
 """Body fields that an answer can do without. A cap, a tool or the form of the answer is none of them."""
 
 MODES: Final = ("cost", "quality", "speed", "balanced")
+
+NAMED: Final = ("observe", "on", "off")
+"""What may happen to a request that names a model and no mode."""
 
 SERVER_LIMITS: Final = {
     "max_request_usd": Decimal("9007.199254740991"),
@@ -364,7 +367,7 @@ class TenantSettings:
         None,
     )
     route_named_models: str = setting(
-        one_of("observe", "on", "off"), "what happens to a request that names a model and no mode", "observe"
+        one_of(*NAMED), "what happens to a request that names a model and no mode", "observe"
     )
     default_mode: str = setting(one_of(*MODES), "mode of a request that names none", "balanced")
     exploration: bool = setting(flag(), "whether chance may choose", default=True)
@@ -431,6 +434,26 @@ class KeySettings:
         "budget that it shares with other keys",
         None,
     )
+    mode: str | None = setting(
+        one_of(*MODES),
+        "mode of its requests that name none, the tenant's if absent; routes named models, too",
+        None,
+    )
+    route_named_models: str | None = setting(
+        one_of(*NAMED),
+        "what happens to its requests that name a model and no mode; `on` if absent beside `mode`, else the "
+        "tenant's",
+        None,
+    )
+
+    def routed(self, tenant: Tenant) -> Tenant:
+        """The key's tenant with what the key itself says of routing."""
+        named = self.route_named_models or (None if self.mode is None else "on")
+        return replace(
+            tenant,
+            default_mode=self.mode or tenant.default_mode,
+            route_named_models=named or tenant.route_named_models,
+        )
 
     def scopes(self) -> tuple[Scope, ...]:
         """Its own budgets: the day's, then the month's."""

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from p402.errors import ConfigError
-from p402.settings import KeySettings, ProviderSettings, Secret, Settings, read_settings
+from p402.settings import (
+    KeySettings,
+    ProviderSettings,
+    Secret,
+    ServerSettings,
+    Settings,
+    read_settings,
+)
 
 DEFAULT_PATH: Final = "p402.toml"
 EXAMPLE: Final = """
@@ -55,6 +62,25 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
         The file is absent, unreadable or not TOML, or a setting is wrong.
     """
     return configure(read_toml(path), environ, path.name)
+
+
+def server_of(config: Path | None, environ: Mapping[str, str]) -> ServerSettings:
+    """`[server]` as the gateway would take it, for commands that call nobody: no key is looked up.
+
+    Parameters
+    ----------
+    config
+        None takes what `P402_CONFIG` names, else `p402.toml` where there is one, else the defaults.
+
+    Raises
+    ------
+    ConfigError
+        A named file is absent, or what was found is unreadable, not TOML or wrong.
+    """
+    named = config or (Path(environ["P402_CONFIG"]) if environ.get("P402_CONFIG") else None)
+    path = named or Path(DEFAULT_PATH)
+    document = read_toml(path) if named is not None or path.exists() else {}
+    return read_settings(document, environ).server
 
 
 def configure(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from p402.events import AnyEvent, Attempt, Decision, Live, Outcome, Refused, Reward
+from p402.events import AnyEvent, ArmLive, Attempt, Decision, Live, Outcome, Refused, Reward, RowInputs
 
 HOUR_MS: Final = 3_600_000
 _END_OF_TIME_MS: Final = 253_402_300_800_000  # year 10000: no partition is named after it
@@ -44,6 +44,7 @@ _INPUTS = pa.struct(
         ("model", _text),
         ("family", _text),
         ("tried", pa.list_(_text)),
+        ("probed", pa.list_(_text)),
     ]
 )
 
@@ -67,7 +68,9 @@ _ATTEMPT_RESULT = pa.struct(
     ]
 )
 
-_ARM_LIVE = pa.struct([("open_circuit", _claim), ("ttft_ms", _whole), ("error_rate", _whole)])
+_ARM_LIVE = pa.struct(
+    [("open_circuit", _claim), ("ttft_ms", _whole), ("error_rate", _whole), ("half_open", _claim)]
+)
 _STAMP = [("v", _small), ("ts_ms", _whole)]
 
 SCHEMAS: Final[dict[str, pa.Schema]] = {
@@ -223,7 +226,7 @@ def tables_of(events: Iterable[AnyEvent]) -> tuple[dict[str, pa.Table], list[byt
 
 
 def event_of(kind: str, row: Mapping[str, Any]) -> AnyEvent:
-    """The event that a row of `kind` was made from; maps may come as pairs.
+    """The event that a row of `kind` was made from; maps may come as pairs, and null stands for a default.
 
     Raises
     ------
@@ -236,7 +239,28 @@ def event_of(kind: str, row: Mapping[str, Any]) -> AnyEvent:
         for name, value in row.items()
         if value is not None or name not in defaults
     }
+    if (inputs := plain.get("inputs")) is not None:
+        plain["inputs"] = inputs_of(inputs)
+    if kind == "live":
+        plain["arms"] = arms_of(plain["arms"])
     return msgspec.convert(plain, STRUCTS[kind])
+
+
+def inputs_of(row: Mapping[str, Any]) -> RowInputs:
+    """Row inputs as a column holds them: null is a default, or a field that an old file lacks.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        They are none.
+    """
+    return msgspec.convert({k: v for k, v in row.items() if v is not None}, RowInputs)
+
+
+def arms_of(rows: Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Any]]) -> dict[str, ArmLive]:
+    """Live arms as a column holds them; raises as `inputs_of` does."""
+    found = {arm: {k: v for k, v in live.items() if v is not None} for arm, live in dict(rows).items()}
+    return msgspec.convert(found, dict[str, ArmLive])
 
 
 def events_of(kind: str, table: pa.Table) -> list[AnyEvent]:

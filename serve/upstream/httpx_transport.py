@@ -5,15 +5,18 @@ five times its CPU a call; measured in the project's performance study, section 
 """
 
 import asyncio
+import socket
 import ssl
 from contextvars import ContextVar
 from typing import Final
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
+from serve.upstream.address import is_refused
 from serve.upstream.pool import KEEPALIVE_S
 from serve.upstream.transport import Cause, Head, Lost, Receiver
 
@@ -88,6 +91,8 @@ class Httpx:
 
     def _cause(self, error: Exception) -> Cause:
         cause = error.__cause__ or error  # httpx-aiohttp calls a refused connection a timeout
+        if isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _Forbidden):
+            return Cause.FORBIDDEN
         if isinstance(cause, TimeoutError):
             return Cause.CROWDED if self._active > self._limit else Cause.SLOW_CONNECT
         if isinstance(cause, aiohttp.ClientConnectorError):
@@ -96,7 +101,9 @@ class Httpx:
 
     def _open(self) -> aiohttp.ClientSession:
         # No cookies: one tenant's session at a provider must never travel with another's call.
-        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
+        connector = aiohttp.TCPConnector(
+            limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._tls, resolver=_Resolver()
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -114,6 +121,29 @@ async def _as_it_is(
     if escaped:
         request.url = URL(escaped, encoded=True)
     return await handler(request)
+
+
+class _Forbidden(OSError):
+    """A name led only where it may not."""
+
+
+class _Resolver(AbstractResolver):
+    """aiohttp's own, which is asked for names only; what they may not lead to is left out."""
+
+    def __init__(self) -> None:
+        self._own = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._own.resolve(host, port, family)
+        allowed = [result for result in found if not is_refused(host, result["host"])]
+        if found and not allowed:
+            raise _Forbidden
+        return allowed
+
+    async def close(self) -> None:
+        await self._own.close()
 
 
 class _Tap:

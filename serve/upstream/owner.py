@@ -58,6 +58,7 @@ class Owner:
         loop = asyncio.get_running_loop()
         self._link = link
         self._call = call
+        self._request = self._prepared()  # a fault of ours is raised here: no provider is to blame for it
         self._now_ms = now_ms
         self._gone = gone
         self._interrupted = False
@@ -205,12 +206,11 @@ class Owner:
     async def _run(self) -> None:
         failure: Failure | None = None
         try:
-            body = self._prepared()
-            if isinstance(body, Failure):
-                failure = body
+            if isinstance(self._request, Failure):
+                failure = self._request
             else:
                 self._watch.expect(_FIRST, self._link.provider.timeouts.first_byte_ms)
-                await self._link.exchange(body, self._call, self)
+                await self._link.exchange(self._request, self._call, self)
         except asyncio.CancelledError:
             if not self._interrupted:
                 raise  # the event loop is being closed
@@ -276,6 +276,9 @@ class Owner:
                 return failures.timed_out(provider, "could not be connected to in time", of_provider=True)
             case Cause.REFUSED:
                 return failures.broken(provider, "could not be connected to", of_provider=True)
+            case Cause.FORBIDDEN:
+                what = "has a name that leads to a link-local or metadata address, and was not called"
+                return failures.broken(provider, what, of_provider=True)
             case Cause.LOST:
                 return failures.broken(provider, "lost the connection", usage=self.reading.reported)
             case Cause.MALFORMED:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 
+from serve.upstream.address import is_refused
 from serve.upstream.http1 import Connection, Stale
 from serve.upstream.transport import Cause, Head, Lost, Receiver
 
@@ -123,13 +124,17 @@ class Http1:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._patience_s):
-                _, made = await loop.create_connection(
+                socket, made = await loop.create_connection(
                     lambda: Connection(self._lost), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:
             raise Lost(Cause.SLOW_CONNECT) from error
         except (OSError, UnicodeError) as error:  # UnicodeError: what no name server would be asked for
             raise Lost(Cause.REFUSED) from error
+        peer = socket.get_extra_info("peername")
+        if peer and is_refused(self._host, peer[0]):  # nothing was sent, and no key
+            made.abort()
+            raise Lost(Cause.FORBIDDEN)
         return made
 
     def _pass_on(self, leave: Leave) -> None:

@@ -46,6 +46,8 @@ class Cause(Enum):
     """The connection was not made in time."""
     REFUSED = auto()
     """There was no connection to be had: refused, no such host, no trust in its certificate."""
+    FORBIDDEN = auto()
+    """The host's name led to an address that only an operator may name (`serve.upstream.address`)."""
     LOST = auto()
     """The connection ended before the answer did."""
     MALFORMED = auto()

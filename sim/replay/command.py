@@ -5,15 +5,11 @@ question or its data is no good.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 import typer
 import typer.main
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from p402.errors import P402Error, nearest
 from sim.replay import report
@@ -22,13 +18,12 @@ from sim.replay.target import parse
 from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
 from sim.replay.window import Unfaithful
+from sim.shown import bar, show
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
 
 DEFAULT_LOG: Final = Path("var/p402/log")
 DEFAULT_STORE: Final = Path("var/p402/store")
-WIDTH: Final = 120
-"""Columns of a table that does not go to a terminal."""
 
 
 class BadQuestion(P402Error):
@@ -81,17 +76,17 @@ def replay(
         _value(policy, behaviour, log, store, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
-        _show(report.explained(found), report.as_json(found) if as_json else None)
+        show(report.explained(found), report.as_json(found) if as_json else None)
     else:
         _verify(log, store, as_json=as_json)
 
 
 def _verify(log: Path, store: Path, *, as_json: bool) -> None:
-    with _bar("verifying") as progress:
+    with bar("verifying") as progress:
         result = verify(log, store, progress)
     if result.rows == result.outcomes == 0:
         raise BadQuestion(f"the log {log} holds no decision; expected traffic: serve some, or pass --log")
-    _show(report.verification(result), report.as_json(result) if as_json else None)
+    show(report.verification(result), report.as_json(result) if as_json else None)
     if not result.ok:
         raise typer.Exit(1)
 
@@ -104,35 +99,6 @@ def _value(policy: str, behaviour: str, log: Path, store: Path, *, greedy: bool,
             f"{nearest(behaviour, BEHAVIOURS)}"
         )
     named = f"{policy}, greedy" if greedy else policy
-    with _bar("replaying") as progress:
+    with bar("replaying") as progress:
         result = value(log, store, named, target, behaviour, progress=progress)
-    _show(report.valuation(result), report.as_json(result) if as_json else None)
-
-
-def _show(parts: Iterator[RenderableType], document: str | None) -> None:
-    if document is not None:
-        print(document)
-        return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
-    for part in parts:
-        console.print(part, soft_wrap=isinstance(part, str))
-
-
-class _Advance(Protocol):
-    def __call__(self, done: int, total: int, /) -> None: ...
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[_Advance]:
-    """A progress bar on stderr, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
+    show(report.valuation(result), report.as_json(result) if as_json else None)

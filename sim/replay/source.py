@@ -22,6 +22,7 @@ from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
 from p402.routing.live import LiveState
 from p402.routing.rows import to_batch
+from p402.store.schema import arms_of, inputs_of
 
 CHUNK_ROWS: Final = 65_536
 
@@ -192,7 +193,7 @@ def groups(
 def _deltas(con: duckdb.DuckDBPyConnection) -> Iterator[Delta]:
     for batch in con.sql(_DELTAS).to_arrow_reader(CHUNK_ROWS):
         for row in batch.to_pylist():
-            yield Delta(row["worker"], row["seq"], msgspec.convert(dict(row["arms"]), dict[str, ArmLive]))
+            yield Delta(row["worker"], row["seq"], arms_of(row["arms"]))
 
 
 @dataclass(slots=True)
@@ -245,6 +246,6 @@ def _grouped(table: pa.Table, fold: LiveFold) -> Iterator[Group | Lost]:
 def _inputs(given: Mapping[str, Any] | None) -> RowInputs | str:
     """Row inputs of a log row, or why it has none; null stands for a field's default."""
     try:
-        return msgspec.convert({k: v for k, v in (given or {}).items() if v is not None}, RowInputs)
+        return inputs_of(given or {})
     except msgspec.ValidationError as error:
         return f"row inputs cannot be read: {error}; expected what the gateway logs"

@@ -12,12 +12,13 @@ import pytest
 import uvloop
 
 from experiments import bench
-from experiments.bench import affinity, decision, exploration, gateway, holds, kernel, replay
+from experiments.bench import affinity, decision, exploration, gateway, holds, kernel, observe, replay
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
 from p402.limits import HOLD_PREDICTED, HOLD_STRICT
 from p402.routing.pricing import bound
+from sim.replay.verify import verify
 
 PLAIN = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -134,6 +135,15 @@ def test_the_configuration_offers_three_hundred_arms_and_holds_no_key():
         sum(len(line.split(",")) for line in text.splitlines() if line.startswith("models = "))
         == gateway.ARMS
     )
+
+
+def test_every_round_of_a_synthetic_observed_log_is_valued_and_bears_verification(tmp_path):
+    figures = {figure.name: figure for figure in observe.measure(1_000)}
+    assert figures["observed rounds in no figure"].value == 0
+    assert figures["peak memory of observe"].value > 10
+    observe.write(tmp_path / "log", tmp_path / "store", 200)
+    found = verify(tmp_path / "log", tmp_path / "store", lambda _done, _total: None)
+    assert (found.ok, found.decisions, found.attempts, found.outcomes) == (True, 200, 200, 200)
 
 
 def test_a_synthetic_log_is_confirmed_by_replay_row_by_row():

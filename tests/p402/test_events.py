@@ -53,7 +53,7 @@ class TestEachKind:
     def test_its_line_names_kind_and_version_first(self, event):
         line = msgspec.json.encode(event)
         assert list(json.loads(line))[:2] == ["kind", "v"]
-        assert json.loads(line)["v"] == VERSION == 1
+        assert json.loads(line)["v"] == VERSION == 2
 
     def test_it_is_one_line(self, event):
         assert b"\n" not in msgspec.json.encode(event)

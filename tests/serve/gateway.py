@@ -223,7 +223,7 @@ class CountingGuard(MemoryGuard):
 class Gateway:
     """A front and the hands behind it; what is kept under an `Idempotency-Key` is in the file `answers`.
 
-    `more` is added to its configuration.
+    `more` is added to its configuration; `more_keys` are the keys of its tables, by name.
     """
 
     clock: StillClock = field(default_factory=StillClock)
@@ -233,6 +233,7 @@ class Gateway:
     ready: bool = True
     answers: Path = Path("/dev/null/no-folder/answers.db")
     more: str = ""
+    more_keys: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found = settings(self.more)
@@ -244,6 +245,7 @@ class Gateway:
             dict(made.upstream_model),
         )
         secrets = {"main": _secret(KEY), "narrow": _secret(OTHER_KEY)}
+        secrets |= {name: _secret(key) for name, key in self.more_keys.items()}
         keys = keyring(found, made.tenants, secrets)
         if self.keyless:
             keys = type(keys)(plain={}, peppered={}, pepper=None, anyone=made.tenants["default"])

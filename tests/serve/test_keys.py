@@ -1,11 +1,12 @@
 """API keys: the key alone says which tenant, and nothing about a key is kept."""
 
 import dataclasses
+import hmac
 import re
 
 import pytest
 
-from p402.errors import InvalidApiKey
+from p402.errors import ConfigError, InvalidApiKey
 from p402.limits import Kind, Period, Scope
 from p402.settings import KeySettings, Secret, Settings, read_settings
 from serve.keys import KEY_PREFIX, Keyring, hash_key, keyring, new_key
@@ -70,6 +71,29 @@ def test_p19_each_key_of_a_tenant_speaks_under_its_own_budgets():
     assert ring(settings([])).tenant(None).scopes == ()
 
 
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ({}, ("speed", "off")),
+        ({"mode": "balanced"}, ("balanced", "on")),
+        ({"mode": "cost", "route_named_models": "observe"}, ("cost", "observe")),
+        ({"route_named_models": "on"}, ("speed", "on")),
+    ],
+)
+def test_a_key_is_routed_as_it_says_and_else_as_its_tenant(says, expected):
+    tenants = {"default": {"default_mode": "speed", "route_named_models": "off"}}
+    keys = [{"name": "k", "key_sha256": hash_key("a"), **says}]
+    ring_ = ring(read_settings({**PROVIDER, "tenants": tenants, "keys": keys}, {}))
+    tenant = ring_.tenant(bearer("a"))
+    assert (tenant.default_mode, tenant.route_named_models) == expected
+
+
+@pytest.mark.parametrize(("setting", "value"), [("mode", "fast"), ("route_named_models", "yes")])
+def test_a_key_with_an_unknown_word_of_routing_is_no_key(setting, value):
+    with pytest.raises(ConfigError, match=rf"keys\[0\]\.{setting}: found .*{value}.*expected one of"):
+        settings([{"name": "k", "key_sha256": hash_key("a"), setting: value}])
+
+
 @pytest.mark.parametrize("header", [None, b"", b"Bearer", b"Bearer ", b"Basic abc", b"abc"])
 def test_no_bearer_key_is_401_with_advice(header):
     keys = ring(settings([{"name": "k", "key_sha256": hash_key("x")}]))
@@ -118,7 +142,31 @@ def test_no_key_is_kept_or_shown():
     kept = {name: value for name, value in vars_of(keys).items() if name != "pepper"}
     assert key not in repr(kept)
     assert "a-pepper-of-tests" not in repr(found)
+    assert "a-pepper-of-tests" not in repr(keys)
     assert isinstance(found.keys[0], KeySettings)
+
+
+@pytest.mark.parametrize("pepper", [None, "a-pepper-of-tests"])
+def test_an_unknown_key_takes_the_work_of_a_known_one_and_is_compared_in_constant_time(monkeypatch, pepper):
+    """Digests are looked up and compared, never keys; a miss compares with a digest that nothing has."""
+    known = new_key()
+    form = "key_sha256" if pepper is None else "key_hmac"
+    keys = ring(settings([{"name": "k", form: hash_key(known, pepper)}], pepper))
+    compared: list[tuple[bytes, bytes]] = []
+    true = hmac.compare_digest
+
+    def compare(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return true(a, b)
+
+    monkeypatch.setattr("serve.keys.hmac.compare_digest", compare)
+    assert keys.tenant(bearer(known)).name == "default"
+    of_known = len(compared)
+    with pytest.raises(InvalidApiKey):
+        keys.tenant(bearer(new_key()))
+    assert len(compared) == 2 * of_known > 0
+    assert {len(side) for pair in compared for side in pair} == {32}
+    assert known.encode() not in [side for pair in compared for side in pair]
 
 
 def vars_of(value) -> dict:

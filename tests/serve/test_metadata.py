@@ -161,7 +161,7 @@ def test_headers_of_a_whole_answer_are_safe_and_exact():
     assert headers[b"x-p402-cost-usd"] == b"1234.567890123"
     assert headers[b"x-p402-model"] == b"m??x-evil: 1?"
     assert headers[b"x-p402-cached"] == b"false"
-    assert headers[b"x-p402-request-id"] == b"req_1"
+    assert headers[b"x-p402-request-id"] == headers[b"x-request-id"] == b"req_1"
     assert headers[b"x-p402-provider"] == b"acme"
     assert headers[b"x-p402-latency-ms"] == b"13.000"
 

@@ -59,6 +59,69 @@ def test_what_is_not_sound_http_is_400_and_the_connection_closed(port, head):
     assert exchange(port, "GET", "/healthz").status == 200
 
 
+def raw_of(port: int, sent: bytes) -> bytes:
+    """Everything that is answered to raw bytes until the gateway closes."""
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        client.sendall(sent)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_what_follows_a_request_and_is_no_http_ends_the_connection_and_not_the_answer(port, requests):
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (
+        PATH.encode(),
+        len(body),
+        body,
+    )
+    raw = raw_of(port, request * requests + b'ore"}]}\r\n\r\n')
+    assert raw.count(b"HTTP/1.1 200") == raw.count(b"HTTP/1.1") == requests
+    last = raw[raw.rindex(b"HTTP/1.1 200") :]
+    assert b"connection: close\r\n" in last
+    assert last.endswith(b"}")
+
+
+UPGRADES = {
+    "as Java's client asks first": (
+        b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+    ),
+    "to a websocket": b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+@pytest.mark.parametrize("how", UPGRADES)
+def test_a_request_that_would_rather_speak_another_protocol_is_answered_in_this(port, how, pause):
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n" % (
+        PATH.encode(),
+        UPGRADES[how],
+        len(body),
+    )
+    with closing(socket.create_connection(("127.0.0.1", port), 20)) as client:
+        for last in (b"", b"connection: close\r\n"):
+            client.sendall(head.replace(b"host: x\r\n", b"host: x\r\n" + last) + body[:9])
+            time.sleep(pause)
+            client.sendall(body[9:])
+            if not last:
+                assert client.recv(1 << 20).startswith(b"HTTP/1.1 200")
+        raw = b"".join(iter(lambda: client.recv(65536), b""))
+    assert raw.startswith(b"HTTP/1.1 200")
+    assert b"connection: close\r\n" in raw
+
+
+def test_a_tunnel_is_refused(port):
+    status, _, _ = said(port, b"CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example:443\r\n\r\n")
+    assert status in (400, 405)
+
+
+def test_a_body_that_is_not_chunked_as_it_says_is_400(port):
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode()
+    status, error, took = said(port, head + b'5\r\n{"mes\r\nnot a size\r\n')
+    assert (status, error["code"]) == (400, "INVALID_INPUT")
+    assert took < 5
+
+
 def test_a_head_without_end_is_431(port):
     flood = [b"GET /healthz HTTP/1.1\r\nx-a: "] + [b"a" * 8192] * 64
     status, error, _ = said(port, *flood, pause=0.002)

@@ -153,7 +153,7 @@ def thinking_of(
         return {"display": "summarized", **own, "type": "adaptive"}, effort
     if made < _THINKS or _lost_its_thoughts(said.turns):
         return None, None
-    budget = (wanted or {}).get("budget_tokens") or _BUDGETS[said.effort or "medium"]
+    budget = (wanted or {}).get("budget_tokens") or _BUDGETS.get(said.effort or "medium", _BUDGETS["medium"])
     budget = min(budget, most - 1) if isinstance(budget, int) else 0
     return ({"type": "enabled", "budget_tokens": budget}, None) if budget >= _LEAST_BUDGET else (None, None)
 

@@ -8,7 +8,6 @@ A stream ends well only by the provider's own word: `[DONE]`, or a `finish_reaso
 followed by a clean end of the body. Anything else is a failure; nothing is made up.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +15,7 @@ import orjson
 from p402.ports import Call, Failure, Usage
 from serve.upstream import failures
 from serve.upstream.dialects import openai_usage as openai
+from serve.upstream.dialects.openai_tools import ToolCalls
 from serve.upstream.holding import Holding
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event, SseParser
@@ -47,6 +47,7 @@ class StreamReading:
         self._only_deltas = only_deltas
         self._sse = SseParser()
         self._holding = Holding()
+        self._tools = ToolCalls(call.body.get("tool_choice"))
         self._reported: Usage | None = None
         self._tier: Any = None
         self._text_bytes = 0
@@ -60,8 +61,9 @@ class StreamReading:
         """Whole events to hand on because of `chunk`; empty before the first content."""
         out: list[bytes] = []
         for event in self._sse.feed(chunk):
-            if self._take(event):
-                out.append(event.wire)
+            taken = self._take(event)
+            if taken:
+                out.append(taken)
             if self.ended:
                 break
         if self._sse.dropped and not self.ended:
@@ -100,49 +102,58 @@ class StreamReading:
         """Tokens the provider itself reported, if it has."""
         return self._reported
 
-    def _take(self, event: Event) -> bool:
-        """Take one event in; True if it is to be handed on."""
+    def _take(self, event: Event) -> bytes:
+        """Take one event in; what of it is to be handed on, mostly itself."""
         data = event.data.strip()
         if not data:
-            return False
+            return b""
         if data == b"[DONE]":
             if not self.committed:
                 self._break("ended the stream before any content")
             self.ended = True
-            return False
+            return b""
         try:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError:
             chunk = None
         if not isinstance(chunk, dict):
             self._break("sent an event that is not a JSON object")
-            return False
+            return b""
         if chunk.get("error") is not None or event.kind == b"error":
             error = chunk.get("error") or chunk
             self.interrupt(failures.from_error_event(self._provider, error, self._reported))
-            return False
+            return b""
         self._tier = chunk.get("service_tier") or self._tier
         reported = openai.usage_of(chunk.get("usage"), self._tier)
         if reported is not None:
             self._reported = reported
         choices = openai.choices_of(chunk)
+        mended = False
         for choice in choices:
-            self._choice(choice)
+            mended |= self._choice(choice)
         if self._only_deltas and reported is None:
-            return any(isinstance(choice.get("delta"), dict) for choice in choices)
-        return self._call.include_usage or reported is None or bool(choices)
+            wanted = any(isinstance(choice.get("delta"), dict) for choice in choices)
+        else:
+            wanted = self._call.include_usage or reported is None or bool(choices)
+        if not wanted:
+            return b""
+        return b"data: %b\n\n" % orjson.dumps(chunk) if mended else event.wire
 
-    def _choice(self, choice: Mapping[str, Any]) -> None:
+    def _choice(self, choice: dict[str, Any]) -> bool:
+        """Take one choice in, and put its tool calls right; whether they were not."""
         index = choice.get("index")
         index = index if isinstance(index, int) else 0
         self._seen.add(index)
         delta = choice.get("delta")
         self._text_bytes += openai.text_bytes(delta)
-        if choice.get("finish_reason"):
+        finish = choice.get("finish_reason")
+        if finish:
             self._finished.add(index)
             self.committed = True  # an answer may be empty and finished
         elif not self.committed and openai.has_content(delta):
             self.committed = True
+        calls = isinstance(delta, dict) and "tool_calls" in delta
+        return bool(finish or calls) and self._tools.mend(index, choice)
 
     def _break(self, what: str) -> None:
         self.interrupt(failures.broken(self._provider, what, usage=self._reported))

@@ -208,7 +208,7 @@ def test_no_provider_can_ask_to_be_left_alone_for_a_day():
     world.ask(a_request(mode="cost"))
     world.clock.ms += COOL_MS + 1
     world.ask(a_request(mode="cost"))
-    assert not world.log.of(Live)[-1].arms["gamma/tiny"].open_circuit
+    assert world.log.of(Live)[-1].arms["gamma/tiny"].half_open
 
 
 def test_an_arm_that_once_failed_is_not_avoided_for_ever():

@@ -46,6 +46,7 @@ def rows(draw, snapshot):
         model=draw(st.none() | st.sampled_from(list(snapshot.models))),
         family=draw(st.none() | st.sampled_from(list(snapshot.families))),
         tried=draw(st.lists(arms, max_size=3)),
+        probed=draw(st.lists(providers, max_size=3)),
     )
 
 
@@ -58,6 +59,7 @@ PLAIN = {
     "model": None,
     "family": None,
     "tried": [],
+    "probed": [],
     "ceiling_pico": 50 * 10**12,
 }
 """Changes that leave a row nothing rare."""

@@ -1,8 +1,9 @@
 """The golden decisions: 10,000 rows, the snapshots they were taken under, and what was decided.
 
-The file holds everything, snapshot components as bytes and columns as narrow arrays, so that it
-depends on no generator. `python golden.py` recomputes every decision and prints a digest, so that
-another process, numpy or CPU can be held against this one.
+Version 2 has 2,000 more, with half-open breakers and providers that are being tried. A file holds
+everything, snapshot components as bytes and columns as narrow arrays, so that it depends on no
+generator. `python golden.py` recomputes every decision and prints a digest, so that another process,
+numpy or CPU can be held against this one.
 """
 
 import json
@@ -19,9 +20,16 @@ from p402.routing.decide import Decisions, decide
 from p402.routing.live import LiveState
 
 PATH = Path(__file__).parents[2] / "golden" / "decisions-v1.npz"
-PIN = PATH.with_suffix(".sha256")
+PATH_2 = PATH.with_name("decisions-v2.npz")
 DECIDED = ("arm", "count", "incumbent", "n_eligible", "n_explored")
-LIVE = ("seq", "open_circuit", "ttft_ms", "error_rate")
+LIVE = ("seq", "open_circuit", "ttft_ms", "error_rate", "half_open")
+ADDED = {"half_open", "probed"}
+"""What version 1 has not."""
+
+
+def pin(path):
+    """Where the digest of a golden file is."""
+    return path.with_suffix(".sha256")
 
 
 def table(made: Decisions):
@@ -67,9 +75,10 @@ def save(path, worlds):
             if getattr(slim, column) is not None:
                 arrays[f"{name}/rows/{column}"] = getattr(slim, column)
         for column in LIVE:
-            arrays[f"{name}/lives/{column}"] = narrow(
-                np.stack([np.asarray(getattr(live, column)) for live in batch.lives])
-            )
+            values = [getattr(live, column) for live in batch.lives]
+            if column == "half_open":
+                values = [np.zeros(snapshot.n_arms, np.bool_) if v is None else v for v in values]
+            arrays[f"{name}/lives/{column}"] = narrow(np.stack([np.asarray(v) for v in values]))
         arrays[f"{name}/decided"] = table(decide(snapshot, batch))
     np.savez_compressed(path, **arrays)
 
@@ -81,10 +90,13 @@ def load(path=PATH):
     worlds = {}
     for name in sorted({key.split("/")[0] for key in arrays}):
         snapshot = from_parts({part: arrays[f"{name}/parts/{part}"].tobytes() for part in COMPONENTS})
-        columns = [arrays[f"{name}/lives/{column}"] for column in LIVE]
+        columns = [arrays[f"{name}/lives/{column}"] for column in LIVE if column not in ADDED]
+        half = arrays.get(f"{name}/lives/half_open", [None] * len(columns[0]))
         lives = tuple(
-            LiveState(int(seq), shut.astype(np.bool_), ttft.astype(np.float64), errors.astype(np.float64))
-            for seq, shut, ttft, errors in zip(*columns, strict=True)
+            LiveState(
+                int(seq), shut.astype(np.bool_), ttft.astype(np.float64), errors.astype(np.float64), tried
+            )
+            for seq, shut, ttft, errors, tried in zip(*columns, half, strict=True)
         )
         rows = {column: arrays.get(f"{name}/rows/{column}") for column in COLUMNS}
         worlds[name] = (snapshot, RequestBatch(lives=lives, **rows), arrays[f"{name}/decided"])
@@ -95,7 +107,8 @@ def report():
     """What this process decides, and on what it runs."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
-    made = [table(decide(snapshot, batch)) for snapshot, batch, _ in load().values()]
+    both = (*load().values(), *load(PATH_2).values())
+    made = [table(decide(snapshot, batch)) for snapshot, batch, _ in both]
     return {
         "digest": digest(made),
         "numpy": np.__version__,

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 import numpy as np
-from golden import PATH, PIN, load, save
+from golden import PATH, PATH_2, load, pin, save
 from worlds import a_batch, a_mode, a_policy, a_spec
 
 from p402.routing.compiled import compile_snapshot
@@ -32,26 +32,33 @@ def policy(names):
     return a_policy(variants=((chained, *usual[1:]), wide))
 
 
-def world(n_arms, n, seed):
-    """A snapshot and n rows of coarse numbers, which keeps the file small."""
+def world(n_arms, n, seed, *, probes):
+    """A snapshot and n rows of coarse numbers, which keeps the file small; with or without probes."""
     snapshot = compile_snapshot(a_spec(n_arms, seed, policy(a_spec(n_arms, seed).arms.arm)))
     batch = a_batch(snapshot, n, seed + 1, lives=5)
-    return snapshot, replace(
+    coarse = replace(
         batch,
         features=np.floor(batch.features / 256) * 256,
         weights=np.where((batch.mode == CUSTOM)[:, None], np.floor(batch.weights / 4096) * 4096, 0),
         warm_tokens=np.where(batch.previous_arm >= 0, batch.warm_tokens, 0),
         ceiling_pico=np.floor(batch.ceiling_pico / 1e8) * 1e8,
     )
+    if probes:
+        return snapshot, coarse
+    lives = tuple(replace(live, half_open=None) for live in batch.lives)
+    return snapshot, replace(coarse, lives=lives, probed=None)
 
 
 if __name__ == "__main__":
     PATH.parent.mkdir(exist_ok=True)
-    save(PATH, {"24": world(24, 5_000, 402), "300": world(300, 5_000, 403)})
-    PIN.write_text(f"{sha256(PATH.read_bytes()).hexdigest()}  {PATH.name}\n", encoding="utf-8")
-    for name, (_, batch, decided) in load().items():
+    save(PATH, {"24": world(24, 5_000, 402, probes=False), "300": world(300, 5_000, 403, probes=False)})
+    save(PATH_2, {"24 probed": world(24, 2_000, 404, probes=True)})
+    for path in (PATH, PATH_2):
+        pin(path).write_text(f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n", encoding="utf-8")
+    for name, (_, batch, decided) in (load() | load(PATH_2)).items():
         arms, by_chance = len(set(decided[:, 0].tolist())), (decided[:, 0] != decided[:, 2]).sum()
         nobody, sets = (decided[:, 0] < 0).sum(), np.bincount(decided[:, 4])
         print(f"{name}: {len(batch)} rows, {arms} arms chosen, {by_chance} by chance, {nobody} unserved")
         print(f"  rows by size of the exploration set: {sets.tolist()}")
-    print(PATH.stat().st_size, "bytes", PIN.read_text(encoding="utf-8").split()[0])
+    for path in (PATH, PATH_2):
+        print(path.stat().st_size, "bytes", pin(path).read_text(encoding="utf-8").split()[0])

@@ -67,6 +67,7 @@ class Row:
         self.preferred = many("preferred")
         self.model, self.family = one("model", -1), one("family", -1)
         self.tried = many("tried")
+        self.probed = one("probed")
 
 
 def plain(spec, batch, i):
@@ -167,11 +168,17 @@ def _reasons(spec, row, arms):
         return next((name for name, no in rules.items() if no), "eligible")
 
     found = [first(k) for k in arms]
-    shut = [bool(row.live.open_circuit[k]) for k in arms]
+    shut = [_shut(row, k, providers.index(a.provider[k])) for k in arms]
     if any(r == "eligible" and not s for r, s in zip(found, shut, strict=True)):
         found = ["circuit_open" if r == "eligible" and s else r for r, s in zip(found, shut, strict=True)]
     assert set(found) <= set(REASONS)
     return found
+
+
+def _shut(row, k, provider):
+    """Whether an open breaker stands between row and arm; a half-open one does if another tries."""
+    half = row.live.half_open is not None and row.live.half_open[k]
+    return bool(row.live.open_circuit[k]) and not (half and not row.probed >> provider & 1)
 
 
 def _cost(spec, row, k):

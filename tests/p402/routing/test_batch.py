@@ -28,7 +28,7 @@ def test_rows_of_a_plain_batch_have_no_rare_columns():
     assert plain.weights is plain.tried is plain.excluded is plain.previous_arm is None
 
 
-@pytest.mark.parametrize("name", sorted(set(COLUMNS) - {"key", "excluded", "explore"}))
+@pytest.mark.parametrize("name", sorted(set(COLUMNS) - {"key", "excluded", "explore", "probed"}))
 def test_rows_of_narrow_columns_are_wide(batch, name):
     column = getattr(batch, name)
     narrow = column.astype(np.float32 if name in WHOLE_FLOATS else np.int16)

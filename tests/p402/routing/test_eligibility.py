@@ -43,7 +43,11 @@ def test_the_breaker_never_turns_the_last_candidates_away(seed):
     codes = reasons(snapshot, batch)
     shut = REASONS.index("circuit_open")
     for i, row in enumerate(codes):
-        closed = ~batch.lives[batch.live_row[i]].open_circuit
+        live = batch.lives[batch.live_row[i]]
+        closed = ~live.open_circuit
+        if live.half_open is not None:
+            probed = 0 if batch.probed is None else int(batch.probed[i])
+            closed |= live.half_open & ((snapshot.provider_bit & probed) == 0)
         if (row == shut).any():
             assert (row == 0).any()
         if (row == 0).any() and not ((row == 0) & closed).any():
@@ -55,6 +59,16 @@ def test_an_open_breaker_turns_an_arm_away_until_it_is_the_last():
     assert told(alike(3), live=a_live(3, open_circuit=[0, 1, 2])) == ["eligible"] * 3
     left = told(alike(3), live=a_live(3, open_circuit=[0, 1]), tried=[2, -1])
     assert left == ["eligible", "eligible", "already_tried"]
+
+
+def test_a_half_open_breaker_lets_a_row_pass_unless_another_request_tries_its_provider():
+    live = a_live(3, half_open=[0], open_circuit=[1])
+    assert told(alike(3), live=live) == ["eligible", "circuit_open", "eligible"]
+    assert told(alike(3), live=live, probed=0b001) == ["circuit_open", "circuit_open", "eligible"]
+    assert told(alike(3), live=live, probed=0b110) == ["eligible", "circuit_open", "eligible"]
+    assert told(alike(3), live=live, tried=[2, -1]) == ["eligible", "circuit_open", "already_tried"]
+    none = told(alike(3), live=live, tried=[2, -1], probed=0b001)
+    assert none == ["eligible", "eligible", "already_tried"]  # the last candidates stay
 
 
 @pytest.mark.parametrize("column", ["input", "output"])

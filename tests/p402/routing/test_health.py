@@ -48,14 +48,16 @@ def test_a_success_between_them_starts_the_count_again():
     assert not publish(health, T0 + 10)["a/x"].open_circuit
 
 
-def test_it_closes_by_itself_and_one_more_failure_opens_it_again():
+def test_it_is_half_open_when_it_has_rested_and_one_more_failure_has_it_rest_again():
     health = Health()
     fail(health, OPEN_AFTER)
     publish(health, T0 + 10)
+    assert not health.table["a/x"].half_open
     later = T0 + 10 + OPEN_MS
-    assert not publish(health, later)["a/x"].open_circuit
+    assert publish(health, later)["a/x"].half_open
     fail(health, 1, later + 1)
-    assert publish(health, later + PUBLISH_MS)["a/x"].open_circuit
+    moved = publish(health, later + PUBLISH_MS)["a/x"]
+    assert (moved.open_circuit, moved.half_open) == (True, False)
 
 
 def test_a_success_closes_it_at_once():
@@ -71,10 +73,10 @@ def test_retry_after_opens_it_for_that_long_at_the_first_failure():
     fail(health, 1, retry_after_ms=3_000)
     assert publish(health, T0 + 1)["a/x"].open_circuit
     assert publish(health, T0 + 2_900) is None or health.table["a/x"].open_circuit
-    assert not publish(health, T0 + 3_900)["a/x"].open_circuit
+    assert publish(health, T0 + 3_900)["a/x"].half_open
     fail(health, 1, T0 + 4_000)  # one failure more is only the second
     publish(health, T0 + 6_000)
-    assert not health.table["a/x"].open_circuit
+    assert health.table["a/x"].half_open
 
 
 def test_retry_after_is_honoured_up_to_a_minute():
@@ -82,9 +84,9 @@ def test_retry_after_is_honoured_up_to_a_minute():
     fail(health, 1, retry_after_ms=10**9)
     publish(health, T0 + 1)
     publish(health, T0 + COOL_MS - 1)
-    assert health.table["a/x"].open_circuit
+    assert not health.table["a/x"].half_open
     publish(health, T0 + COOL_MS + PUBLISH_MS)
-    assert not health.table["a/x"].open_circuit
+    assert health.table["a/x"].half_open
 
 
 def test_a_shorter_wait_does_not_shorten_a_longer_one():
@@ -94,6 +96,7 @@ def test_a_shorter_wait_does_not_shorten_a_longer_one():
     publish(health, T0 + 20)
     publish(health, T0 + 20_000)
     assert health.table["a/x"].open_circuit
+    assert not health.table["a/x"].half_open
 
 
 def test_an_error_rate_halves_every_minute_without_calls_until_nothing_is_left():
@@ -166,7 +169,7 @@ def test_a_clock_that_is_set_back_neither_silences_deltas_nor_holds_a_breaker_op
     back = T0 - 3_600_000
     moved = publish(health, back)
     assert moved is not None
-    assert not health.table["a/x"].open_circuit
+    assert health.table["a/x"].half_open
 
 
 def test_what_could_not_be_logged_stays_due_and_uses_no_number():
@@ -230,8 +233,10 @@ class Deltas(RuleBasedStateMachine):
         assert live.seq == self.health.seq
         for arm, k in index.items():
             seen = table.get(arm, ArmLive(open_circuit=False, ttft_ms=0, error_rate=0))
-            assert (live.open_circuit[k], live.ttft_ms[k], live.error_rate[k]) == (
+            half = live.half_open is not None and live.half_open[k]
+            assert (live.open_circuit[k], half, live.ttft_ms[k], live.error_rate[k]) == (
                 seen.open_circuit,
+                seen.half_open,
                 seen.ttft_ms,
                 seen.error_rate,
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden import COLUMNS, digest, load, narrowed, table
+from golden import COLUMNS, PATH_2, digest, load, narrowed, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import a_batch, a_snapshot, any_world
@@ -85,8 +85,9 @@ def test_p20_single_precision_and_strided_columns_are_decided_as_wide_ones():
     assert np.array_equal(table(decide(snapshot, replace(batch, **turned))), whole[::-1])
 
 
-def elsewhere(**environment):
-    """What another process makes of the golden rows."""
+def elsewhere(*path, **environment):
+    """What another process makes of the golden rows, by this very tree; `path` comes before it."""
+    environment["PYTHONPATH"] = os.pathsep.join((*path, *filter(None, sys.path)))
     env = {k: v for k, v in os.environ.items() if not k.startswith(("NPY_", "OPENBLAS_", "PYTHON"))}
     ran = subprocess.run(
         [sys.executable, str(SCRIPT)], env=env | environment, capture_output=True, timeout=120, check=False
@@ -97,7 +98,7 @@ def elsewhere(**environment):
 
 @pytest.fixture(scope="module")
 def here():
-    return digest(decided for _, _, decided in load().values())
+    return digest(decided for _, _, decided in (*load().values(), *load(PATH_2).values()))
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +139,9 @@ def test_p20_the_lowest_supported_numpy_decides_alike(here, extensions):
     if not LOWEST.is_dir():
         assert not MADE.exists(), "`make setup` ran, yet numpy-lowest is missing: run it again"
         pytest.skip("no numpy-lowest in this environment: `make setup` installs it")
-    found = elsewhere(PYTHONPATH=str(LOWEST))
+    found = elsewhere(str(LOWEST))
     if not extensions:
-        found = elsewhere(PYTHONPATH=str(LOWEST), NPY_DISABLE_CPU_FEATURES=" ".join(found["cpu"]))
+        found = elsewhere(str(LOWEST), NPY_DISABLE_CPU_FEATURES=" ".join(found["cpu"]))
         assert found["cpu"] == []
     assert found["numpy"] == "2.0.0" != np.__version__
     assert found["digest"] == here

@@ -128,12 +128,15 @@ def some_lives(snapshot, count, rng):
     lives = [LiveState.at_start(snapshot.n_arms)]
     for seq in range(1, count):
         measured = rng.random(snapshot.n_arms) < 0.7
+        shut = rng.random(snapshot.n_arms) < 0.1
+        half = shut & (np.arange(snapshot.n_arms) % 2 == 0) if seq % 2 else None
         lives.append(
             LiveState(
                 seq,
-                rng.random(snapshot.n_arms) < 0.1,
+                shut,
                 np.where(measured, rng.integers(20, 4000, snapshot.n_arms), 0).astype(np.float64),
                 np.where(measured, rng.integers(0, 1000, snapshot.n_arms), 0).astype(np.float64),
+                half,
             )
         )
     return tuple(lives)
@@ -171,6 +174,7 @@ def a_batch(snapshot, n, seed=1, *, rare=True, lives=4) -> RequestBatch:
             "model": rarely(rng.integers(0, len(snapshot.models), n), 0.05),
             "family": rarely(rng.integers(0, len(snapshot.families), n), 0.05),
             "tried": np.stack([rarely(rng.integers(0, k, n), 0.05) for _ in range(2)], 1),
+            "probed": _some_probed(snapshot, n, seed),
         }
         if rare
         else {}
@@ -194,6 +198,13 @@ def a_batch(snapshot, n, seed=1, *, rare=True, lives=4) -> RequestBatch:
         lives=states,
         **extra,
     )
+
+
+def _some_probed(snapshot, n, seed):
+    """Masks of providers under probe, by chance of their own: the other columns stay what they were."""
+    rng = np.random.default_rng((seed, 402))
+    bits = rng.integers(0, 1 << len(snapshot.providers), n)
+    return np.where(rng.random(n) < 0.2, bits, 0).astype(np.uint64)
 
 
 def any_policy(rng, names) -> Policy:
@@ -324,7 +335,7 @@ def rows_of(snapshot, n=1, *, first=0, live=None, **columns) -> RequestBatch:
     made |= {name: column(columns.pop(name, value), np.int64) for name, value in codes.items()}
     made["explore"] = column(columns.pop("explore", True), np.bool_)
     kinds = {"weights": np.float64, "budget_price": np.float64, "warm_tokens": np.float64}
-    kinds |= {"excluded": np.uint64}
+    kinds |= {"excluded": np.uint64, "probed": np.uint64}
     made |= {name: column(value, kinds.get(name, np.int64)) for name, value in columns.items()}
     return RequestBatch(
         key=np.array([key_of(i) for i in ids], np.uint64).reshape(n, 2),
@@ -333,12 +344,14 @@ def rows_of(snapshot, n=1, *, first=0, live=None, **columns) -> RequestBatch:
     )
 
 
-def a_live(n_arms, *, open_circuit=(), ttft_ms=(), error_rate=()) -> LiveState:
-    """Live state with the given arms' breakers open, and {arm: value} columns."""
+def a_live(n_arms, *, open_circuit=(), half_open=(), ttft_ms=(), error_rate=()) -> LiveState:
+    """Live state with the given arms' breakers open or half open, and {arm: value} columns."""
     shut = np.zeros(n_arms, np.bool_)
-    shut[list(open_circuit)] = True
+    shut[[*open_circuit, *half_open]] = True
+    half = np.zeros(n_arms, np.bool_)
+    half[list(half_open)] = True
     ttft, errors = np.zeros(n_arms), np.zeros(n_arms)
     for column, given in ((ttft, ttft_ms), (errors, error_rate)):
         for arm, value in dict(given).items():
             column[arm] = value
-    return LiveState(1, shut, ttft, errors)
+    return LiveState(1, shut, ttft, errors, half if half_open else None)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from p402.events import (
@@ -158,3 +160,42 @@ def write():
                 log.append(event)
 
     return write
+
+
+def _without(kind, lacking):
+    """An Arrow type without a field that lies within it."""
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, _without(kind.item_type, lacking))
+    return pa.struct([field for field in kind if field.name != lacking])
+
+
+@pytest.fixture
+def old_parquet():
+    """Rewrite a log's Parquet files as if each column never had the field within it; gives how many did."""
+
+    def rewrite(log, lacking) -> int:
+        changed = 0
+        for path in log.rglob("*.parquet"):
+            table = pq.read_table(path, partitioning=None)
+            schema = table.schema
+            for place, column in enumerate(schema):
+                if column.name in lacking:
+                    kind = _without(column.type, lacking[column.name])
+                    schema = schema.set(place, pa.field(column.name, kind))
+                    changed += kind != column.type
+            rows = [_stripped(row, lacking) for row in table.to_pylist()]
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+        return changed
+
+    return rewrite
+
+
+def _stripped(row, lacking):
+    row = dict(row)
+    for column, name in lacking.items():
+        value = row.get(column)
+        if isinstance(value, dict):
+            row[column] = {k: v for k, v in value.items() if k != name}
+        elif value is not None:
+            row[column] = [(k, {n: v for n, v in inner.items() if n != name}) for k, inner in value]
+    return row

@@ -1,8 +1,9 @@
-"""Version 1 of the log, frozen on 2026-11-22: what was written then must load for ever."""
+"""Versions 1 and 2 of the log, frozen on 2026-11-22 and 26: what was written then must load for ever."""
 
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from p402.events import ArmLive, Attempt, Decision, Live, Outcome, Refused, Reward, RowInputs
 from p402.store.compactor import compact
@@ -11,6 +12,7 @@ from p402.store.schema import KIND_OF, STRUCTS
 from p402.store.segments import SEALED, parse
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "log-v1.jsonl"
+GOLDEN_2 = GOLDEN.with_name("log-v2.jsonl")
 
 
 def test_every_line_of_version_1_loads_and_every_kind_is_there():
@@ -49,8 +51,21 @@ def test_version_1_means_what_it_meant():
     assert (reward.quality, reward.metadata) == (0.875, {"ticket": "42"})
 
 
-def test_nothing_that_version_1_wrote_is_dropped_when_it_is_written_again():
-    for line in GOLDEN.read_bytes().splitlines():
+def test_every_line_of_version_2_loads_and_means_what_it_meant():
+    (parsed,) = parse(GOLDEN_2.read_bytes())
+    assert (parsed.malformed, parsed.torn) == ([], b"")
+    opened, tried, decision, attempt, outcome, *_ = parsed.events
+    assert {event.v for event in parsed.events} == {2}
+    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    assert not opened.arms["groq/llama"].half_open
+    assert tried.arms["groq/llama"] == ArmLive(open_circuit=True, ttft_ms=0, error_rate=1472, half_open=True)
+    assert (decision.inputs.probed, attempt.inputs.probed) == (["groq", "x-2"], ["x-2"])
+    assert (outcome.hold_nano, outcome.bound_nano, outcome.anomaly_z) == (60, 900, 3.5)
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_2], ids=["v1", "v2"])
+def test_nothing_that_a_version_wrote_is_dropped_when_it_is_written_again(golden):
+    for line in golden.read_bytes().splitlines():
         old = msgspec.json.decode(line)
         new = msgspec.json.decode(msgspec.json.encode(parse(line + b"\n").__next__().events[0]))
         assert kept(new, old) == old
@@ -77,3 +92,20 @@ def test_version_1_survives_compaction_unchanged(tmp_path):
             "SELECT inputs.weights, tags['ключ'], propensity, n_rewards FROM rounds ORDER BY id"
         ).fetchall()
     assert row == [([524288, 262144, 262144], "値", 0.5, 2), (None, None, 0.0, 0)]
+
+
+def test_a_file_of_version_1_lies_beside_one_of_version_2(tmp_path, old_parquet):
+    """Fields within a column that the older file has not got read as their defaults, in either order."""
+    (tmp_path / SEALED).mkdir()
+    for number, golden in enumerate((GOLDEN, GOLDEN_2)):
+        (tmp_path / SEALED / f"w{number}-1-00-000000.jsonl").write_bytes(golden.read_bytes())
+        compact(tmp_path)
+        if golden is GOLDEN:
+            assert old_parquet(tmp_path, {"inputs": "probed", "arms": "half_open"}) > 0
+    expected = [e for g in (GOLDEN, GOLDEN_2) for e in next(iter(parse(g.read_bytes()))).events]
+    assert sorted(read_events(tmp_path), key=lambda e: e.ts_ms) == sorted(expected, key=lambda e: e.ts_ms)
+    with connect(tmp_path) as con:
+        rows = con.execute("SELECT inputs.probed FROM decisions ORDER BY ts_ms").fetchall()
+        live = con.execute("SELECT arms['groq/llama'].half_open FROM live ORDER BY ts_ms").fetchall()
+    assert rows == [(None,), (None,), (["groq", "x-2"],)]
+    assert [half for (half,) in live][-2:] == [False, True]

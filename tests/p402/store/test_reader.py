@@ -105,7 +105,9 @@ outcomes = st.builds(
     overhead_ms=real,
     stream=st.booleans(),
 )
-arm_live = st.builds(ArmLive, open_circuit=st.booleans(), ttft_ms=int64, error_rate=int64)
+arm_live = st.builds(
+    ArmLive, open_circuit=st.booleans(), ttft_ms=int64, error_rate=int64, half_open=st.booleans()
+)
 lives = st.builds(Live, ts_ms=when, worker=text, seq=int64, arms=st.dictionaries(text, arm_live, max_size=3))
 
 
@@ -428,4 +430,4 @@ def test_a_path_with_a_quote_in_it_is_read(tmp_path, make, write):
 def test_the_smallest_lines_need_only_required_fields():
     reward = b'{"kind":"reward","v":1,"ts_ms":1,"id":"a","tenant":"t","source":"s","status":"accepted"}\n'
     (parsed,) = parse(reward)
-    assert parsed.events == [Reward(ts_ms=1, id="a", tenant="t", source="s", status="accepted")]
+    assert parsed.events == [Reward(v=1, ts_ms=1, id="a", tenant="t", source="s", status="accepted")]

@@ -138,6 +138,24 @@ def test_a_refused_connection_fails_over() -> None:
     assert "127.0.0.1" not in answer.message
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fault_of_ours_in_writing_a_request_is_no_providers_and_leaves_nothing(stream, monkeypatch) -> None:
+    async def scene() -> None:
+        async with loopback(lambda x: x.json(WHOLE)) as provider:
+            client = upstream(provider.url)
+
+            def fault(*_: object) -> bytes:
+                raise KeyError("a word that the translation lacks")
+
+            monkeypatch.setattr("serve.upstream.link.Link.prepared", fault)
+            with pytest.raises(KeyError, match="lacks"):
+                await (client.open_stream if stream else client.complete)(call(stream=stream))
+            assert (client.under_way(), client.connections(), provider.requests) == (0, 0, [])
+            await client.aclose()
+
+    run(scene())
+
+
 def test_a_provider_nobody_configured_is_a_failure_that_counts_against_nobody() -> None:
     async def scene() -> Failure | Completion:
         return await upstream("http://127.0.0.1:9/v1").complete(call(provider="other"))

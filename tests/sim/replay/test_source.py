@@ -13,6 +13,7 @@ from sim.replay.verify import CHOICES
 live = st.builds(
     ArmLive,
     open_circuit=st.booleans(),
+    half_open=st.booleans(),
     ttft_ms=st.integers(0, 5_000),
     error_rate=st.integers(0, 4_096),
 )

@@ -112,6 +112,11 @@ def test_anthropics_own_word_for_thinking_passes_and_a_budget_nobody_takes_becom
     assert "thinking" not in sent({"thinking": own, "max_tokens": 900}, ONE), "no room to think"
 
 
+def test_an_effort_that_nobody_knows_beside_a_wish_to_think_is_a_middle_one() -> None:
+    body = sent({"thinking": {"type": "enabled"}, "reasoning_effort": "banana"}, ONE)
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 8_192}
+
+
 def test_a_thread_that_lost_its_thoughts_is_not_thought_on_in() -> None:
     bare = {"role": "assistant", "content": None, "tool_calls": [
         {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}  # fmt: skip

@@ -1,0 +1,107 @@
+"""`p402 observe`: what each mode would have cost on calls that named their model, before anything is routed.
+
+Exit status: 0 there is an answer, 1 the log does not replay, 2 the question or its data is no good.
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import typer.main
+
+from p402.errors import P402Error
+from p402.routing.spec import MODES
+from p402.store.config import server_of
+from sim.observe import report
+from sim.observe.rounds import Window
+from sim.observe.value import observe as value
+from sim.replay.window import Unfaithful
+from sim.shown import bar, show
+
+app = typer.Typer(name="observe", add_completion=False, pretty_exceptions_enable=False)
+
+
+class BadQuestion(P402Error):
+    """An option is no good."""
+
+
+class Mode(StrEnum):
+    """The modes of `p402.routing.spec.MODES`; a test compares."""
+
+    cost = "cost"
+    quality = "quality"
+    speed = "speed"
+    balanced = "balanced"
+
+
+class By(StrEnum):
+    """What figures can be broken down by."""
+
+    task = "task"
+
+
+def main(argv: list[str]) -> int:
+    """Run `p402 observe ARGV`; see the module for its exit status."""
+    try:
+        status = typer.main.get_command(app)(args=argv, prog_name="p402 observe", standalone_mode=True)
+    except P402Error as error:
+        print(f"p402 observe: {error}", file=sys.stderr)
+        return 1 if isinstance(error, Unfaithful) else 2
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+@app.command()
+def observe(
+    *,
+    mode: Annotated[Mode | None, typer.Option(help="Only this mode (default: all four).")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this day or time on, UTC: 2026-11-25 or 2026-11-25T18:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this day or time, UTC.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant (default: all in the log).")] = None,
+    by: Annotated[By | None, typer.Option(help="Break the figures down.")] = None,
+    log: Annotated[Path | None, typer.Option(help="The log (default: the configured one).")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Snapshots it was decided under (default: the configured ones).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration (default: $P402_CONFIG or p402.toml).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Show what routing would have saved on calls that name a model, and how sure that is.
+
+    The rounds are those that `route_named_models = "observe"`, the default, has called as they were named.
+    """
+    window = Window(tenant, _ms("--since", since), _ms("--until", until))
+    if window.since_ms is not None and window.until_ms is not None and window.since_ms >= window.until_ms:
+        raise BadQuestion(f"--since {since} --until {until}: found no time between them; expected some")
+    server = server_of(config, os.environ) if log is None or store is None else None
+    folders = [Path(server.log), Path(server.store)] if server is not None else []
+    modes = MODES if mode is None else (mode.value,)
+    with bar("deciding") as progress:
+        result = value(
+            log or folders[0], store or folders[1], window, modes, by_task=by is By.task, progress=progress
+        )
+    show(report.tables(result), report.as_json(result) if as_json else None)
+
+
+def _ms(option: str, text: str | None) -> int | None:
+    """Milliseconds since 1970 of a day or time; one without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadQuestion(
+            f"{option}: found {text!r}, expected a day or a time such as 2026-11-25 or 2026-11-25T18:00"
+        ) from error
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return int(found.timestamp() * 1_000)

@@ -1,0 +1,227 @@
+"""P1 and P9: what every client reads in an answer, and what of its request reaches the provider."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from tests.clients.place import routed_key
+from tests.upstreams.catalogue import CITY, CITY_PIECES, SCENARIOS
+
+FINISH = {"stop": {"stop"}, "length": {"length"}, "tool_calls": {"tool_calls", "tool-calls"}}
+CALLS = [["weather", {"city": "Paris"}], ["weather", {"city": "Oslo"}]]
+PRICE = (11 * 1 + 5 * 2) / 1e6
+"""USD of a plain answer: 11 tokens at $1 and 5 at $2 a million."""
+
+
+def said(client):
+    """The last text of the user that the provider was sent."""
+    content = client.asked[-1].body["messages"][-1]["content"]
+    return content if isinstance(content, str) else content[0]["text"]
+
+
+@pytest.mark.needs("chat")
+@pytest.mark.parametrize("base", ["/v1", "/api/v2"])
+def test_p1_a_completion_is_the_providers_under_either_base_url(client, base):
+    found = client.ask("complete", "plain", base=base)
+    assert found["text"] == "Four"
+    assert found["finish"] in FINISH["stop"]
+    assert found["usage"] == [11, 5]
+    assert said(client) == "What is 2 + 2?"
+    assert client.asked[-1].headers["authorization"] == "Bearer sk-acme"
+
+
+@pytest.mark.needs("chat")
+@pytest.mark.parametrize("scenario", ["plain", "unicode", "slow"])
+def test_p1_a_stream_is_read_piece_by_piece_to_its_end(client, scenario):
+    found = client.ask("stream", scenario)
+    assert tuple(found["pieces"]) == SCENARIOS[scenario].answer.text
+    assert found["text"] == "".join(found["pieces"])
+    assert found["finish"] in FINISH["stop"]
+
+
+@pytest.mark.needs("chat")
+@pytest.mark.parametrize("do", ["complete", "stream"])
+def test_p1_an_answer_that_was_cut_by_its_length_says_so(client, do):
+    assert client.ask(do, "short")["finish"] in FINISH["length"]
+
+
+@pytest.mark.needs("chat")
+def test_p1_usage_of_a_stream_comes_once_and_only_if_it_is_asked_for(client):
+    assert client.ask("stream", "plain", usage=True)["usage"] == [11, 5]
+    if client.name != "ai-sdk-openai":  # which always asks
+        assert client.ask("stream", "plain", usage=False)["usage"] is None
+
+
+@pytest.mark.needs("chat")
+def test_p1_usage_that_a_provider_leaves_out_is_estimated_for_whoever_asked(client):
+    prompt, output = client.ask("stream", "silent-usage", usage=True)["usage"]
+    assert prompt > 0
+    assert output > 0
+
+
+def test_p1_system_prompt_stop_and_image_reach_the_provider(client):
+    client.ask(
+        "complete", "plain" if client.has("chat") else "json", system="Be brief", stop="END", image=True
+    )
+    body = client.asked[-1].body
+    assert body["messages"][0]["role"] in {"system", "developer"}
+    assert "Be brief" in str(body["messages"][0]["content"])
+    assert body["stop"] in ("END", ["END"])
+    parts = body["messages"][1]["content"]
+    assert [part["type"] for part in parts] == ["text", "image_url"]
+    assert parts[1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+@pytest.mark.needs("chat", "n")
+def test_p1_several_answers_come_whole_and_streamed(client):
+    assert client.ask("complete", "plain", n=2)["texts"] == ["Four", "Four"]
+    if client.name != "langchain":  # which adds up the chunks of all answers
+        assert client.ask("stream", "plain", n=2)["texts"] == ["Four", "Four"]
+    assert client.asked[-1].body["n"] == 2
+
+
+@pytest.mark.needs("chat", "logprobs")
+def test_p1_log_probabilities_come_with_their_tokens(client):
+    assert client.ask("complete", "plain", logprobs=True)["logprobs"] == ["Fo", "ur"]
+    assert client.asked[-1].body["logprobs"] is True
+
+
+@pytest.mark.needs("chat", "reasoning")
+@pytest.mark.parametrize("do", ["complete", "stream"])
+def test_p1_reasoning_of_a_model_passes(client, do):
+    found = client.ask(do, "reasoning")
+    assert (found["reasoning"], found["text"]) == ("2 and 2 is 4", "Four")
+
+
+@pytest.mark.needs("chat")
+@pytest.mark.parametrize("do", ["complete", "stream"])
+def test_p1_parallel_tool_calls_come_with_their_arguments(client, do):
+    found = client.ask(do, "tools", tools=True)
+    assert found["calls"] == CALLS
+    assert found["finish"] in FINISH["tool_calls"]
+    assert client.asked[-1].body["tools"][0]["function"]["name"] == "weather"
+
+
+@pytest.mark.needs("chat")
+def test_p1_results_of_tools_go_back_to_the_model_that_asked_for_them(client):
+    with client.played("tools", SCENARIOS["tools"], SCENARIOS["plain"]):
+        found = client.ask("tools", "tools")
+    assert [ran["city"] for ran in found["ran"]] == ["Paris", "Oslo"]
+    assert found["text"] == "Four"
+    first, second = client.asked
+    assert [m["role"] for m in first.body["messages"]] == ["user"]
+    *_, call, paris, oslo = second.body["messages"]
+    assert [c["id"] for c in call["tool_calls"]] == ["call_1", "call_2"]
+    assert [(m["role"], m["tool_call_id"]) for m in (paris, oslo)] == [("tool", "call_1"), ("tool", "call_2")]
+    assert "Paris: sunny" in str(paris["content"])
+
+
+def test_p1_a_structured_answer_is_an_object_of_the_clients_own(client):
+    scenario = client.kind.structured
+    assert client.ask("structured", scenario)["value"] == CITY
+    body = client.asked[-1].body
+    asked = body["response_format"]["json_schema"]["schema"] if scenario == "json" else body["tools"]
+    assert "people" in str(asked)
+
+
+@pytest.mark.parametrize("client", ["instructor"], indirect=True)
+def test_p1_an_object_asked_for_by_a_function_comes_too(client):
+    assert client.ask("structured", "form")["value"] == CITY
+    assert client.asked[-1].body["tool_choice"]["function"]["name"] == "City"
+
+
+@pytest.mark.parametrize(
+    "model", ["auto", "p402/auto", "p402/cost", "p402/quality", "p402/speed", "p402/balanced"]
+)
+def test_p1_a_model_that_is_to_be_chosen_is_a_name_like_any_other(client, model):
+    """The key's tenant may be routed to what answers everybody, for the others fail."""
+    found = client.ask("complete", "json", key=routed_key(client.name), call=model)
+    assert len(client.asked) == 1
+    if client.has("block"):
+        metadata = found["metadata"]
+        assert metadata["routing_mode"] == {"auto": "balanced"}.get(
+            model, model.removeprefix("p402/")
+        ).replace("auto", "balanced")
+
+
+@pytest.mark.needs("models")
+def test_p1_models_can_be_listed_and_read(client):
+    found = client.ask("models", "plain")
+    name = client.place.model("plain", client.name)
+    assert {"p402/auto", name} <= set(found["ids"])
+    assert found["read"] == [name, f"acme/{name}"]
+
+
+def test_p1_options_of_p402_travel_in_the_body_and_stay_at_the_gateway(client):
+    session = f"s-{uuid.uuid4()}"
+    found = client.ask("complete", "json", p402={"session_id": session})
+    assert "p402" not in client.asked[-1].body
+    if client.has("block"):
+        assert found["metadata"]["session_id"] == session
+
+
+def test_p1_one_idempotency_key_is_billed_once(client):
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    first = client.ask("complete", "json", headers=headers)
+    assert len(client.asked) == 1
+    second = client.ask("complete", "json", headers=headers)
+    assert client.asked == []
+    if client.has("block"):
+        assert second["metadata"] == first["metadata"]
+    if found := second.get("headers"):
+        assert found["x-p402-idempotent-replay"] == "true"
+
+
+def check(client, metadata):
+    """The block is that of the answer `json`."""
+    assert (metadata["provider"], metadata["model"]) == ("acme", client.place.model("json", client.name))
+    assert metadata["cost_usd"] == pytest.approx(PRICE, abs=1e-12)
+    assert metadata["direct_cost"] == pytest.approx(PRICE, abs=1e-12)
+    assert (metadata["savings"], metadata["cached"]) == (0, False)
+    assert (metadata["input_tokens"], metadata["output_tokens"]) == (11, 5)
+    assert metadata["latency_ms"] >= metadata["provider_latency_ms"] > 0
+
+
+@pytest.mark.needs("block")
+def test_p9_the_metadata_of_an_answer_are_in_reach(client):
+    check(client, client.ask("complete", "json")["metadata"])
+
+
+@pytest.mark.needs("block", "chat")
+def test_p9_the_metadata_of_a_stream_are_in_reach(client):
+    check(client, client.ask("stream", "json")["metadata"])
+
+
+@pytest.mark.needs("headers")
+def test_p9_cost_and_provider_are_in_the_headers_too(client):
+    found = client.ask("complete", "plain")["headers"]
+    assert float(found["x-p402-cost-usd"]) == pytest.approx(PRICE, abs=1e-12)
+    assert found["x-p402-provider"] == "acme"
+    assert found["x-p402-cached"] == "false"
+
+
+def test_p9_a_stream_whose_pieces_are_cut_anywhere_is_metered_alike(client):
+    with client.played("json", replace(SCENARIOS["json"], piece_bytes=3, crlf=True)):
+        found = client.ask("stream", "json")
+    if client.has("chat"):
+        assert tuple(found["pieces"]) == CITY_PIECES
+    else:
+        assert found["value"] == CITY
+    if client.has("block") and client.has("chat"):
+        assert (found["metadata"]["output_tokens"], found["metadata"]["usage_estimated"]) == (5, False)
+
+
+@pytest.mark.needs("request_id")
+@pytest.mark.parametrize("do", ["complete", "stream"])
+def test_p1_an_error_carries_the_request_id_where_the_client_looks_for_it(client, do):
+    """OpenAI's clients read `x-request-id`, which whoever gives support asks for."""
+    assert client.fail(do, "bad")["error"]["request_id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    "client", ["openai", "openai-async", "openai-2", "instructor", "openai-node"], indirect=True
+)
+def test_p1_an_answer_carries_the_request_id_where_the_client_looks_for_it(client):
+    found = client.ask("complete", "json")
+    assert found["request_id"] == found["metadata"]["request_id"]
