@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Call, Failure, Usage
 from serve.upstream import chunks, failures
@@ -48,7 +49,8 @@ class GeminiTeller:
         """How many tools each candidate has called; a candidate is in it from its first event on."""
         self._spoken: set[int] = set()
         self._finish: dict[int, str] = {}
-        self._usage: Usage | None = None
+        self._counts: Any = None
+        """What the last event said of tokens; read only where it is asked for."""
         self._text_bytes = 0
         self.committed = False
         self.failure: Failure | None = None
@@ -56,16 +58,15 @@ class GeminiTeller:
     @property
     def reported(self) -> Usage | None:
         """Tokens, once every candidate has finished: before, they are those of the parts so far."""
-        return self._usage if self.may_end() else None
+        return usage_of(self._counts) if self.may_end() else None
 
     def so_far(self, prompt_tokens: int) -> Usage:
         """The prompt as it was last counted, the output by its length where that is more."""
         said = estimated(prompt_tokens, self._text_bytes)
-        used = self._usage
+        used = usage_of(self._counts)
         if used is None:
             return said
-        output = max(used.output, said.output)
-        return Usage(used.prompt, output, used.cached, reasoning=used.reasoning, estimated=True)
+        return replace(used, output=max(used.output, said.output), estimated=True)
 
     def may_end(self) -> bool:
         """Whether every candidate has said why it ended."""
@@ -80,8 +81,9 @@ class GeminiTeller:
         if told.get("error") is not None or event.kind == b"error":
             self.failure = refusal_of(self._provider, _OK, told, None, self.reported)
             return b""
-        self._usage = usage_of(told.get("usageMetadata")) or self._usage
-        self._chunks.name(_word(told.get("responseId")), _word(told.get("modelVersion")))
+        self._counts = told.get("usageMetadata") or self._counts
+        if not self._calls:
+            self._chunks.name(_word(told.get("responseId")), _word(told.get("modelVersion")))
         if blocked(told):
             self._finish[0] = chunks.FILTERED
             self.committed = True
@@ -127,7 +129,7 @@ class GeminiTeller:
     def _end_of(self, number: int, reason: Any) -> None:
         finish = FINISH.get(reason)
         if finish is None:
-            self.failure = failures.broken(self._provider, unfinished(reason), usage=self._usage)
+            self.failure = failures.broken(self._provider, unfinished(reason), usage=usage_of(self._counts))
             return
         self._finish[number] = finish
         self.committed = True  # an answer may be empty and finished

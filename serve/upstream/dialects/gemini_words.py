@@ -16,7 +16,7 @@ import orjson
 
 from p402.ports import Usage
 from serve.upstream import chunks
-from serve.upstream.tokens import counted, utf8
+from serve.upstream.tokens import counted, tier_of, utf8
 
 MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What reading JSON of no known shape may raise; a JSONDecodeError is a ValueError."""
@@ -178,7 +178,15 @@ def usage_of(reported: Any) -> Usage | None:
     else:
         output = max(answered + thought, total - prompt)
     cached = min(counted(reported, "cachedContentTokenCount") or 0, prompt)
-    return Usage(prompt, output, cached, reasoning=min(thought, output))
+    return Usage(prompt, output, cached, reasoning=min(thought, output), tier=_tier(reported))
+
+
+def _tier(reported: Mapping[str, Any]) -> str | None:
+    """`serviceTier` of the Gemini API, `trafficType` of Vertex AI; None where it is the standard one."""
+    told = reported.get("serviceTier") or reported.get("trafficType")
+    if not isinstance(told, str) or told.endswith("_UNSPECIFIED"):
+        return None
+    return tier_of(told.lower().removeprefix("on_demand_"))
 
 
 def logprobs_of(candidate: Mapping[str, Any]) -> dict[str, Any] | None:

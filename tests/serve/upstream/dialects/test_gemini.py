@@ -553,6 +553,22 @@ def test_usage_has_one_normal_form(reported: object, usage: Usage | None) -> Non
     assert usage_of(reported) == usage
 
 
+@pytest.mark.parametrize(
+    ("field", "told", "tier"),
+    [
+        ("trafficType", "ON_DEMAND", None),
+        ("trafficType", "TRAFFIC_TYPE_UNSPECIFIED", None),
+        ("trafficType", "ON_DEMAND_PRIORITY", "priority"),
+        ("trafficType", "PROVISIONED_THROUGHPUT", "provisioned_throughput"),
+        ("serviceTier", "standard", None),
+        ("serviceTier", "flex", "flex"),
+        ("serviceTier", 3, None),
+    ],
+)
+def test_a_tier_that_is_not_the_standard_one_is_told(field: str, told: object, tier: str | None) -> None:
+    assert usage_of({"promptTokenCount": 3, field: told}) == Usage(3, 0, tier=tier)
+
+
 # Errors
 
 
