@@ -14,6 +14,7 @@ import msgspec
 from p402.events import ArmLive, Live
 from p402.flow.lengths import AnswerLengths
 from p402.routing.compiled import Snapshot
+from p402.routing.head import TaskHead
 from p402.routing.health import Health
 from p402.routing.live import LiveState
 
@@ -41,6 +42,8 @@ class WorkerState:
     ----------
     worker
         Unique among all workers that ever write to one log; every row cites it.
+    head
+        Infers tasks; it stays as it was made.
 
     Attributes
     ----------
@@ -50,8 +53,9 @@ class WorkerState:
         Of the answers so far, for holds that are predicted; they change no decision.
     """
 
-    def __init__(self, worker: str, snapshot: Snapshot) -> None:
+    def __init__(self, worker: str, snapshot: Snapshot, head: TaskHead) -> None:
         self.worker = worker
+        self.head = head
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
         self.health = Health()
