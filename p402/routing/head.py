@@ -31,6 +31,9 @@ NAT: Final = 32
 MAX_WEIGHT: Final = 1_023
 """Largest weight either way; 4,096 marks of it stay within a field."""
 
+MAX_SURE: Final = FEATURE_ONE // 2
+"""A task that is more likely than not is believed whatever the rules say."""
+
 _FIELD: Final = 32
 _HALF: Final = 1 << (_FIELD - 1)
 _MASK: Final = (1 << _FIELD) - 1
@@ -168,10 +171,10 @@ def parse(data: bytes) -> TaskHead:
         or min(map(min, rows)) < -MAX_WEIGHT
     ):
         raise _misfit(file)
-    if not 0 <= file.floor <= file.sure <= FEATURE_ONE:
+    if not 0 <= file.floor <= file.sure <= MAX_SURE:
         raise ValueError(
             f"task head: floor {file.floor} and sure {file.sure} found; "
-            f"expected 0 <= floor <= sure <= {FEATURE_ONE}"
+            f"expected 0 <= floor <= sure <= {MAX_SURE}"
         )
     weights = {mark_of(name): row for name, row in file.marks.items()}
     return TaskHead(file.tasks, file.bias, weights, file.sure, file.floor, file.version)

@@ -6,7 +6,8 @@ JSON by schema is demanded; `chat`. Where the last message alone leaves the head
 of the conversation is read as well. What a system prompt is sure of counts as evidence beside the message:
 programs say there what is to be done with the material that follows.
 
-Probabilities go on even where the head abstains: doubt about a label is no reason to forget what is likely.
+Probabilities go on where the head is in doubt: a rule that decides has a third of them, the head's view two
+thirds, so that what the request is called is also what it most likely is; where nothing decides, they stay.
 No embedding, no clock, bounded work.
 """
 
@@ -63,10 +64,19 @@ def infer(transcript: Transcript, named: str | None, head: TaskHead) -> Inferred
         return Inferred(TASKS[judged.best], judged.counts, heard)
     for task in RULE_ORDER:
         if task in heard:
-            return Inferred(task, judged.counts, heard)
+            return Inferred(task, _leaning(judged.counts, task), heard)
     if likely >= head.floor:
         return Inferred(TASKS[judged.best], judged.counts, heard)
-    return Inferred("extraction" if transcript.has_schema else "chat", judged.counts, heard)
+    if transcript.has_schema:
+        return Inferred("extraction", _leaning(judged.counts, "extraction"), heard)
+    return Inferred("chat", judged.counts, heard)
+
+
+def _leaning(counts: tuple[int, ...], task: str) -> tuple[int, ...]:
+    """Two thirds of each count, and the rest to the task."""
+    moved = [count * 2 // 3 for count in counts]
+    moved[TASKS.index(task)] += FEATURE_ONE - sum(moved)
+    return tuple(moved)
 
 
 def _sure(text: str, head: TaskHead) -> int:

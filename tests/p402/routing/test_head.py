@@ -99,7 +99,7 @@ def rewritten(**changes):
         (rewritten(bias=[MAX_WEIGHT + 1] * 9), "of 'bias' found"),
         (rewritten(marks={"sum": [-MAX_WEIGHT - 1] * 9}), "-1024"),
         (rewritten(sure=3, floor=4), "expected 0 <= floor <= sure"),
-        (rewritten(sure=FEATURE_ONE + 1), "expected 0 <= floor <= sure"),
+        (rewritten(sure=FEATURE_ONE // 2 + 1), "expected 0 <= floor <= sure"),
     ],
 )
 def test_a_damaged_file_is_refused_with_what_is_wrong(data, says):

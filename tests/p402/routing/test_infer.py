@@ -18,6 +18,19 @@ from p402.routing.spec import TASKS
 from p402.store.task_head import load_head
 
 HEAD = load_head()
+WORDS = [
+    "translate",
+    "sum of",
+    "write",
+    "a poem",
+    "who is",
+    "extract",
+    "3 + 4",
+    "?",
+    "banana",
+    "step by step",
+    "qwx",
+]
 LEARNED = [task for task in TASKS if task != "tools"]
 
 
@@ -151,6 +164,24 @@ def test_probabilities_go_on_where_the_head_abstains():
     assert found.task == "chat"
     assert max(found.counts) == found.counts[TASKS.index("math")] < 1_200
     assert sum(found.counts) == FEATURE_ONE
+
+
+def test_a_rule_that_decides_has_a_third_of_the_probability_and_is_the_likeliest():
+    head = a_head(2_048, 600, beta=("math", 1))
+    plain = infer(said("beta"), None, head).counts
+    found = infer(said("beta translate"), None, head)
+    assert found.task == "translation"
+    assert found.counts.index(max(found.counts)) == TASKS.index("translation")
+    assert sum(found.counts) == FEATURE_ONE
+    assert found.counts[TASKS.index("math")] == plain[TASKS.index("math")] * 2 // 3
+
+
+@settings(deadline=None)
+@given(text=st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), schema=st.booleans())
+def test_what_a_request_is_called_is_what_it_most_likely_is_unless_nothing_tells(text, schema):
+    found = infer(said(text, schema=schema), None, HEAD)
+    best = TASKS[found.counts.index(max(found.counts))]
+    assert found.task == best or (found.task == "chat" and not found.heard and max(found.counts) < HEAD.floor)
 
 
 def test_a_system_prompt_counts_only_where_it_is_sure():
