@@ -66,7 +66,7 @@ def read(rows: Sequence[Labelled]) -> Data:
         heard = cues(row.text)
         said = next((task for task in RULE_ORDER if task in heard), None)
         rules.append(-1 if said is None else LEARNED.index(said))
-        found.append(lexical(row, marks(row.text, heard)))
+        found.append(lexical(row, set(marks(row.text, heard))))
     return Data(
         found,
         np.array([LEARNED.index(row.task) for row in rows]),

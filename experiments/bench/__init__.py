@@ -15,13 +15,13 @@ from rich.table import Table
 
 from experiments.bench.figure import Figure
 
-BENCHES: Final = ("decision", "exploration", "gateway", "holds", "replay")
+BENCHES: Final = ("decision", "exploration", "gateway", "holds", "replay", "tasks")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the benches that `argv` names, all of them by default; 1 if a figure misses its gate."""
     parser = argparse.ArgumentParser(
-        prog="p402 bench", description="Measure decisions, exploration, gateway, holds and replay."
+        prog="p402 bench", description="Measure decisions, exploration, gateway, holds, replay and tasks."
     )
     parser.add_argument("bench", nargs="*", help=f"one or more of {', '.join(BENCHES)} (default: all)")
     try:

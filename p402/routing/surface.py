@@ -60,7 +60,7 @@ _SIGNS: Final = (
 )
 """Signs that stand anywhere in a text, and their marks."""
 
-_NAME: Final = re.compile(r"\b[A-Z][a-z]{2,15}\b")
+_NAME: Final = re.compile(r"[A-Z][a-z]{2,15}")
 _LENGTHS: Final = tuple(f"#length {bits}" for bits in range(14))
 _LINES: Final = tuple(f"#lines {bits}" for bits in range(7))
 _SHARES: Final = tuple(f"#digits {share}" for share in range(6))
@@ -79,8 +79,8 @@ def stems(text: str) -> list[bytes]:
     return [word[:STEM] for word in text.lower().encode("utf-8", "replace").translate(_LETTERS).split()]
 
 
-def marks(text: str, heard: Iterable[str]) -> set[Hashable]:
-    """Marks of a text, given the cues that were heard in it."""
+def marks(text: str, heard: Iterable[str]) -> list[Hashable]:
+    """Marks of a text, given the cues that were heard in it; one that is found twice may stand twice."""
     text = ends(text)
     bare = text.rstrip()
     last = bare.rfind("\n") + 1
@@ -91,11 +91,12 @@ def marks(text: str, heard: Iterable[str]) -> set[Hashable]:
         words = stems(f"{bare[:FIRST]}\n{tail}")
     else:
         words = stems(f"{bare[:FIRST]} {bare[-LAST:]}")
-    found: set[Hashable] = set(words)
-    found.update(pairwise(words), zip(repeat(OPENS), words[:OPENING], strict=False))
-    found.update(shapes(bare), (f"#cue {task}" for task in heard))
+    found: list[Hashable] = [*words, *pairwise(words), *shapes(bare)]
+    found += zip(repeat(OPENS), words[:OPENING], strict=False)
     if last:
-        found.update(zip(repeat(OPENS), stems(tail)[:OPENING], strict=False))
+        found += zip(repeat(OPENS), stems(tail)[:OPENING], strict=False)
+    for task in heard:
+        found.append(f"#cue {task}")
     return found
 
 
