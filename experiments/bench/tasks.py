@@ -41,7 +41,9 @@ def run() -> list[Figure]:
         Figure("of a prompt of 54,000 characters", _median_us(read, [_said(LONG)] * REPEATS), "us"),
         Figure("rules alone, a real prompt", _median_us(lambda t: cues(t.last_user), real), "us"),
         Figure("rules alone, the long prompt", _median_us(lambda _: cues(LONG), real[:REPEATS]), "us"),
-        Figure("reading the head's file", _median_us(lambda _: parse(data), real[:15]) / 1e3, "ms", most=10.0),
+        Figure(
+            "reading the head's file", _median_us(lambda _: parse(data), real[:15]) / 1e3, "ms", most=10.0
+        ),
     ]
 
 
