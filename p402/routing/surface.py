@@ -61,6 +61,9 @@ _SIGNS: Final = (
 """Signs that stand anywhere in a text, and their marks."""
 
 _NAME: Final = re.compile(r"[A-Z][a-z]{2,15}")
+_OPTIONS: Final = re.compile(r"\n {0,8}\(?[A-J1-9][.):] ")
+"""Where a question's options begin; sentences and names are counted before them."""
+
 _LENGTHS: Final = tuple(f"#length {bits}" for bits in range(14))
 _LINES: Final = tuple(f"#lines {bits}" for bits in range(7))
 _SHARES: Final = tuple(f"#digits {share}" for share in range(6))
@@ -114,14 +117,20 @@ def shapes(text: str) -> list[str]:
     digits = len(plain.translate(None, _NOT_DIGITS))
     found.append(_NUMBERS[min(digits.bit_length(), 6)])
     found.append(_SHARES[min(-(-digits * 25 // max(size, 1)), 5)])
-    sentences = text.count(". ") + text.count(".\n")
-    found.append(_SENTENCES[min(sentences, 5)])
-    if sentences and text.endswith("?"):
-        found.append("#story with numerals" if digits else "#story")
-    names = _NAME.findall(text[:WHOLE])
-    if len(names) > len(set(names)):
-        found.append("#names again")
     if not text.isascii():
         beyond = len(text.encode("utf-8", "replace")) - size
         found.append(_FOREIGN[min(1 + beyond * 5 // size, 5)])
+    options = _OPTIONS.search(text) if "\n" in text else None
+    if options is not None:
+        found.append("#has options")
+        text = text[: options.start()].rstrip()
+    sentences = text.count(". ") + text.count(".\n")
+    found.append(_SENTENCES[min(sentences, 5)])
+    if text.endswith("?"):
+        found.append("#asks")
+        if sentences:
+            found.append("#story with numerals" if digits else "#story")
+    names = _NAME.findall(text[:WHOLE])
+    if len(names) > len(set(names)):
+        found.append("#names again")
     return found

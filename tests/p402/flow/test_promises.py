@@ -169,7 +169,7 @@ class TestP5Quality:
     def test_p5_reasoning_and_multi_step_work_gets_the_top_ranked_model(self):
         told = [served(mode="quality", transcript=a_transcript(p), max_output=None) for p in REASONING]
         assert Counter(t.model for t in told) == {"claude-opus-4-6": len(REASONING)}
-        assert sum(t.task == "reasoning" for t in told) == 26
+        assert sum(t.task == "reasoning" for t in told) == 25
 
 
 class TestP6Speed:

@@ -1,8 +1,9 @@
 # ruff: noqa: E501 - a prompt a line
 """Prompts reviewed by hand on 2026-11-26, each with the task a reader would name; none was used in training.
 
-They were written after the seed prompts of `datasets/tasks/seed`, by the same author, and before the head was
-first run on them; the head was not changed for them afterwards.
+They were written after the seed prompts of `datasets/tasks/seed` (but for fourteen of `quiz`, which were added
+later for the sake of another set), by the same author, and before the head was
+first run on them; the head was not changed for them afterwards. What it misses is in `test_infer.py`.
 """
 
 REASONING = [
