@@ -31,6 +31,7 @@ from p402.routing.spec import TASKS
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
 from p402.store.reader import require_log
+from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.outcomes import OutcomeTable
 from p402_datasets.paretobandit import TEST, load
@@ -163,7 +164,7 @@ async def _write(root: Path, rounds: int, seed: int) -> tuple[Metadata, ...]:
     chance = np.random.Generator(np.random.Philox(seed))
     answers: list[Metadata] = []
     with LogWriter(root, "w0", clock.now_ms) as log:
-        state = WorkerState("w0", compile_snapshot(made.spec))
+        state = WorkerState("w0", compile_snapshot(made.spec), load_head())
         flow = Flow(Ports(clock, log, guard, upstream), state, dict(made.upstream_model))
         for tenant, request in _traffic(table, rounds, clock, chance):
             answer = await flow.chat(request, made.tenants[tenant], clock.monotonic_ms())

@@ -24,6 +24,7 @@ from p402.routing.spec import TASKS
 from p402.settings import ProviderSettings, Secret, Settings
 from p402.store.catalog import load_catalog
 from p402.store.config import Configuration, read_toml
+from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from serve.alerts.webhooks import Webhooks, webhooks
 from serve.clock import SystemClock
@@ -80,7 +81,7 @@ class Worker:
         self._keeper = SnapshotKeeper(settings, load_catalog(), _benchmarks(settings), clock.now_ms, _notice)
         in_force = self._keeper.in_force
         tenants = in_force.assembly.tenants
-        self._state = WorkerState(self.name, in_force.snapshot)
+        self._state = WorkerState(self.name, in_force.snapshot, load_head())
         self._guard = make_guard(settings, lambda tenant: tenants[tenant].limits, clock.now_ms, self.name)
         self._guard.start()
         self._upstream = HttpUpstream(_providers(settings.providers), clock.now_ms)

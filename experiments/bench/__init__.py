@@ -15,14 +15,14 @@ from rich.table import Table
 
 from experiments.bench.figure import Figure
 
-BENCHES: Final = ("affinity", "decision", "exploration", "gateway", "holds", "observe", "replay")
+BENCHES: Final = ("affinity", "decision", "exploration", "gateway", "holds", "observe", "replay", "tasks")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the benches that `argv` names, all of them by default; 1 if a figure misses its gate."""
     parser = argparse.ArgumentParser(
         prog="p402 bench",
-        description="Measure affinity, decisions, exploration, gateway, holds, observe and replay.",
+        description="Measure affinity, decisions, exploration, gateway, holds, observe, replay and tasks.",
     )
     parser.add_argument("bench", nargs="*", help=f"one or more of {', '.join(BENCHES)} (default: all)")
     try:

@@ -35,6 +35,7 @@ from p402.request import ChatRequest, Options, Tenant, Transcript
 from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
+from p402.store.task_head import load_head
 from sim.memory import MemoryGuard
 
 SESSIONS: Final = 400
@@ -97,7 +98,9 @@ def play(mode: str, rule: str, sessions: int = SESSIONS, seed: int = SEED) -> li
     snapshot, tenant = world(rule)
     clock = VirtualClock(START_MS)
     guard = MemoryGuard(lambda _: tenant.limits, clock.now_ms)
-    flow = Flow(Ports(clock, _Nowhere(), guard, _Providers(clock)), WorkerState("w0", snapshot), {})
+    flow = Flow(
+        Ports(clock, _Nowhere(), guard, _Providers(clock)), WorkerState("w0", snapshot, load_head()), {}
+    )
     done = [Session() for _ in range(sessions)]
 
     async def conversation(number: int) -> None:

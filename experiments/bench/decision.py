@@ -34,6 +34,7 @@ from p402.routing.live import LiveState
 from p402.routing.rows import to_batch
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
+from p402.store.task_head import load_head
 from p402_datasets.paretobandit import TEST, load
 
 ONE_ARMS: Final = 300
@@ -102,7 +103,11 @@ def world(arms: int) -> World:
     settings = read_settings(tomllib.loads(text, parse_float=Decimal), {})
     made = assemble(load_catalog(), settings, (), START_WEIGHTS, START_MS)
     snapshot = compile_snapshot(made.spec)
-    state, tenant, clock = WorkerState("w0", snapshot), made.tenants["default"], VirtualClock(START_MS)
+    state, tenant, clock = (
+        WorkerState("w0", snapshot, load_head()),
+        made.tenants["default"],
+        VirtualClock(START_MS),
+    )
     inputs = [
         make_plan("", request_of(p.text, MODES[i % len(MODES)], f"s{i}"), tenant, state, START_MS).inputs
         for i, p in enumerate(load().split(TEST).prompts[:400])

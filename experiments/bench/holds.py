@@ -31,6 +31,7 @@ from p402.request import ChatRequest, Options, Tenant, Transcript
 from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
+from p402.store.task_head import load_head
 from p402_datasets.paretobandit import load
 from sim.memory import MemoryGuard
 
@@ -157,7 +158,7 @@ def play(case: Case, rule: str, seed: int, *, agents: int = AGENTS, cap_usd: int
     guard = _Guard(tenant.limits, clock, day)
     limit = int(snapshot.output_limit.item(snapshot.index[case.arm]))
     usual = min(snapshot.spec.policy.default_max_output, limit)
-    state = WorkerState("w0", snapshot)
+    state = WorkerState("w0", snapshot, load_head())
     upstream = _Upstream(clock, day, usual, lambda: case.lengths(chance, guard.share))
     flow = Flow(Ports(clock, _Tally(day), guard, upstream), state, {})
     for _ in range(case.known):

@@ -31,6 +31,7 @@ from p402.routing.pricing import cost_at, token_prices
 from p402.routing.rows import to_batch
 from p402.store.compactor import compact
 from p402.store.components import ComponentStore
+from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.outcomes import OutcomeTable
 from p402_datasets.paretobandit import TEST, load
@@ -108,7 +109,7 @@ def write(log: Path, store: Path, rounds: int) -> None:
     made = assembly_of(World(0, table), table)
     snapshot = compile_snapshot(made.spec)
     ComponentStore(store).put_snapshot(parts_of(made.spec))
-    state, clock = WorkerState(WORKER, snapshot), VirtualClock(START_MS)
+    state, clock = WorkerState(WORKER, snapshot, load_head()), VirtualClock(START_MS)
     tenant = made.tenants["default"]
     test = table.split(TEST)
     calls = []

@@ -26,6 +26,7 @@ from p402.routing.rows import to_batch
 from p402.store import manifest as manifests
 from p402.store.compactor import compact
 from p402.store.components import ComponentStore
+from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.paretobandit import TEST, load
 from sim.providers.world import World
@@ -67,7 +68,7 @@ def write(log: Path, store: Path, rounds: int) -> None:
     made = assembly_of(World(0, table), table)
     snapshot = compile_snapshot(made.spec)
     ComponentStore(store).put_snapshot(parts_of(made.spec))
-    state, tenant = WorkerState(WORKER, snapshot), made.tenants["default"]
+    state, tenant = WorkerState(WORKER, snapshot, load_head()), made.tenants["default"]
     texts = [prompt.text for prompt in table.split(TEST).prompts[:PROMPTS]]
     modes = ("balanced", "balanced", "cost", "quality", "speed")
     clock = VirtualClock(START_MS)

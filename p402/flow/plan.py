@@ -195,7 +195,7 @@ def make_plan(
         The named model is nowhere on offer.
     """
     snapshot, options = state.snapshot, request.options
-    signals = features.read(request.transcript, options, request.max_output)
+    signals = features.read(request.transcript, options, request.max_output, state.head)
     session = session_of(request, tenant)
     named = None if request.model is None else resolve_model(snapshot, request.model)
     called_by_name = named is not None and options.mode is None and tenant.route_named_models != "on"

@@ -15,6 +15,7 @@ from p402.events import ArmLive, Live
 from p402.flow.budget import RetryBudget
 from p402.flow.lengths import AnswerLengths
 from p402.routing.compiled import Snapshot
+from p402.routing.head import TaskHead
 from p402.routing.health import Health
 from p402.routing.live import LiveState
 
@@ -42,6 +43,8 @@ class WorkerState:
     ----------
     worker
         Unique among all workers that ever write to one log; every row cites it.
+    head
+        Infers tasks; it stays as it was made.
 
     Attributes
     ----------
@@ -53,8 +56,9 @@ class WorkerState:
         How many more this worker may make.
     """
 
-    def __init__(self, worker: str, snapshot: Snapshot) -> None:
+    def __init__(self, worker: str, snapshot: Snapshot, head: TaskHead) -> None:
         self.worker = worker
+        self.head = head
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
         self.health = Health()

@@ -1,7 +1,7 @@
 """What routing knows of a request: its task, its features, its size, its needs.
 
-Cues in the text, no embedding, no clock. The task is the first of `_ORDER` that was heard, and
-`chat` where none was; a caller's own word overrides it.
+No embedding, no clock. The task is inferred by `p402.routing.infer`; the features `task_*` are the
+probabilities of each task, which a caller's own word or offered tools make a certainty.
 
 Token counts are estimates from UTF-8 bytes: about 4 a token in English prose, so that is the
 expectation; 2 is the bound that a hold is made of. Text denser than that exists (rare scripts,
@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from p402.request import Options, Transcript
-from p402.routing.cues import cues
+from p402.routing.head import TaskHead
+from p402.routing.infer import infer
 from p402.routing.scale import FEATURE_ONE
 from p402.routing.spec import TASKS, capability_mask
 
@@ -41,21 +42,9 @@ EXPECTED_OUTPUT: Final = {
 }
 """Output tokens expected before anything is measured: a prior by task, corrected by each arm's ratio."""
 
-_ORDER: Final = (
-    "translation",
-    "summary",
-    "extraction",
-    "writing",
-    "code",
-    "reasoning",
-    "math",
-    "knowledge",
-)
-
 _FUNCTION_CALLING, _JSON_SCHEMA, _VISION = (
     capability_mask((name,)) for name in ("function_calling", "json_schema", "vision")
 )
-_TASK_FEATURES: Final = {task: tuple(FEATURE_ONE * (name == task) for name in TASKS) for task in TASKS}
 
 
 class Signals(msgspec.Struct, frozen=True, gc=False):
@@ -63,8 +52,10 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
 
     Attributes
     ----------
+    task
+        What the request is sorted under; the likeliest task where the head was sure.
     features
-        Multiples of 2**-12, in the order of `FEATURES`.
+        Multiples of 2**-12, in the order of `FEATURES`; those of tasks sum to 1.
     prompt_tokens, prompt_bound, expected_output
         Tokens expected, most prompt tokens planned for, output expected per choice.
     needs
@@ -79,31 +70,19 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
     needs: int
 
 
-def read(transcript: Transcript, options: Options, max_output: int | None) -> Signals:
+def read(transcript: Transcript, options: Options, max_output: int | None, head: TaskHead) -> Signals:
     """Turn a transcript and the caller's options into signals."""
-    heard = cues(transcript.last_user)
-    task = options.task
-    if task is None or task not in _TASK_FEATURES:
-        task = _first_heard(transcript, heard)
+    task, counts, heard = infer(transcript, options.task, head)
     overhead = TOKENS_PER_TURN * transcript.turns + 3 + TOKENS_PER_IMAGE * transcript.images
     expected = EXPECTED_OUTPUT[task]
     return Signals(
         task=task,
-        features=_features(transcript, task, heard),
+        features=_features(transcript, counts, heard),
         prompt_tokens=-(-transcript.text_bytes // BYTES_PER_TOKEN) + overhead,
         prompt_bound=-(-transcript.text_bytes // LEAST_BYTES_PER_TOKEN) + overhead,
         expected_output=expected if max_output is None else max(1, min(expected, max_output)),
         needs=needs_of(transcript, options),
     )
-
-
-def _first_heard(transcript: Transcript, heard: set[str]) -> str:
-    if transcript.has_tools:
-        return "tools"
-    for task in _ORDER:
-        if task in heard:
-            return task
-    return "chat"
 
 
 def needs_of(transcript: Transcript, options: Options) -> int:
@@ -118,11 +97,11 @@ def needs_of(transcript: Transcript, options: Options) -> int:
     return needs
 
 
-def _features(transcript: Transcript, task: str, heard: set[str]) -> tuple[int, ...]:
+def _features(transcript: Transcript, counts: tuple[int, ...], heard: set[str]) -> tuple[int, ...]:
     length = min((transcript.text_bytes + 1).bit_length() * FEATURE_ONE // 20, FEATURE_ONE)
     return (
         FEATURE_ONE,
-        *_TASK_FEATURES[task],
+        *counts,
         length,
         FEATURE_ONE if "code" in heard else 0,
         FEATURE_ONE if "math" in heard else 0,

@@ -22,6 +22,7 @@ from p402.routing.compiled import compile_snapshot
 from p402.routing.spec import TASKS
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
+from p402.store.task_head import load_head
 from serve.wire import parse_chat
 from tests.p402.flow.world import Alerts, Clock, Guard, Log, Upstream
 
@@ -46,10 +47,10 @@ def scored(rest: float, **named: float) -> dict[str, float]:
 
 MODELS = (
     Model("frontier", 5.0, 25.0, scored(0.88, reasoning=0.95, writing=0.93)),
-    Model("coder", 1.5, 7.5, scored(0.70, code=0.93)),
-    Model("thinker", 2.0, 12.0, scored(0.74, math=0.96, reasoning=0.90)),
+    Model("coder", 1.5, 7.5, scored(0.68, code=0.93)),
+    Model("thinker", 2.0, 12.0, scored(0.70, math=0.96, reasoning=0.90)),
     Model("workhorse", 0.5, 1.5, scored(0.76)),
-    Model("reader", 0.03, 2.0, scored(0.64, summary=0.72)),
+    Model("reader", 0.03, 2.0, scored(0.64)),
     Model("mini", 0.1, 0.4, scored(0.58)),
     Model("sprinter", 0.6, 0.8, scored(0.66), provider="groq"),
 )
@@ -113,7 +114,7 @@ PROMPTS = {
         "summary",
         {
             "cost": "reader mini workhorse sprinter coder thinker frontier",
-            "quality": "frontier workhorse thinker reader coder sprinter mini",
+            "quality": "frontier workhorse thinker coder sprinter reader mini",
             "balanced": "reader",
         },
     ),
@@ -193,7 +194,7 @@ def routed(prompt: Prompt, mode: str) -> Completed:
     settings = read_settings(tomllib.loads(CONFIG, parse_float=Decimal), {})
     made = assemble(load_catalog(), settings, SCORES, START_WEIGHTS, NOW)
     clock, journal = Clock(), []
-    state = WorkerState("w", compile_snapshot(made.spec))
+    state = WorkerState("w", compile_snapshot(made.spec), load_head())
     now = clock.now_ms()
     for arm, seen in prompt.live.items():
         calls, errors = seen.get("calls", 8), seen.get("errors", 0)

@@ -22,6 +22,7 @@ from p402.ports import Call, Completion, Failure, Usage
 from p402.routing.compiled import compile_snapshot
 from p402.settings import Settings, read_settings
 from p402.store.catalog import load_catalog
+from p402.store.task_head import load_head
 from serve.app import create_app
 from serve.handlers.front import Front
 from serve.idempotency.keeper import Keeper
@@ -241,7 +242,7 @@ class Gateway:
         self.guard = CountingGuard(lambda tenant: made.tenants[tenant].limits, self.clock.now_ms)
         flow = Flow(
             Ports(self.clock, self.log, self.guard, self.upstream),
-            WorkerState("w0", compile_snapshot(made.spec)),
+            WorkerState("w0", compile_snapshot(made.spec), load_head()),
             dict(made.upstream_model),
         )
         secrets = {"main": _secret(KEY), "narrow": _secret(OTHER_KEY)}

@@ -30,6 +30,7 @@ from p402.routing.compiled import compile_snapshot
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
 from p402.store.config import configure
+from p402.store.task_head import load_head
 from serve.metadata import metadata_bytes
 from tests.serve.test_command import gateway, rows
 from tests.serve.upstream.loopback import DONE, ROLE, chunk_of, loopback
@@ -171,7 +172,7 @@ def test_p9_the_cost_of_100_000_exchanges_is_what_their_own_metadata_comes_to_to
     seen = {"priced": 0, "unknown": 0, "contract": 0, "tiered": 0, "free": 0, "written": 0}
     for _ in range(WORLDS):
         made, listed = any_world(rng)
-        plan = a_plan(made, WorkerState("w", compile_snapshot(made.spec)))
+        plan = a_plan(made, WorkerState("w", compile_snapshot(made.spec), load_head()))
         for i in range(EXCHANGES // WORLDS):
             told = read(metadata_bytes(any_exchange(rng, plan, float(i))))
             cost, fee = recomputed(told), nano(told["platform_fee_usd"])

@@ -26,6 +26,7 @@ from p402.routing.spec import (
     Tenants,
 )
 from p402.store.components import ComponentStore
+from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from sim.memory import MemoryGuard
 from tests.limits import capped
@@ -194,7 +195,7 @@ class House:
         writer = LogWriter(self.log, name, self.clock.now_ms)
         self.writers.append(writer)
         ports = Ports(self.clock, writer, self.guard, self.upstream)
-        return Flow(ports, WorkerState(name, snapshot), {})
+        return Flow(ports, WorkerState(name, snapshot, load_head()), {})
 
     def close(self):
         for writer in self.writers:

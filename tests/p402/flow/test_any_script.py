@@ -16,6 +16,7 @@ from p402.ports import Call, Usage
 from p402.routing.features import read
 from tests.p402.flow.world import (
     DOLLAR,
+    HEAD,
     Play,
     World,
     a_request,
@@ -93,7 +94,7 @@ def requests(draw):
         max_cost_pico=draw(st.sampled_from([None, None, 20_000_000_000, 1_000_000_000])),
         session_id=draw(st.sampled_from([None, "s"])),
     )
-    bound = read(request.transcript, request.options, max_output).prompt_bound
+    bound = read(request.transcript, request.options, max_output, HEAD).prompt_bound
     request.body.update(n=n, max_tokens=max_output, bound=bound)
     return request
 

@@ -15,6 +15,7 @@ from tests.limits import capped
 from tests.p402.flow.world import (
     ARMS,
     DOLLAR,
+    HEAD,
     Play,
     Row,
     World,
@@ -37,7 +38,7 @@ def test_the_hold_is_the_bill_of_the_largest_exchange_with_its_fee():
     world = World()
     request = a_request(mode="quality", max_output=200, n=2)
     world.ask(request, a_tenant(fee_bps=250))
-    bound = read(request.transcript, request.options, 200).prompt_bound
+    bound = read(request.transcript, request.options, 200, HEAD).prompt_bound
     most = -(-(bound * 5_000_000 + 400 * 20_000_000) // 1000)
     assert held(world) == most + -(-most * 250 // 10_000)
 
@@ -83,7 +84,7 @@ def test_the_cap_stays_within_the_arms_limit_and_its_window():
         world = World(spec=a_spec([r for r in small if r.arm == arm], denied={"default": ()}))
         world.ask(a_request(max_output=None, task="tools"), a_tenant(baseline_model=None))
         (call,) = world.upstream.calls
-        bound = read(a_transcript(), a_request().options, None).prompt_bound
+        bound = read(a_transcript(), a_request().options, None, HEAD).prompt_bound
         assert call.output_cap == (cap or 300 - bound)
 
 

@@ -12,6 +12,7 @@ from p402.flow.state import WorkerState
 from p402.ports import Word
 from p402.routing.breaker import OPEN_AFTER
 from p402.routing.compiled import compile_snapshot
+from p402.store.task_head import load_head
 from sim.memory import MemoryBoard
 from tests.p402.flow.world import ARMS, REFERENCE, Play, World, a_request, a_spec, broke, finish
 
@@ -128,7 +129,7 @@ class Strange:
 
 
 def test_words_that_nobody_understands_are_passed_over():
-    state = WorkerState("w", World().snapshot)
+    state = WorkerState("w", World().snapshot, load_head())
     clock = SimpleNamespace(now_ms=lambda: 1_800_000_000_000)
     assert finish(exchange(state, Strange(), clock.now_ms, no_pause)) == 1
 

@@ -1,6 +1,7 @@
 """The promises about modes and metadata, on the real catalogue: P3 to P10."""
 
 import tomllib
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -23,6 +24,7 @@ from tests.p402.flow.world import (
     broke,
     finish,
 )
+from tests.p402.routing.reviewed import REASONING
 
 PROVIDERS = ("anthropic", "deepseek", "google", "groq", "openai")
 TOML = "".join(f'[providers.{p}]\nbase_url = "http://127.0.0.1:1/v1"\napi_key = "k"\n' for p in PROVIDERS)
@@ -163,6 +165,11 @@ class TestP5Quality:
     def test_p5_the_best_score_for_the_prompts_task_is_called(self, prompt, task, model):
         told = served(mode="quality", transcript=a_transcript(prompt), max_output=None)
         assert (told.task, told.model) == (task, model)
+
+    def test_p5_reasoning_and_multi_step_work_gets_the_top_ranked_model(self):
+        told = [served(mode="quality", transcript=a_transcript(p), max_output=None) for p in REASONING]
+        assert Counter(t.model for t in told) == {"claude-opus-4-6": len(REASONING)}
+        assert sum(t.task == "reasoning" for t in told) == 25
 
 
 class TestP6Speed:

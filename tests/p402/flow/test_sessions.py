@@ -7,6 +7,7 @@ from p402.flow import state as state_module
 from p402.flow.plan import session_of
 from p402.flow.state import WARM_MS, Warmth, WorkerState
 from p402.ports import Usage
+from p402.store.task_head import load_head
 from tests.p402.flow.world import (
     ARMS,
     REFERENCE,
@@ -138,7 +139,7 @@ def test_a_lone_surrogate_in_a_prompt_still_has_a_session():
 
 def test_the_longest_unseen_sessions_are_forgotten_first(monkeypatch):
     monkeypatch.setattr(state_module, "MAX_SESSIONS", 3)
-    state = WorkerState("w", World().snapshot)
+    state = WorkerState("w", World().snapshot, load_head())
     for k in range(3):
         state.note("t", f"s{k}", Warmth("gamma/tiny", 1, k))
     state.note("t", "s0", Warmth("gamma/tiny", 1, 3))

@@ -28,9 +28,11 @@ from p402.routing.spec import (
     Tenants,
     capability_mask,
 )
+from p402.store.task_head import load_head
 from sim.memory import MemoryGuard
 from tests.limits import capped
 
+HEAD = load_head()
 DOLLAR = 1_000_000_000
 NOON = 20_700 * 86_400_000 + 43_200_000
 """Noon UTC of some day, ms."""
@@ -416,7 +418,7 @@ class World:
         self.upstream = Upstream(self.clock, self.journal, list(script) or [Play()])
         self.alerts = Alerts(self.journal)
         self.snapshot = _usual() if spec is None else compile_snapshot(spec)
-        self.state = WorkerState(worker, self.snapshot)
+        self.state = WorkerState(worker, self.snapshot, HEAD)
         self.flow = Flow(
             Ports(self.clock, self.log, self.guard, self.upstream, self.alerts),
             self.state,

@@ -1,4 +1,4 @@
-"""What routing knows of a request is inferred by simple, linear, deterministic rules."""
+"""What routing knows of a request is inferred from its surface, deterministically, in bounded work."""
 
 import pytest
 from hypothesis import given
@@ -8,6 +8,9 @@ from p402.request import Options, Transcript
 from p402.routing.features import EXPECTED_OUTPUT, FEATURES, needs_of, read
 from p402.routing.scale import FEATURE_ONE
 from p402.routing.spec import CAPABILITIES, TASKS
+from p402.store.task_head import load_head
+
+HEAD = load_head()
 
 
 def said(text, **changes):
@@ -26,7 +29,7 @@ def said(text, **changes):
 
 
 def inferred(transcript):
-    return read(transcript, Options(), None).task
+    return read(transcript, Options(), None, HEAD).task
 
 
 # Reviewed by hand on 2026-11-22: each prompt's task is what a reader would say.
@@ -37,7 +40,6 @@ PROMPTS = [
     ("Put the following into German: I would like a coffee.", "translation"),
     ("Summarise the report below in three bullets.", "summary"),
     ("TL;DR of this thread please", "summary"),
-    ("What are the key points of the attached minutes?", "summary"),
     ("Extract every date from the contract.", "extraction"),
     ("Classify the following review as positive or negative: great shoes!", "extraction"),
     ("Find the named entities in this text and return JSON.", "extraction"),
@@ -61,14 +63,21 @@ PROMPTS = [
     ("The largest planet?\nA) Mars\nB) Jupiter\n", "knowledge"),
 ]
 
-# Reviewed by hand on the same day: what the rules get wrong, so that nobody thinks more of them.
+# Reviewed by hand on the same day and, with the head in place, on 2026-11-26: what is got wrong, so that
+# nobody thinks more of it. The rules alone had the first one right.
 KNOWN_WRONG = [
-    ("Is it ethical to label people by their star sign?", "knowledge", "extraction"),
+    ("What are the key points of the attached minutes?", "summary", "knowledge"),
     ("Explain why merge sort is stable.", "code", "knowledge"),
-    ("Übersetze diesen Satz ins Englische: Guten Morgen.", "translation", "chat"),
-    ("Which of these two essays is better?", "writing", "chat"),
-    ("My hamster died and I solve nothing by crying.", "chat", "math"),
+    ("Which of these two essays is better?", "writing", "knowledge"),
 ]
+
+# The rules alone had these wrong.
+MENDED = [
+    ("Is it ethical to label people by their star sign?", "knowledge"),
+    ("Übersetze diesen Satz ins Englische: Guten Morgen.", "translation"),
+    ("My hamster died and I solve nothing by crying.", "chat"),
+]
+PROMPTS += MENDED
 
 
 @pytest.mark.parametrize(("prompt", "task"), PROMPTS, ids=[task + ":" + p[:24] for p, task in PROMPTS])
@@ -76,14 +85,14 @@ def test_a_plain_prompt_is_sorted_as_a_reader_would(prompt, task):
     assert inferred(said(prompt)) == task
 
 
-def test_every_task_that_rules_can_infer_is_in_the_reviewed_table():
+def test_every_task_that_can_be_inferred_is_in_the_reviewed_table():
     assert {task for _, task in PROMPTS} == set(TASKS) - {"tools"}
 
 
-@pytest.mark.parametrize(("prompt", "reader", "rules"), KNOWN_WRONG)
-def test_what_the_rules_get_wrong_is_written_down(prompt, reader, rules):
+@pytest.mark.parametrize(("prompt", "reader", "found"), KNOWN_WRONG)
+def test_what_is_got_wrong_is_written_down(prompt, reader, found):
     assert reader in TASKS
-    assert inferred(said(prompt)) == rules
+    assert inferred(said(prompt)) == found != reader
 
 
 def test_offered_tools_make_a_tools_task_whatever_the_text_says():
@@ -91,7 +100,7 @@ def test_offered_tools_make_a_tools_task_whatever_the_text_says():
 
 
 def test_the_callers_word_overrides_the_inferred_task():
-    signals = read(said("Write a Python function"), Options(task="math"), None)
+    signals = read(said("Write a Python function"), Options(task="math"), None, HEAD)
     assert signals.task == "math"
     assert signals.features[FEATURES.index("task_math")] == FEATURE_ONE
     assert signals.features[FEATURES.index("task_code")] == 0
@@ -116,8 +125,8 @@ texts = st.text(max_size=300)
 )
 def test_signals_are_within_their_bounds_for_any_transcript(text, turns, images, max_output, tools, schema):
     transcript = said(text, turns=turns, images=images, has_tools=tools, has_schema=schema)
-    signals = read(transcript, Options(), max_output)
-    assert signals == read(transcript, Options(), max_output)
+    signals = read(transcript, Options(), max_output, HEAD)
+    assert signals == read(transcript, Options(), max_output, HEAD)
     assert signals.prompt_bound >= signals.prompt_tokens >= 1
     assert len(signals.features) == len(FEATURES)
     assert all(isinstance(v, int) and 0 <= v <= FEATURE_ONE for v in signals.features)
@@ -130,7 +139,7 @@ def test_signals_are_within_their_bounds_for_any_transcript(text, turns, images,
 
 @given(text=texts, more=texts)
 def test_more_text_never_means_fewer_tokens(text, more):
-    short, long = read(said(text), Options(), None), read(said(text + more), Options(), None)
+    short, long = (read(said(t), Options(), None, HEAD) for t in (text, text + more))
     assert long.prompt_tokens >= short.prompt_tokens
     assert long.prompt_bound >= short.prompt_bound
 

@@ -12,6 +12,7 @@ from p402.errors import StoreError
 from p402.flow.state import WorkerState
 from p402.routing.breaker import OPEN_AFTER
 from p402.store.config import configure
+from p402.store.task_head import load_head
 from serve.handlers.chat import chat
 from serve.handlers.front import answer
 from serve.http import HttpRequest
@@ -48,7 +49,7 @@ class Board:
 
 
 def a_talk(board) -> Talk:
-    return Talk(WorkerState("w", World().snapshot), board, lambda: NOW)
+    return Talk(WorkerState("w", World().snapshot, load_head()), board, lambda: NOW)
 
 
 @pytest.mark.parametrize("error", [StoreError, ZeroDivisionError])
