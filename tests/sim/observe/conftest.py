@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from p402.ports import Completion, Failure, Usage
+from p402.routing.scale import param
 from tests.sim.house import DOLLAR, PROMPTS, Answered, House, a_spec, a_tenant
 
 LARGE_SHARE = 0.8
@@ -76,10 +77,11 @@ class Traffic:
     exploration: bool = False
     large_share: float = LARGE_SHARE
     word: str = "observe"
+    switch_cost: float = 0.05
 
     def __post_init__(self):
         self.house = House(self.root, self.seed)
-        self.spec = a_spec()
+        self.spec = a_spec(switch_cost=param(self.switch_cost))
         self.rng = random.Random(self.seed + 7)
         self.upstream = Known(self.house.clock, self.verbosity, random.Random(self.seed + 8))
         self.house.upstream = self.upstream

@@ -66,7 +66,7 @@ def test_without_exploration_each_mode_costs_what_routing_it_on_would_have(tmp_p
 
 def test_a_session_is_valued_as_if_it_had_been_routed_from_its_start(tmp_path, traffic_of):
     """The named model's warm cache does not hold a later turn back from where the first one goes."""
-    watched = traffic_of(tmp_path, SAME)
+    watched = traffic_of(tmp_path, SAME, switch_cost=1.0)
     for turn in range(6):
         watched.ask("large", PROMPTS[3], "one", stream=turn % 2 == 0)
     watched.house.close()
