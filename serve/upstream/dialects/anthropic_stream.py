@@ -88,10 +88,10 @@ class MessageTeller:
     def _open(self, index: int, block: dict[str, Any]) -> bytes:
         match block["type"]:
             case "text":
-                return self._say("content", block.get("text") or "")
+                return self._say("content", chunks.text(block.get("text") or ""))
             case "thinking":
                 self._thoughts[index] = {"type": "thinking", "thinking": "", "signature": None}
-                return self._think(index, block.get("thinking") or "")
+                return self._think(index, chunks.text(block.get("thinking") or ""))
             case "redacted_thinking":
                 self._thoughts[index] = {"type": "redacted_thinking", "data": block["data"]}
                 self.committed = True
@@ -100,24 +100,25 @@ class MessageTeller:
         return b""
 
     def _call(self, index: int, block: dict[str, Any]) -> bytes:
+        name, made = chunks.text(block["name"]), chunks.text(block["id"])
         number = self._calls[index] = len(self._calls)
         arguments = orjson.dumps(block["input"]).decode() if block.get("input") else ""
         self.committed = True
-        self._text_bytes += utf8(block["name"]) + utf8(arguments)
-        function = {"name": block["name"], "arguments": arguments}
-        call = {"index": number, "id": block["id"], "type": "function", "function": function}
+        self._text_bytes += utf8(name) + utf8(arguments)
+        function = {"name": name, "arguments": arguments}
+        call = {"index": number, "id": made, "type": "function", "function": function}
         return self._chunks.delta({"tool_calls": [call]})
 
     def _delta(self, index: int, delta: dict[str, Any]) -> bytes:
         match delta["type"]:
             case "text_delta":
-                return self._say("content", delta["text"])
+                return self._say("content", chunks.text(delta["text"]))
             case "thinking_delta":
-                return self._think(index, delta["thinking"])
+                return self._think(index, chunks.text(delta["thinking"]))
             case "signature_delta":
                 self._thoughts[index]["signature"] = delta["signature"]
             case "input_json_delta":
-                part = delta["partial_json"]
+                part = chunks.text(delta["partial_json"])
                 if part and index in self._calls:
                     self._text_bytes += utf8(part)
                     call = {"index": self._calls[index], "function": {"arguments": part}}
