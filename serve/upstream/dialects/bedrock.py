@@ -65,7 +65,8 @@ class Bedrock:
     def _told(
         self, provider: Provider, call: Call, reply: dict[str, Any], created_s: int
     ) -> Completion | Failure:
-        reported, reason = usage_of(reply.get("usage")), reply.get("stopReason")
+        reported = usage_of(reply.get("usage"), reply.get("serviceTier"))
+        reason = reply.get("stopReason")
         match reply.get("output"):
             case {"message": {"content": list(blocks)}} if isinstance(reason, str):
                 pass

@@ -62,7 +62,7 @@ class ConverseTeller:
             case "messageStop":
                 self._reason = told["stopReason"]
             case "metadata":
-                self.reported = usage_of(told.get("usage"))
+                self.reported = usage_of(told.get("usage"), told.get("serviceTier"))
                 return self._finish()
         return b""  # what tomorrow brings
 
