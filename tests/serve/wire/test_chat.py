@@ -287,6 +287,10 @@ def test_null_counts_as_absent():
 def test_output_caps_are_read_from_either_name():
     assert parsed(max_tokens=5).max_output == 5
     assert parsed(max_completion_tokens=6, max_tokens=5).max_output == 6
+    assert parsed(max_completion_tokens=1, max_tokens=90_000).max_output == 90_000, (
+        "a provider knows one word"
+    )
+    refused(InvalidInput, "max_tokens", max_completion_tokens=6, max_tokens="9")
 
 
 def test_every_option_is_read():
