@@ -28,6 +28,8 @@ class MessageTeller:
         self._chunks = Chunks(call.request_id, call.model, created_s)
         self._include_usage = call.include_usage
         self._calls: dict[int, int] = {}
+        self._silent: set[int] = set()
+        """Calls that have said no argument yet."""
         self._thoughts: dict[int, dict[str, Any]] = {}
         self._counts: dict[str, Any] = {}
         self._counted = False
@@ -103,6 +105,8 @@ class MessageTeller:
         name, made = chunks.text(block["name"]), chunks.text(block["id"])
         number = self._calls[index] = len(self._calls)
         arguments = orjson.dumps(block["input"]).decode() if block.get("input") else ""
+        if not arguments:
+            self._silent.add(index)
         self.committed = True
         self._text_bytes += utf8(name) + utf8(arguments)
         function = {"name": name, "arguments": arguments}
@@ -120,10 +124,14 @@ class MessageTeller:
             case "input_json_delta":
                 part = chunks.text(delta["partial_json"])
                 if part and index in self._calls:
-                    self._text_bytes += utf8(part)
-                    call = {"index": self._calls[index], "function": {"arguments": part}}
-                    return self._chunks.delta({"tool_calls": [call]})
+                    return self._argue(index, part)
         return b""
+
+    def _argue(self, index: int, part: str) -> bytes:
+        self._silent.discard(index)
+        self._text_bytes += utf8(part)
+        call = {"index": self._calls[index], "function": {"arguments": part}}
+        return self._chunks.delta({"tool_calls": [call]})
 
     def _say(self, name: str, text: str) -> bytes:
         if not text:
@@ -137,6 +145,8 @@ class MessageTeller:
         return self._say("reasoning_content", text)
 
     def _close(self, index: int) -> bytes:
+        if index in self._silent:
+            return self._argue(index, "{}")
         thought = self._thoughts.pop(index, None)
         return b"" if thought is None else self._chunks.delta({"thinking_blocks": [thought]})
 

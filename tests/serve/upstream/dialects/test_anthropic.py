@@ -232,6 +232,28 @@ def test_sealed_thoughts_come_whole_in_a_stream_too() -> None:
     assert blocks == [[{"type": "thinking", "thinking": "ab", "signature": "c2ln"}]]
 
 
+def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:
+    """Clients parse what they added up, and an empty text is no JSON."""
+    start = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    pieces = AnthropicSpeaker().pieces(Said(calls=(Asked("g", {"a": 1}, "d"),), finish="tool_calls"))
+    told = [
+        {"type": "content_block_start", "index": 7, "content_block": start},
+        {
+            "type": "content_block_delta",
+            "index": 7,
+            "delta": {"type": "input_json_delta", "partial_json": ""},
+        },
+        {"type": "content_block_stop", "index": 7},
+    ]
+    own = [b"data: " + orjson.dumps(event) + b"\n\n" for event in told]
+    out, *_ = read([*pieces[:2], *own, *pieces[2:]])
+    deltas = [c[0]["delta"] for e in out.split(b"\n\n") if e and (c := orjson.loads(e[6:])["choices"])]
+    arguments = {0: "", 1: ""}
+    for made in (made for delta in deltas for made in delta.get("tool_calls", ())):
+        arguments[made["index"]] += made["function"].get("arguments", "")
+    assert [orjson.loads(text) for text in arguments.values()] == [{}, {"a": 1}]
+
+
 SAID = st.builds(
     Said,
     texts=st.lists(st.text(max_size=8), max_size=4).map(tuple),
