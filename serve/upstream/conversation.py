@@ -12,6 +12,7 @@ Extensions that clients send in OpenAI's form are read too: `cache_control` on m
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,6 +22,7 @@ from serve.upstream.dialect import Unsupported
 Json = Mapping[str, Any]
 Role = Literal["user", "assistant"]
 
+_ID_MOST: Final = 64
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 
 
@@ -226,6 +228,19 @@ def conversation_of(body: Json) -> Conversation:
         thinking=thinking if isinstance(thinking := body.get("thinking"), dict) else None,
         user=body.get("safety_identifier") or body.get("user"),
     )
+
+
+def id_within(made: str, others: re.Pattern[str]) -> str:
+    """A call's id without characters that match `others`, of at most 64.
+
+    The same id always becomes the same, and one that had to be changed ends in a digest of itself, lest two
+    calls have one id.
+    """
+    plain = others.sub("_", made)
+    if made == plain and 0 < len(made) <= _ID_MOST:
+        return made
+    digest = blake2b(made.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{plain[: _ID_MOST - 1 - len(digest)]}_{digest}"
 
 
 def _turns(messages: Iterable[Json]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:

@@ -23,6 +23,7 @@ from serve.upstream.conversation import (
     ToolCall,
     ToolResult,
     Turn,
+    id_within,
 )
 from serve.upstream.dialect import Unsupported
 
@@ -187,10 +188,12 @@ def _part(part: Part) -> dict[str, Any]:
         case Thinking(text, signature):
             return {"type": "thinking", "thinking": text, "signature": signature}
         case ToolCall(made, name, arguments):
-            return {"type": "tool_use", "id": _id(made), "name": name, "input": arguments}
+            return {"type": "tool_use", "id": id_within(made, _ID), "name": name, "input": arguments}
         case ToolResult(made, _, parts, cache):
             content = [_part(inner) for inner in parts]
-            return _marked({"type": "tool_result", "tool_use_id": _id(made), "content": content}, cache)
+            return _marked(
+                {"type": "tool_result", "tool_use_id": id_within(made, _ID), "content": content}, cache
+            )
 
 
 def _text(text: Text) -> dict[str, Any]:
@@ -233,8 +236,3 @@ def _tool_choice(said: Conversation) -> dict[str, Any] | None:
             return {"type": "auto", **one_at_a_time}
         case _:
             return {"type": "auto", **one_at_a_time} if one_at_a_time else None
-
-
-def _id(made: str) -> str:
-    """A call's id in the alphabet that Anthropic takes; the same id always becomes the same."""
-    return _ID.sub("_", made) or "call"

@@ -26,6 +26,7 @@ from serve.upstream.conversation import (
     ToolCall,
     ToolResult,
     Turn,
+    id_within,
 )
 from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.anthropic_request import OUTPUT, closed, generation, sampling, thinking_of
@@ -54,7 +55,6 @@ _DOCUMENTS: Final = {
     "text/markdown": "md",
 }
 _ID: Final = re.compile(r"[^a-zA-Z0-9_.:-]")
-_ID_MOST: Final = 64
 _NAME: Final = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 _NAME_MOST: Final = 100
 
@@ -209,10 +209,10 @@ def _part(part: Part, names: dict[str, int]) -> Iterable[dict[str, Any]]:
         case Thinking(text, signature):
             return ({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}},)
         case ToolCall(made, name, arguments):
-            return ({"toolUse": {"toolUseId": _id(made), "name": name, "input": arguments}},)
+            return ({"toolUse": {"toolUseId": id_within(made, _ID), "name": name, "input": arguments}},)
         case ToolResult(made, _, parts, cache):
             content = [_inner(inner, names) for inner in parts]
-            return _marked({"toolResult": {"toolUseId": _id(made), "content": content}}, cache)
+            return _marked({"toolResult": {"toolUseId": id_within(made, _ID), "content": content}}, cache)
 
 
 def _inner(part: Text | Blob | ImageUrl, names: dict[str, int]) -> dict[str, Any]:
@@ -271,8 +271,3 @@ def _choice(said: Conversation) -> dict[str, Any]:
             return {"toolChoice": {"auto": {}}}
         case _:
             return {}
-
-
-def _id(made: str) -> str:
-    """A call's id in the alphabet and the length that Converse takes; the same always becomes the same."""
-    return _ID.sub("_", made)[:_ID_MOST] or "call"

@@ -1,6 +1,7 @@
 """What is Anthropic's alone: generations of models, thinking, sealed thoughts, its ids, its counts."""
 
 import contextlib
+import re
 from itertools import pairwise
 
 import orjson
@@ -15,6 +16,7 @@ from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.anthropic import Anthropic
 from serve.upstream.dialects.anthropic_request import closed, generation
 from serve.upstream.dialects.anthropic_words import usage_of
+from serve.upstream.dialects.table import DIALECTS
 from serve.upstream.provider import Provider
 from tests.serve.upstream.dialects.conformance.anthropic_speaker import AnthropicSpeaker
 from tests.serve.upstream.dialects.conformance.values import Asked, Said
@@ -141,8 +143,34 @@ def test_ids_are_in_anthropics_alphabet_and_still_meet() -> None:
     ]  # fmt: skip
     body = sent({"messages": messages, "tools": [TOOL]})
     (use,), (result,) = body["messages"][1]["content"], body["messages"][2]["content"]
-    assert use["id"] == result["tool_use_id"] == "functions_f_0__"
+    assert use["id"] == result["tool_use_id"]
+    assert use["id"].isascii()
+    assert use["id"].startswith("functions_f_0__")
     assert use["input"] == {}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model"), [("anthropic", NEWEST), ("bedrock", "anthropic.claude-opus-4-7-v1:0")]
+)
+@given(made=st.lists(st.text(max_size=100), min_size=2, max_size=5, unique=True))
+def test_ids_that_differ_stay_apart_in_another_alphabet(dialect: str, model: str, made: list[str]) -> None:
+    """Two calls of one id, and results are taken for each other's."""
+    calls = [{"id": x, "type": "function", "function": {"name": "f", "arguments": "{}"}} for x in made]
+    results = [{"role": "tool", "tool_call_id": x, "content": f"r{i}"} for i, x in enumerate(made)]
+    messages = [*HI, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    provider = Provider("acme", dialect, "https://h/v1", region="eu-west-1" if dialect == "bedrock" else None)
+    raw = DIALECTS[dialect].body(provider, call({"messages": messages, "tools": [TOOL]}, model))
+    _, asked, answered = orjson.loads(raw)["messages"]
+    if dialect == "bedrock":
+        ids = [block["toolUse"]["toolUseId"] for block in asked["content"]]
+        told = [block["toolResult"]["toolUseId"] for block in answered["content"]]
+    else:
+        ids = [block["id"] for block in asked["content"]]
+        told = [block["tool_use_id"] for block in answered["content"]]
+    assert ids == told
+    assert len(set(ids)) == len(made)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", x) for x in ids) or dialect == "bedrock"
+    assert all(1 <= len(x) <= 64 for x in ids)
 
 
 def test_one_tool_at_a_time_is_said() -> None:
