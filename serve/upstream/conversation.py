@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import orjson
@@ -265,7 +266,18 @@ def _turns(messages: Iterable[Json]) -> tuple[tuple[Text, ...], tuple[Turn, ...]
             turns[-1][1].extend(parts)
         elif parts:
             turns.append((role, parts))
+    for (_, asked), (role, parts) in pairwise(turns):
+        if role == "user":
+            _order(parts, asked)
     return tuple(system), tuple(Turn(role, tuple(parts)) for role, parts in turns)
+
+
+def _order(parts: list[Part], asked: Iterable[Part]) -> None:
+    """Put results first, in the order of the calls: without ids, that is all that tells them apart."""
+    if sum(isinstance(part, ToolResult) for part in parts) > 1:
+        place = {call.id: i for i, call in enumerate(asked) if isinstance(call, ToolCall)}
+        last = len(place) + len(parts)
+        parts.sort(key=lambda part: place.get(part.id, last) if isinstance(part, ToolResult) else last + 1)
 
 
 def _assistant(message: Json, called: dict[str, str]) -> Iterator[Part]:
@@ -298,13 +310,18 @@ def _thinking(block: Json) -> Iterator[Thinking]:
 
 
 def _content(message: Json) -> Iterator[Text | Blob | ImageUrl]:
-    """The parts of a message; a marker on the message itself is its last part's."""
+    """The parts of a message; a marker on the message itself is its last part's.
+
+    A message of nothing but blanks says nothing, and several languages refuse it.
+    """
     content, cache = message.get("content"), _cache(message)
     if isinstance(content, str):
-        if content:
+        if _says(content):
             yield Text(content, cache)
         return
     parts = content if isinstance(content, list) else []
+    if all(part.get("type") == "text" and not _says(part["text"]) for part in parts):
+        return
     for i, part in enumerate(parts):
         own = _cache(part) or (cache if i == len(parts) - 1 else None)
         match part.get("type"):
@@ -322,6 +339,15 @@ def _content(message: Json) -> Iterator[Text | Blob | ImageUrl]:
                 continue  # read from `thinking_blocks`, where clients of OpenAI's form keep it
             case other:
                 raise Unsupported(f"a part of type {str(other)[:40]!r}")
+
+
+def _says(text: str) -> bool:
+    return bool(text) and not text.isspace()
+
+
+def is_blank(part: Part) -> bool:
+    """Whether a part is text without a word in it, which some languages refuse wherever it stands."""
+    return isinstance(part, Text) and not _says(part.text)
 
 
 def _image(url: str, cache: Json | None) -> Blob | ImageUrl:

@@ -24,6 +24,7 @@ from serve.upstream.conversation import (
     ToolResult,
     Turn,
     id_within,
+    is_blank,
 )
 from serve.upstream.dialect import Unsupported
 
@@ -84,8 +85,9 @@ def request(said: Conversation, call: Call, made: tuple[int, int]) -> dict[str, 
         raise Unsupported("a conversation that ends with the assistant's words")
     most = said.max_output or call.output_cap or OUTPUT
     body: dict[str, Any] = {"max_tokens": most, "messages": [_turn(turn) for turn in said.turns]}
-    if said.system:
-        body["system"] = [_text(text) for text in said.system]
+    system = [_text(text) for text in said.system if not is_blank(text)]
+    if system:
+        body["system"] = system
     if said.tools:
         body["tools"] = [_tool(tool) for tool in said.tools]
         choice = _tool_choice(said)
@@ -172,7 +174,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
     parts = sorted(turn.parts, key=lambda part: not isinstance(part, ToolResult))
     if turn.role == "assistant":
         parts = sorted(turn.parts, key=lambda part: not isinstance(part, Thinking))
-    return {"role": turn.role, "content": [_part(part) for part in parts]}
+    return {"role": turn.role, "content": [_part(part) for part in parts if not is_blank(part)]}
 
 
 def _part(part: Part) -> dict[str, Any]:

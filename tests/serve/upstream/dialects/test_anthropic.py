@@ -173,6 +173,32 @@ def test_ids_that_differ_stay_apart_in_another_alphabet(dialect: str, model: str
     assert all(1 <= len(x) <= 64 for x in ids)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "model"), [("anthropic", NEWEST), ("bedrock", "anthropic.claude-opus-4-7-v1:0")]
+)
+def test_text_of_nothing_but_blanks_is_not_sent_where_it_is_refused(dialect: str, model: str) -> None:
+    """Other labs' models say a line feed beside a call, and a transcript of theirs must be answerable."""
+    asked = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    parts = [{"type": "text", "text": " "}, {"type": "text", "text": "a"}, {"type": "text", "text": "\n"}]
+    messages = [
+        {"role": "system", "content": "\n"},
+        *HI,
+        {"role": "assistant", "content": "\n\n", "tool_calls": asked},
+        {"role": "tool", "tool_call_id": "c", "content": " "},
+        {"role": "user", "content": "\t"},
+        {"role": "assistant", "content": "so"},
+        {"role": "user", "content": parts},
+    ]
+    provider = Provider("acme", dialect, "https://h/v1", region="eu-west-1" if dialect == "bedrock" else None)
+    body = orjson.loads(
+        DIALECTS[dialect].body(provider, call({"messages": messages, "tools": [TOOL]}, model))
+    )
+    texts = [b["text"] for m in body["messages"] for b in m["content"] if "text" in b]
+    assert texts == ["hi", "so", "a"]
+    assert "system" not in body
+    assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user", "assistant", "user"]
+
+
 def test_one_tool_at_a_time_is_said() -> None:
     body = {"tools": [TOOL], "parallel_tool_calls": False}
     assert sent(body)["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
