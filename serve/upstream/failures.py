@@ -131,7 +131,7 @@ def from_error_event(provider: Provider, error: Any, usage: Usage | None = None)
 def unsupported(provider: Provider, what: str) -> Failure:
     """INVALID_INPUT: the provider's language cannot say it; nothing was sent, and another may."""
     text = f"provider {provider.name} cannot be asked for {what}; leave it out, or allow another provider"
-    return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False)
+    return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False, unsent=True)
 
 
 def unsigned(provider: Provider, why: str) -> Failure:
