@@ -152,6 +152,15 @@ def broken(
     )
 
 
+def given_up(provider: Provider, what: str, *, usage: Usage | None = None) -> Failure:
+    """PROVIDER_ERROR: the model gave its answer up. Another may do better.
+
+    A request can bring that about, a transcript without signatures or a tool that confuses: it is no word on
+    the provider's health, and five of one client's must not take the model from all others.
+    """
+    return replace(broken(provider, what, usage=usage), counts=False)
+
+
 def timed_out(
     provider: Provider,
     what: str,
