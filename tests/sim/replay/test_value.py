@@ -44,7 +44,7 @@ def known(tmp_path_factory, house_of, spec_of, mode_of):
 
     Gives the house, and the specs with how many rounds were logged under each.
     """
-    house = house_of(tmp_path_factory.mktemp("known"))
+    house = house_of(tmp_path_factory.mktemp("known"), 17)  # four sessions: an interval may miss its truth
     house.upstream.failing = FAILING
     wide = {"tolerance": param(1.9), "loss_cap": param(0.5), "floor": param(0.2)}
     specs = (
