@@ -40,6 +40,7 @@ from p402.routing.peers import (
 )
 from p402.routing.probes import Probes, provider_of
 from p402.routing.quantile import Decayed
+from p402.routing.verbosity import Verbosity
 
 __all__ = ("COOL_MS", "OPEN_AFTER", "OPEN_MS", "Health")
 
@@ -73,6 +74,7 @@ class _Arm:
     error_at_ms: int = 0
     times: Decayed = field(default_factory=Decayed)
     ttft_at_ms: int = 0
+    lengths: Verbosity = field(default_factory=Verbosity)
     ok_ms: int = NEVER
 
     def keep(self, now_ms: int) -> float:
@@ -132,6 +134,7 @@ class Health:
         retry_after_ms: int | None = None,
         of_provider: bool = False,
         probe: bool = False,
+        output: tuple[int, int] | None = None,
     ) -> None:
         """Take in one attempt that counts.
 
@@ -145,6 +148,8 @@ class Health:
             Of one that failed: whether every arm of the provider would have.
         probe
             Whether the attempt held the place of `begin_probe`, which ends here.
+        output
+            Of one whose provider told its tokens: output tokens, and how many its task made expected.
         """
         state = self._state(arm)
         keep = state.keep(now_ms)
@@ -167,6 +172,8 @@ class Health:
                     state.times = Decayed()
                 state.times.add(ttft_ms)
                 state.ttft_at_ms = now_ms
+            if output is not None:
+                state.lengths.add(*output)
         if probe:
             self.probes.told(arm)
 
@@ -279,6 +286,7 @@ class Health:
             half_open=state.breaker.is_half_open(now_ms) and not self._was_just_tried(arm, now_ms),
             ttft_ms=_step(ttft_ms),
             error_rate=round(error * ERROR_ONE / _ERROR_STEP) * _ERROR_STEP,
+            output_ratio=state.lengths.ratio(),
         )
 
     def _means(self, arm: str, state: _Arm, now_ms: int) -> tuple[float, float]:
