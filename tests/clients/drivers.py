@@ -123,7 +123,12 @@ CLIENTS = {
     "openai-2": Kind(_python("openai_sdk")),
     "langchain": Kind(
         _python("langchain_chat"),
-        {**_LIST, "block": "drops fields it does not know; headers are shown", "reasoning": "drops it"},
+        {
+            **_LIST,
+            "block": "drops fields it does not know; headers are shown",
+            "reasoning": "drops it",
+            "streamed_n": "adds up the chunks of all answers",
+        },
     ),
     "llamaindex": Kind(
         _python("llamaindex_llm"),
