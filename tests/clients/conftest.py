@@ -8,15 +8,18 @@ from tests.clients.client import Client, Drivers
 from tests.clients.drivers import CLIENTS
 from tests.clients.place import Place, place
 from tests.clients.seats import SEATS
-from tests.upstreams.server import upstreams
+from tests.upstreams.server import Upstreams, upstreams
 
 
 @pytest.fixture(scope="session")
-def the_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with (
-        upstreams() as providers,
-        place(tmp_path_factory.mktemp("clients"), providers, tuple(CLIENTS)) as found,
-    ):
+def providers() -> Iterator[Upstreams]:
+    with upstreams() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def the_place(tmp_path_factory: pytest.TempPathFactory, providers: Upstreams) -> Iterator[Place]:
+    with place(tmp_path_factory.mktemp("clients"), providers, tuple(CLIENTS)) as found:
         yield found
 
 

@@ -1,8 +1,8 @@
 """A real `p402 serve` in front of the fault-injecting providers, for the clients of the tests.
 
-Each client has, over each wire, a deployment of each scenario (`cut.langchain`), so that no breaker is shared,
-providers of its own where calls fail over, so that no budget of failovers is, and a key of a tenant whose hour
-has room for one request.
+Each client has, over each wire, a deployment of each scenario (`cut.langchain`), so that no breaker is
+shared; providers of its own where calls fail over, so that no budget of failovers is; and a key of a tenant
+whose hour has room for one request.
 """
 
 import hashlib

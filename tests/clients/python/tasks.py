@@ -29,7 +29,7 @@ class City(BaseModel):
 
 
 def messages(task):
-    """The task's own, or: a system message and an image, if asked for, the latter at a URL if one is given."""
+    """The task's own; else the usual, with a system message and an image (ours, or at a URL) if asked for."""
     if task.get("messages"):
         return task["messages"]
     text = "What is 2 + 2?"
