@@ -156,8 +156,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite_file.connect(path)
     try:
         sqlite_file.enter_wal(db)
-        with sqlite_file.whole(db):
-            _prepare(db, path)
+        if not sqlite_file.signature(db).entries:
+            with sqlite_file.whole(db):
+                _make(db)
+        _refuse_strangers(path, sqlite_file.signature(db))
         db.execute("PRAGMA busy_timeout = 0")  # waiting is done by `serve.sqlite_file.begin`
     except BaseException:
         db.close()
@@ -165,13 +167,16 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    found = sqlite_file.signature(db)
-    if not found.entries:
+def _make(db: sqlite3.Connection) -> None:
+    """Make the tables, unless another process just has."""
+    if not sqlite_file.signature(db).entries:
         for statement in _SCHEMA:
             db.execute(statement)
         sqlite_file.sign(db, APPLICATION_ID, SCHEMA_VERSION)
-    elif (found.owner, found.version) != (APPLICATION_ID, SCHEMA_VERSION):
+
+
+def _refuse_strangers(path: Path, found: sqlite_file.Signature) -> None:
+    if (found.owner, found.version) != (APPLICATION_ID, SCHEMA_VERSION):
         raise StoreError(
             f"sessions of this host's workers {path}: found a file of kind {found.owner:#x} and version "
             f"{found.version}, expected {APPLICATION_ID:#x} and {SCHEMA_VERSION}; stop the gateway and move "

@@ -61,6 +61,8 @@ class SharedSessions:
 
     async def recall(self, tenant: str, session: str, answers: int) -> Warmth | None:
         """Where another worker, or this one, served the session last; None too where nobody can say."""
+        if self._closed:
+            return None
         self._recalls += 1
         end_s = asyncio.get_running_loop().time() + self._bound_s
         key = key_of(tenant, session)
