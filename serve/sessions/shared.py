@@ -19,7 +19,7 @@ from serve.sessions.code import decode, encode, key_of
 from serve.sessions.shelf import Shelf
 from serve.sessions.trouble import Trouble
 
-BOUND_S: Final = 0.04
+BOUND_S: Final = 0.05
 """The longest that a request waits for the shelf, all in all."""
 AGAIN_S: Final = (0.002, 0.006, 0.014)
 """Pauses before the shelf is asked again for a word that is on its way."""
@@ -64,14 +64,16 @@ class SharedSessions:
         if self._closed:
             return None
         self._recalls += 1
-        end_s = asyncio.get_running_loop().time() + self._bound_s
-        key = key_of(tenant, session)
+        loop, key = asyncio.get_running_loop(), key_of(tenant, session)
+        end_s = loop.time() + self._bound_s
         reads, found = await self._look(key, end_s)
         for pause_s in AGAIN_S if answers else ():
             if not reads or (found is not None and found.answers >= answers):
                 break
-            self._again += 1
             await asyncio.sleep(pause_s)
+            if loop.time() >= end_s:
+                break
+            self._again += 1
             reads, later = await self._look(key, end_s)
             found = later or found
         self._found += found is not None

@@ -84,8 +84,12 @@ class Agent:
         self.session = session
         self.messages = list(ASKED)
 
+    async def turns(self, count: int, clients: list[httpx.AsyncClient]) -> list[dict]:
+        """So many calls, to each client in turn."""
+        return [await self.turn(clients[n % len(clients)]) for n in range(count)]
+
     async def turn(self, client: httpx.AsyncClient) -> dict:
-        """The next call of the loop: its metadata. The first goes to the dear lab, and is answered by a call."""
+        """The next call of the loop: its metadata. The first goes to the dear lab."""
         p402 = {"session_id": self.session, "mode": "cost"}
         if self.messages == ASKED:
             p402["exclude_providers"] = ["cheap"]
@@ -195,9 +199,7 @@ def test_short_chats_and_a_single_worker_leave_no_word(tmp_path: Path) -> None:
             configured(alone, provider.url)
             configured(two, provider.url, workers=2)
             async with gateway(alone) as (process, url), httpx.AsyncClient(base_url=url) as client:
-                agent = Agent("agent")
-                for _ in range(3):
-                    await agent.turn(client)
+                await Agent("agent").turns(3, [client])
                 await stopped(process)
             async with gateway(two) as (process, url), httpx.AsyncClient(base_url=url) as client:
                 chat = [*ASKED, {"role": "assistant", "content": "A pen."}, *ASKED]
@@ -222,9 +224,7 @@ def test_a_damaged_file_costs_affinity_and_one_line_for_each_worker(tmp_path: Pa
                 gateway(tmp_path) as (process, url),
                 one_client_for_each_worker(tmp_path, url) as clients,
             ):
-                agent = Agent("agent")
-                for turn in range(12):
-                    await agent.turn(list(clients.values())[turn % 2])
+                await Agent("agent").turns(12, list(clients.values()))
                 return await stopped(process)
 
     status, _, err = asyncio.run(run())
@@ -247,16 +247,13 @@ def test_a_tool_loop_over_two_hosts_stays_at_home_and_goes_on_while_redis_is_fro
                 clients.append(await stack.enter_async_context(client))
                 processes.append(process)
             await leased(clients)
-            agent, told = Agent("agent"), []
-            for turn in range(10):
-                told.append(await agent.turn(clients[turn % 2]))
+            agent = Agent("agent")
+            told = await agent.turns(10, clients)
             keys = ask_redis(server, "KEYS", "p402:session:*")
             server.freeze()
-            for turn in range(10):
-                told.append(await agent.turn(clients[turn % 2]))
+            told += await agent.turns(10, clients)
             server.thaw()
-            for turn in range(4):
-                told.append(await agent.turn(clients[turn % 2]))
+            told += await agent.turns(4, clients)
             ends = [await stopped(process) for process in processes]
         return folders, told, keys, ends
 

@@ -11,6 +11,7 @@ CPU is the gateway's, by the kernel; the figures are medians over the rounds.
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -177,10 +178,16 @@ async def gateways(folder: Path, server: Server, rounds: int, seconds: float) ->
             where = server.url if hand == "redis" else str(own / "sessions.db")
             code = ["-c", GATEWAY, hand, where, "--config", str(own / "p402.toml")]
             running[hand] = stack.enter_context(started(folder, hand, code))
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:  # threads that take turns at the interpreter's lock over two cores cost more
+            for pid, _ in running.values():
+                kernel.keep_to(pid, {cores[0]})
+            kernel.keep_to(os.getpid(), set(cores[1:]))
         cost: dict[tuple[str, str], list[float]] = {(kind, hand): [] for kind in shapes for hand in HANDS}
         for turn in range(rounds + 1):
             for kind, shape in shapes.items():
-                for hand, (pid, url) in running.items():
+                for hand in HANDS[turn % 3 :] + HANDS[: turn % 3]:
+                    pid, url = running[hand]
                     before = kernel.cpu_s(pid)
                     load = await closed(url, shape, 16, seconds)
                     await asyncio.sleep(0.15)

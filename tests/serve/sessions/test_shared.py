@@ -162,6 +162,19 @@ def test_where_no_later_word_comes_the_older_is_gone_by():
     assert sum(shared.AGAIN_S) < shared.BOUND_S <= 0.05
 
 
+def test_where_the_bound_is_over_before_the_next_look_nothing_has_failed():
+    async def story(shelf, hand):
+        shelf.words[KEY] = encode(warmth("a/old", answers=1))
+        assert what(await hand.recall("t", "s", 2)) == ("a/old", 5_000, 1)
+        assert shelf.gets == 1
+
+    pauses = pytest.MonkeyPatch()
+    pauses.setattr(shared, "AGAIN_S", (0.6,))
+    with pauses.context():
+        assert play(story, bound_s=0.5)["p402_sessions_failed_total"] == 0
+    pauses.undo()
+
+
 def test_a_store_that_stops_answering_between_two_looks_gives_what_it_said_before():
     async def story(shelf, hand):
         shelf.words[KEY] = encode(warmth("a/old", answers=1))
