@@ -22,14 +22,15 @@ from p402.flow.account import Account, charged_nano
 from p402.flow.plan import Attempted, attempt_of, choose, expected_tokens, request_ceiling_nano
 from p402.flow.probe import Probe
 from p402.flow.rows import attempt_row, decision_row
-from p402.flow.state import Warmth, WorkerState
+from p402.flow.sessions import is_worth_sharing
+from p402.flow.state import WorkerState
 from p402.flow.views import explain
 from p402.guard.anomaly import CODE as ANOMALY
 from p402.guard.anomaly import z_score
 from p402.guard.ledger import is_out_of_line
 from p402.guard.lengths import UNBOUNDED
 from p402.limits import HOLD_PREDICTED, Kind
-from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage
+from p402.ports import Anomaly, Call, Completion, Failure, Hold, Ports, Stream, Usage, Warmth
 from p402.routing.pricing import with_fee, without_fee
 from p402.units import PICO_PER_NANO, nano_to_usd
 
@@ -412,8 +413,16 @@ class Exchange:
         if probe:
             self._probe.told()
         if account.usage is not None:
-            plan = account.plan
-            self._state.note(plan.tenant.name, plan.session, Warmth(arm, account.usage.prompt, now_ms))
+            self._note_session(
+                Warmth(arm, account.usage.prompt, now_ms, account.plan.request.transcript.answers + 1)
+            )
+
+    def _note_session(self, warmth: Warmth) -> None:
+        """Remember where the session was served, and let the other workers know where they may have to."""
+        plan, shared = self.account.plan, self._ports.sessions
+        self._state.note(plan.tenant.name, plan.session, warmth)
+        if shared is not None and is_worth_sharing(plan.request.transcript):
+            shared.note(plan.tenant.name, plan.session, warmth)
 
     def _log_outcome(self, outcome: Outcome) -> None:
         try:

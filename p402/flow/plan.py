@@ -14,10 +14,11 @@ import numpy as np
 from p402.errors import ModelNotFound, nearest
 from p402.events import RowInputs
 from p402.flow.lengths import AnswerLengths
-from p402.flow.state import Warmth, WorkerState
+from p402.flow.state import WorkerState
 from p402.guard.lengths import TELLING
 from p402.guard.scopes import session as session_scope
 from p402.limits import HOLD_PREDICTED, Scope
+from p402.ports import Warmth
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
 from p402.routing.compiled import Snapshot
