@@ -17,6 +17,7 @@ from serve.upstream.chunks import Chunks
 from serve.upstream.dialects.anthropic_words import FINISH, error_of, usage_of
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event
+from serve.upstream.thoughts import Thoughts
 from serve.upstream.tokens import estimated, utf8
 
 
@@ -30,7 +31,7 @@ class MessageTeller:
         self._calls: dict[int, int] = {}
         self._silent: set[int] = set()
         """Calls that have said no argument yet."""
-        self._thoughts: dict[int, dict[str, Any]] = {}
+        self._thoughts = Thoughts()
         self._counts: dict[str, Any] = {}
         self._counted = False
         self._reason: str | None = None
@@ -92,10 +93,10 @@ class MessageTeller:
             case "text":
                 return self._say("content", chunks.text(block.get("text") or ""))
             case "thinking":
-                self._thoughts[index] = {"type": "thinking", "thinking": "", "signature": None}
+                self._thoughts.begin(index)
                 return self._think(index, chunks.text(block.get("thinking") or ""))
             case "redacted_thinking":
-                self._thoughts[index] = {"type": "redacted_thinking", "data": block["data"]}
+                self._thoughts.seal(index, chunks.text(block["data"]))
                 self.committed = True
             case "tool_use":
                 return self._call(index, block)
@@ -120,7 +121,7 @@ class MessageTeller:
             case "thinking_delta":
                 return self._think(index, chunks.text(delta["thinking"]))
             case "signature_delta":
-                self._thoughts[index]["signature"] = delta["signature"]
+                self._thoughts.sign(index, chunks.text(delta["signature"]))
             case "input_json_delta":
                 part = chunks.text(delta["partial_json"])
                 if part and index in self._calls:
@@ -141,13 +142,13 @@ class MessageTeller:
         return self._chunks.delta({name: text})
 
     def _think(self, index: int, text: str) -> bytes:
-        self._thoughts[index]["thinking"] += text
+        self._thoughts.add(index, text)
         return self._say("reasoning_content", text)
 
     def _close(self, index: int) -> bytes:
         if index in self._silent:
             return self._argue(index, "{}")
-        thought = self._thoughts.pop(index, None)
+        thought = self._thoughts.end(index)
         return b"" if thought is None else self._chunks.delta({"thinking_blocks": [thought]})
 
     def _finish(self) -> bytes:

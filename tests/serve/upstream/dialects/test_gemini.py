@@ -563,6 +563,19 @@ def test_missing_usage_is_estimated_from_all_that_was_said() -> None:
         ({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 50}, Usage(10, 40)),
         ({"promptTokenCount": 3, "cachedContentTokenCount": 9}, Usage(3, 0, cached=3)),
         ({"promptTokenCount": 3, "candidatesTokenCount": None}, Usage(3, 0)),
+        (
+            {"promptTokenCount": 9, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}]},
+            Usage(9, 0, tier="audio"),
+        ),
+        (
+            {"promptTokenCount": 9, "candidatesTokensDetails": [5, {"modality": "AUDIO", "tokenCount": 4}]},
+            Usage(9, 0, tier="audio"),
+        ),
+        ({"promptTokenCount": 9, "promptTokensDetails": [{"modality": "AUDIO"}]}, Usage(9, 0)),
+        (
+            {"promptTokenCount": 9, "promptTokensDetails": [{"modality": "VIDEO", "tokenCount": 4}]},
+            Usage(9, 0),
+        ),
         ({"candidatesTokenCount": 3}, None),
         ({"promptTokenCount": 1 << 40}, None),
         ({"promptTokenCount": 3, "candidatesTokenCount": 1 << 40}, None),

@@ -125,3 +125,34 @@ def test_a_stream_of_any_shape_raises_nothing_and_gives_chunks_of_the_right_type
         assert reading.usage.output >= 0
         if ours:
             assert all(is_strict(one) for one in out.split(b"\n\n"))
+
+
+def endless(speaker: Speaker) -> tuple[list[bytes], bytes]:
+    """Frames that open a thought, and 32 KiB more of it that never ends."""
+    said = "x" * 32_768
+    match speaker.dialect:
+        case "anthropic" | "vertex-anthropic":
+            opened = speaker.pieces(ANSWERS["thoughts"])[:3]
+            delta = {"type": "thinking_delta", "thinking": said}
+            more = {"type": "content_block_delta", "index": 0, "delta": delta}
+            return opened, b"data: " + orjson.dumps(more) + b"\n\n"
+        case "bedrock":
+            delta = {"reasoningContent": {"text": said}}
+            return [], event("contentBlockDelta", contentBlockIndex=0, delta=delta)
+        case _:
+            pytest.skip("keeps nothing of a thought")
+
+
+def test_a_thought_without_end_is_not_kept_without_end(speaker: Speaker) -> None:
+    opened, more = endless(speaker)
+    reading, fed = (
+        DIALECTS[speaker.dialect].reading(provider_of(speaker), call(speaker, stream=True), 1_000),
+        0,
+    )
+    for piece in opened:
+        reading.feed(piece)
+    while not reading.ended and fed < 64 << 20:
+        reading.feed(more)
+        fed += len(more)
+    assert isinstance(reading.failure, Failure)
+    assert fed < 16 << 20

@@ -206,6 +206,15 @@ def test_the_standard_service_tier_is_none(told) -> None:
     assert tier_of(told) is None
 
 
+@pytest.mark.parametrize("details", ["prompt_tokens_details", "completion_tokens_details"])
+def test_sound_has_prices_of_its_own_and_none_is_known(details: str) -> None:
+    used = {"prompt_tokens": 10, "completion_tokens": 5}
+    assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}) == Usage(10, 5, tier="audio")
+    assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}, "flex") == Usage(10, 5, tier="flex")
+    for none in (0, None, "many"):
+        assert openai_usage.usage_of({**used, details: {"audio_tokens": none}}) == Usage(10, 5)
+
+
 @pytest.mark.parametrize(
     ("told", "tier"),
     [("flex", "flex"), ("priority", "priority"), ("x" * 99, "x" * 32), ("a\r\nb", "other"), ("é", "other")],
