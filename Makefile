@@ -60,6 +60,7 @@ check: style test  ## style and tests: all that must be green
 bench: $(STAMP)/dev  ## print the speed figures
 	$(BIN)/p402 bench
 	$(BIN)/python -m tests.serve.guard.measure
+	$(BIN)/python -m tests.serve.sessions.measure
 
 chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
 	$(BIN)/python -m tests.chaos

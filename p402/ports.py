@@ -1,10 +1,10 @@
-"""What the flow asks of the world: six protocols and the values that pass through them.
+"""What the flow asks of the world: seven protocols and the values that pass through them.
 
 `serve` brings the real clock, guard, upstream and alerts, `p402.store` the log, `sim` a guard in memory;
-tests and `experiments` play the rest. `Guard` and `Board` have a conformance suite in `tests/conformance`,
-which all their hands pass. `Upstream` has one hand, and each of its transports plays the scenes of
-`tests/serve/upstream`. `Clock`, `Log` and `Alerts` have one hand each, with tests of its own. What plays a
-port in tests is held to no suite. Latencies are ms, money is nano-USD.
+tests and `experiments` play the rest. `Guard`, `Board` and `Sessions` have a conformance suite in
+`tests/conformance`, which all their hands pass. `Upstream` has one hand, and each of its transports plays
+the scenes of `tests/serve/upstream`. `Clock`, `Log` and `Alerts` have one hand each, with tests of its own.
+What plays a port in tests is held to no suite. Latencies are ms, money is nano-USD.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -298,6 +298,64 @@ class Board(Protocol):
         ...
 
 
+WARM_MS: Final = 300_000
+"""How long a provider's prompt cache is taken to stay warm."""
+
+
+class Warmth(msgspec.Struct, frozen=True):
+    """Where a session was last served, and the prompt tokens that may be warm there.
+
+    Attributes
+    ----------
+    at_ms
+        When, by the wall clock of the worker that reads it, in ms since 1970 UTC.
+    answers
+        Assistant turns of the conversation, the answer that was given then included.
+    """
+
+    arm: str
+    tokens: int
+    at_ms: int
+    answers: int = 0
+
+    def is_warm(self, now_ms: int) -> bool:
+        """Whether the provider may still have the prompt in its cache."""
+        return now_ms - self.at_ms <= WARM_MS
+
+
+SESSION_MS: Final = 3_600_000
+"""What a worker shared of a session is forgotten after so long."""
+
+
+class Sessions(Protocol):
+    """Where sessions were last served, as far as other workers may have to know.
+
+    It fails open and never raises: what cannot be read is not known, and what cannot be left is not left.
+    """
+
+    async def recall(self, tenant: str, session: str, answers: int) -> Warmth | None:
+        """Where the session was last served, if a worker shared that within `SESSION_MS`.
+
+        What was left last counts, by the store's own clock, and its age is told by that clock too. It
+        returns within a bound of its own, a few tens of ms, whatever state the store is in.
+
+        Parameters
+        ----------
+        answers
+            Assistant turns of the transcript: where what is found has fewer, a later word may be on its way,
+            and is waited for within the bound. 0 waits for none.
+        """
+        ...
+
+    def note(self, tenant: str, session: str, warmth: Warmth) -> None:
+        """Leave where a session was served, in place of what was left before; queued, never awaited."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the store, once what is queued was left, if that is soon; idempotent."""
+        ...
+
+
 class Anomaly(msgspec.Struct, frozen=True):
     """Layer 4: a call's charge was out of line with its tenant's past; it was made, and is paid for.
 
@@ -364,3 +422,5 @@ class Ports:
     guard: Guard
     upstream: Upstream
     alerts: Alerts = NOBODY
+    sessions: Sessions | None = None
+    """None where no other worker serves: nothing is shared, and nothing awaited."""

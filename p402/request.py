@@ -74,6 +74,8 @@ class Transcript(msgspec.Struct, frozen=True):
         results, holds thinking signatures or encrypted reasoning, or names a `previous_response_id`.
     sealed_by
         Family of the lab whose seal is in the transcript, where the form of the seal tells; None otherwise.
+    answers
+        Assistant messages.
     forms
         What not every provider's language can say: a subset of `FORMS`.
     """
@@ -89,6 +91,7 @@ class Transcript(msgspec.Struct, frozen=True):
     binds_family: bool
     sealed_by: str | None = None
     forms: frozenset[str] = frozenset()
+    answers: int = 0
 
 
 class ChatRequest(msgspec.Struct, frozen=True):

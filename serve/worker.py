@@ -43,6 +43,7 @@ from serve.metrics.meter import Meter, MeteredLog
 from serve.metrics.sheets import EVERY_S, Sheet
 from serve.peers.talk import Talk, make_board
 from serve.redis.connect import way_to
+from serve.sessions.make import make_sessions
 from serve.snapshots import SnapshotKeeper
 from serve.upstream.client import HttpUpstream
 from serve.upstream.provider import Provider, Timeouts
@@ -89,6 +90,8 @@ class Worker:
         self._alerts = Webhooks(webhooks(settings.tenants), clock)
         meter = Meter(settings.tenants)
         self._talk = Talk(self._state, make_board(settings, clock.now_ms, self.name), clock.now_ms)
+        self._sessions = make_sessions(settings, clock.now_ms, self.name)
+        shared = () if self._sessions is None else (self._sessions.collect,)
         self._sheet = (
             None
             if sheets is None
@@ -100,6 +103,7 @@ class Worker:
                     self._guard.collect,
                     self._alerts.collect,
                     self._talk.collect,
+                    *shared,
                     failovers(self._state.failovers),
                 ),
             )
@@ -111,6 +115,7 @@ class Worker:
                 guard=self._guard,
                 upstream=self._upstream,
                 alerts=self._alerts,
+                sessions=self._sessions,
             ),
             self._state,
             dict(in_force.assembly.upstream_model),
@@ -136,6 +141,8 @@ class Worker:
         if isinstance(self._guard, SharedGuard):
             await self._guard.join()
         self._once.start()
+        if self._sessions is not None:
+            await self._sessions.open()
         self._tasks = [
             asyncio.create_task(self._refresh(), name="snapshots"),
             asyncio.create_task(self._talk.run(), name="peers"),
@@ -157,6 +164,8 @@ class Worker:
         await self._talk.close()
         await self._once.close()
         await self._upstream.aclose()
+        if self._sessions is not None:
+            await self._sessions.close()
         await self._guard.close()
         self._log.close()
         await self._alerts.close()

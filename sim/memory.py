@@ -1,4 +1,4 @@
-"""Spending protection and words between workers in dictionaries, for the simulator and for tests.
+"""Spending protection, words between workers and sessions in dictionaries, for the simulator and for tests.
 
 The guard is the same law as the SQLite hand (`p402.guard.ledger`), on a clock it is given. It is exact within
 one process and forgets with it, so the gateway never uses it: a restart would forget the day's
@@ -18,7 +18,7 @@ from p402.guard.explain import Standing
 from p402.guard.ledger import Account
 from p402.guard.scopes import Scoped, Totals
 from p402.limits import Limits, Scope
-from p402.ports import WORD_MS, Hold, Word
+from p402.ports import SESSION_MS, WORD_MS, Hold, Warmth, Word
 
 
 class MemoryGuard:
@@ -206,6 +206,40 @@ class MemoryBoard:
             if 0 <= now_ms - at_ms <= WORD_MS
         }
         return [Word(now_ms - at_ms, kept) for name, (at_ms, kept) in self._words.items() if name != worker]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class MemorySessions:
+    """Where sessions were last served, in a dictionary: the memory hand, for workers of one process.
+
+    Parameters
+    ----------
+    now_ms
+        As of `MemoryGuard`: the store's clock, and that of its workers.
+    """
+
+    def __init__(self, now_ms: Callable[[], int], kept_ms: int = SESSION_MS) -> None:
+        self._now_ms = now_ms
+        self._kept_ms = kept_ms
+        self._left: dict[tuple[str, str], tuple[int, Warmth]] = {}
+
+    async def recall(self, tenant: str, session: str, answers: int) -> Warmth | None:  # noqa: ARG002
+        """Where the session was last served; no word is ever on its way."""
+        at_ms, warmth = self._left.get((tenant, session), (-1, None))
+        now_ms = self._now_ms()
+        if warmth is None or not 0 <= now_ms - at_ms <= self._kept_ms:
+            return None
+        return msgspec.structs.replace(warmth, at_ms=at_ms)
+
+    def note(self, tenant: str, session: str, warmth: Warmth) -> None:
+        """Leave where a session was served; the longest unseen are forgotten once they are old."""
+        now_ms = self._now_ms()
+        self._left.pop((tenant, session), None)
+        self._left[tenant, session] = now_ms, warmth
+        while next(iter(self._left.values()))[0] < now_ms - self._kept_ms:
+            del self._left[next(iter(self._left))]
 
     async def close(self) -> None:
         """Nothing is open."""

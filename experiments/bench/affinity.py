@@ -29,8 +29,8 @@ from p402.assemble import START_WEIGHTS, assemble
 from p402.catalog.benchmarks import Benchmark
 from p402.events import AnyEvent
 from p402.flow.chat import Flow
-from p402.flow.state import WARM_MS, WorkerState
-from p402.ports import Call, Completion, Failure, Ports, Stream, Usage
+from p402.flow.state import WorkerState
+from p402.ports import WARM_MS, Call, Completion, Failure, Ports, Stream, Usage
 from p402.request import ChatRequest, Options, Tenant, Transcript
 from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.settings import read_settings

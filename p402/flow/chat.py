@@ -25,10 +25,13 @@ from p402.flow.plan import (
     Plan,
     attempt_of,
     choose,
+    expected_tokens,
     make_plan,
     request_ceiling_nano,
+    session_of,
 )
 from p402.flow.probe import Probe
+from p402.flow.sessions import is_known, may_ask
 from p402.flow.state import WorkerState
 from p402.flow.stream import Events
 from p402.flow.views import explain, no_arm, offers, turned_away
@@ -87,6 +90,8 @@ class Flow:
         p402.errors.RequestError
             The request names what does not exist or cannot be decided exactly.
         """
+        if self.ports.sessions is not None:
+            await self.recall(request, tenant)
         plan = self._plan(request, tenant)
         choice = choose(plan, plan.inputs, plan.live)
         if choice is None:
@@ -107,8 +112,23 @@ class Flow:
         provider, model = exchange.arm
         return Streaming(plan.request_id, provider, model, Events(exchange, answer))
 
+    async def recall(self, request: ChatRequest, tenant: Tenant) -> None:
+        """Learn where another worker served the session last, where sessions are shared and it may matter."""
+        sessions, transcript = self.ports.sessions, request.transcript
+        if sessions is None or not may_ask(transcript):
+            return
+        session = session_of(request, tenant)
+        if is_known(transcript, self.state.last_served(tenant.name, session)):
+            return
+        homeless = transcript.binds_family and transcript.sealed_by is None
+        found = await sessions.recall(tenant.name, session, transcript.answers if homeless else 0)
+        if found is not None:
+            self.state.hear(tenant.name, session, found)
+
     def route(self, request: ChatRequest, tenant: Tenant) -> Completed | Rejected:
         """Decide and price one request, and call nobody; nothing is held or logged as a round.
+
+        It goes by what this worker knows of the session: `recall` comes first where others serve too.
 
         Raises
         ------
@@ -181,7 +201,7 @@ class Flow:
         account = Account(plan, choice, arrived_ms)
         expected = Usage(
             prompt=plan.inputs.prompt_tokens,
-            output=plan.inputs.expected_output * plan.inputs.n,
+            output=expected_tokens(plan, plan.live, choice.arm),
             estimated=True,
         )
         account.record(choice, "dry_run", expected, 0.0)
@@ -259,5 +279,6 @@ class Flow:
 def expected_nano(plan: Plan, first: Attempted) -> int:
     """What the first attempt is expected to cost with its fee; 0 where a price is unknown."""
     inputs, prices = plan.inputs, plan.snapshot.spec.prices
-    cost = bill(prices, first.choice.arm, inputs.prompt_tokens, 0, inputs.expected_output * inputs.n)
+    arm, output = first.choice.arm, expected_tokens(plan, first.live, first.choice.arm)
+    cost = bill(prices, arm, inputs.prompt_tokens, 0, output)
     return 0 if cost is None else with_fee(cost, plan.tenant.fee_bps)

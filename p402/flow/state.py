@@ -9,31 +9,16 @@ It knows no clock and writes nothing: the caller logs the delta it is given.
 from collections import OrderedDict
 from typing import Final
 
-import msgspec
-
 from p402.events import ArmLive, Live
 from p402.flow.budget import RetryBudget
 from p402.flow.lengths import AnswerLengths
+from p402.ports import Warmth
 from p402.routing.compiled import Snapshot
 from p402.routing.head import TaskHead
 from p402.routing.health import Health
 from p402.routing.live import LiveState
 
 MAX_SESSIONS: Final = 50_000
-WARM_MS: Final = 300_000
-"""How long a provider's prompt cache is taken to stay warm."""
-
-
-class Warmth(msgspec.Struct, frozen=True):
-    """Where a session was last served, and the prompt tokens that may be warm there."""
-
-    arm: str
-    tokens: int
-    at_ms: int
-
-    def is_warm(self, now_ms: int) -> bool:
-        """Whether the provider may still have the prompt in its cache."""
-        return now_ms - self.at_ms <= WARM_MS
 
 
 class WorkerState:
@@ -94,6 +79,12 @@ class WorkerState:
     def last_served(self, tenant: str, session: str) -> Warmth | None:
         """Where the session was last served, however long ago."""
         return self._sessions.get((tenant, session))
+
+    def hear(self, tenant: str, session: str, warmth: Warmth) -> None:
+        """Take another worker's word on a session, unless this one served it later itself."""
+        known = self.last_served(tenant, session)
+        if known is None or (warmth.at_ms, warmth.answers) > (known.at_ms, known.answers):
+            self.note(tenant, session, warmth)
 
     def note(self, tenant: str, session: str, warmth: Warmth) -> None:
         """Remember where a session was served; the longest unseen are forgotten first."""

@@ -73,7 +73,7 @@ class Signals(msgspec.Struct, frozen=True, gc=False):
 def read(transcript: Transcript, options: Options, max_output: int | None, head: TaskHead) -> Signals:
     """Turn a transcript and the caller's options into signals."""
     task, counts, heard = infer(transcript, options.task, head)
-    overhead = TOKENS_PER_TURN * transcript.turns + 3 + TOKENS_PER_IMAGE * transcript.images
+    overhead = _overhead(transcript)
     expected = EXPECTED_OUTPUT[task]
     return Signals(
         task=task,
@@ -83,6 +83,16 @@ def read(transcript: Transcript, options: Options, max_output: int | None, head:
         expected_output=expected if max_output is None else max(1, min(expected, max_output)),
         needs=needs_of(transcript, options),
     )
+
+
+def prompt_tokens(transcript: Transcript) -> int:
+    """Prompt tokens expected, as in `Signals`."""
+    return -(-transcript.text_bytes // BYTES_PER_TOKEN) + _overhead(transcript)
+
+
+def _overhead(transcript: Transcript) -> int:
+    """Tokens of turns and images, whatever is in them."""
+    return TOKENS_PER_TURN * transcript.turns + 3 + TOKENS_PER_IMAGE * transcript.images
 
 
 def needs_of(transcript: Transcript, options: Options) -> int:

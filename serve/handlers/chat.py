@@ -80,7 +80,9 @@ def _reply(front: Front, parsed: ChatRequest, answer: Answer) -> HttpReply:
 async def route(front: Front, request: HttpRequest) -> HttpReply:
     """The decision for a request, without calling anyone."""
     tenant = front.tenant(request)
-    answer = front.flow.route(parse_chat(request.body), tenant)
+    parsed = parse_chat(request.body)
+    await front.flow.recall(parsed, tenant)
+    answer = front.flow.route(parsed, tenant)
     return _rejected(front, answer) if isinstance(answer, Rejected) else _completed(answer)
 
 

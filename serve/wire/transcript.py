@@ -38,6 +38,7 @@ class _Count:
     last_user: str = ""
     text_bytes: int = 0
     images: int = 0
+    answers: int = 0
     open_tool_call: bool = False
     sealed_by: str | None = None
     forms: set[str] = field(default_factory=set)
@@ -72,6 +73,7 @@ def parse_transcript(body: Json) -> Transcript:
         or bool(body.get("previous_response_id")),
         sealed_by=count.sealed_by or None,
         forms=frozenset(count.forms) if count.forms else _NO_FORMS,
+        answers=count.answers,
     )
 
 
@@ -92,6 +94,7 @@ def _message(message: object, path: str, count: _Count) -> None:
     if role in {"tool", "function"}:
         count.open_tool_call = True
     elif role == "assistant":
+        count.answers += 1
         count.open_tool_call = bool(calls) or message.get("function_call") is not None
         lab = sealed_by(message)
         if lab is not None:

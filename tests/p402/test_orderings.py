@@ -16,8 +16,8 @@ from p402.answer import Completed
 from p402.assemble import START_WEIGHTS, assemble
 from p402.catalog.benchmarks import Benchmark
 from p402.flow.chat import Flow
-from p402.flow.state import WARM_MS, Warmth, WorkerState
-from p402.ports import Ports
+from p402.flow.state import WorkerState
+from p402.ports import WARM_MS, Ports, Warmth
 from p402.routing.compiled import compile_snapshot
 from p402.routing.spec import TASKS
 from p402.settings import read_settings

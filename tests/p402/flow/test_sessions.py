@@ -5,8 +5,8 @@ import pytest
 from p402.events import Decision
 from p402.flow import state as state_module
 from p402.flow.plan import session_of
-from p402.flow.state import WARM_MS, Warmth, WorkerState
-from p402.ports import Usage
+from p402.flow.state import WorkerState
+from p402.ports import WARM_MS, Usage, Warmth
 from p402.store.task_head import load_head
 from tests.p402.flow.world import (
     ARMS,

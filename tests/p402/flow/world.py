@@ -409,7 +409,9 @@ def a_request(
 class World:
     """A worker and its hands."""
 
-    def __init__(self, *script: Play, spec=None, cap=1_000 * DOLLAR, worker="w", lacks=None) -> None:
+    def __init__(
+        self, *script: Play, spec=None, cap=1_000 * DOLLAR, worker="w", lacks=None, sessions=None
+    ) -> None:
         self.clock = Clock()
         self.journal: list = []
         self.log = Log(self.journal)
@@ -420,7 +422,7 @@ class World:
         self.snapshot = _usual() if spec is None else compile_snapshot(spec)
         self.state = WorkerState(worker, self.snapshot, HEAD)
         self.flow = Flow(
-            Ports(self.clock, self.log, self.guard, self.upstream, self.alerts),
+            Ports(self.clock, self.log, self.guard, self.upstream, self.alerts, sessions),
             self.state,
             {"alpha/large": "large-v7"},
             lacks or {},
