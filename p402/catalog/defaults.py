@@ -20,8 +20,8 @@ _SEARCHES: Final = re.compile(r"(?:^|[/-])sonar(?:-|$)|-online$|-deep-research$"
 def searches(model: str) -> bool:
     """Whether a model searches by itself and bills that by use, of which its tokens' prices say nothing.
 
-    OpenRouter's page of o3-deep-research ("always uses the 'web_search' tool which adds additional cost"); fees
-    for a request to Perplexity's models, as their clients compute them (read 2026-11-26).
+    OpenRouter's page of o3-deep-research ("always uses the 'web_search' tool which adds additional cost");
+    fees for a request to Perplexity's models, as their clients compute them (read 2026-11-26).
     """
     return _SEARCHES.search(model) is not None
 
