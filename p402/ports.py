@@ -142,7 +142,8 @@ class Usage(msgspec.Struct, frozen=True):
         Written to it for an hour: part of `cache_write`.
     tier
         Service tier that the provider says it billed, where that is not its standard one; what is billed at
-        another has a cost that nobody here knows. `audio` where it billed tokens of sound, likewise.
+        another has a cost that nobody here knows. `audio` where it billed tokens of sound, `image` where it
+        billed those of an image that it drew, likewise.
     """
 
     prompt: int

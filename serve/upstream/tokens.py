@@ -18,6 +18,8 @@ MAX_TIER: Final = 32
 """Characters of a service tier's name that are kept."""
 AUDIO: Final = "audio"
 """Stands for a tier where tokens of sound were billed: they have prices of their own, and none is known."""
+IMAGE: Final = "image"
+"""Likewise, where an image was drawn; one that was only seen is billed as text."""
 _STANDARD: Final = frozenset({"auto", "default", "standard", "on_demand"})
 
 

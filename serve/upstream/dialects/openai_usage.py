@@ -6,7 +6,7 @@ Whole answers and chunks alike; nothing here is of a stream's order. It knows no
 from typing import Any
 
 from p402.ports import Usage
-from serve.upstream.tokens import AUDIO, counted, tier_of, utf8
+from serve.upstream.tokens import AUDIO, IMAGE, counted, tier_of, utf8
 
 _AUDIO_TOKENS = "audio_tokens"
 _SPOKEN = frozenset({"content", "refusal"})
@@ -45,6 +45,8 @@ def usage_of(reported: Any, service_tier: Any = None) -> Usage | None:
     written, tier = min(written, prompt - cached), tier_of(service_tier)
     if tier is None and (counted(prompt_details, _AUDIO_TOKENS) or counted(output_details, _AUDIO_TOKENS)):
         tier = AUDIO
+    if tier is None and counted(output_details, "image_tokens"):
+        tier = IMAGE
     return Usage(prompt, output, cached, written, min(reasoning, output), tier=tier)
 
 

@@ -211,6 +211,9 @@ def test_sound_has_prices_of_its_own_and_none_is_known(details: str) -> None:
     used = {"prompt_tokens": 10, "completion_tokens": 5}
     assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}) == Usage(10, 5, tier="audio")
     assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}, "flex") == Usage(10, 5, tier="flex")
+    drawn = {**used, "completion_tokens_details": {"image_tokens": 3}}
+    assert openai_usage.usage_of(drawn) == Usage(10, 5, tier="image"), "not one that is seen"
+    assert openai_usage.usage_of({**used, "prompt_tokens_details": {"image_tokens": 3}}) == Usage(10, 5)
     for none in (0, None, "many"):
         assert openai_usage.usage_of({**used, details: {"audio_tokens": none}}) == Usage(10, 5)
 
