@@ -49,6 +49,7 @@ SCENARIOS: Final = {
     "down": failing(Refuse(503, "overloaded", "The engine is overloaded")),
     "html": failing(Refuse(502, body=b"<html>Bad gateway</html>", headers=(("content-type", "text/html"),))),
     "error-first": failing(ErrorEvent(), _CITY),
+    "error-limited": failing(ErrorEvent(code="rate_limit_exceeded"), _CITY),
     "error-later": failing(ErrorEvent(2), _CITY),
     "cut-first": failing(Cut(0), _CITY),
     "cut": failing(Cut(2), _CITY),
