@@ -37,6 +37,8 @@ SCENARIOS: Final = {
     "silent-usage": Scenario(Answer(("Fo", "ur"), tokens=None)),
     "reasoning": Scenario(Answer(("Four",), ("2 and 2 ", "is 4"), tokens=Tokens(11, 9, 4, 6))),
     "short": Scenario(Answer(("Fo",), finish=Finish.LENGTH)),
+    "filtered": Scenario(Answer(("Fo",), finish=Finish.FILTER)),
+    "look": Scenario(Answer(("Let me ", "look"), calls=(PARIS, OSLO), finish=Finish.TOOLS)),
     "tools": Scenario(Answer(calls=(PARIS, OSLO), finish=Finish.TOOLS)),
     "slow": Scenario(Answer(CITY_PIECES), gap_s=0.05),
     "limited": failing(Refuse(429, "rate_limit_exceeded", headers=(("retry-after", "1"),))),
