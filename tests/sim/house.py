@@ -49,7 +49,7 @@ def a_mode(quality, cost, speed, **changes):
         "explore": True,
         "loss_cap": param(0.05),
         "floor": param(0.05),
-        "cost_ratio": param(100.0),
+        "cost_ratio": param(1000.0),
         "chain": (),
     } | changes
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)

@@ -62,7 +62,7 @@ class ConverseTeller:
             case "messageStop":
                 self._reason = told["stopReason"]
             case "metadata":
-                self.reported = usage_of(told.get("usage"))
+                self.reported = usage_of(told.get("usage"), told.get("serviceTier"))
                 return self._finish()
         return b""  # what tomorrow brings
 
@@ -75,12 +75,13 @@ class ConverseTeller:
         use = start["toolUse"]
         if use.get("type") == "server_tool_use":
             return b""  # the provider's own tool, which it answers itself
+        name, made = chunks.text(use["name"]), chunks.text(use["toolUseId"])
         number = self._calls[index] = len(self._calls)
         self._silent.add(index)
         self.committed = True
-        self._text_bytes += utf8(use["name"])
-        function = {"name": use["name"], "arguments": ""}
-        call = {"index": number, "id": use["toolUseId"], "type": "function", "function": function}
+        self._text_bytes += utf8(name)
+        function = {"name": name, "arguments": ""}
+        call = {"index": number, "id": made, "type": "function", "function": function}
         return self._chunks.delta({"tool_calls": [call]})
 
     def _delta(self, index: int, delta: dict[str, Any]) -> bytes:

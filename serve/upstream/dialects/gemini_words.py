@@ -18,9 +18,6 @@ from p402.ports import Usage
 from serve.upstream import chunks
 from serve.upstream.tokens import counted, tier_of, utf8
 
-MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading JSON of no known shape may raise; a JSONDecodeError is a ValueError."""
-
 FINISH: Final = {
     "STOP": chunks.STOP,
     "MAX_TOKENS": chunks.LENGTH,

@@ -10,6 +10,7 @@ from p402.ports import Usage
 from p402.routing.features import read
 from tests.p402.flow.world import (
     ARMS,
+    HEAD,
     Play,
     Row,
     World,
@@ -65,7 +66,7 @@ def test_what_writes_a_cache_without_a_price_is_billed_as_input():
 
 def test_the_hold_covers_a_prompt_that_is_written_whole_for_an_hour():
     request = a_request(mode="quality", max_output=200)
-    bound = read(request.transcript, request.options, 200).prompt_bound
+    bound = read(request.transcript, request.options, 200, HEAD).prompt_bound
     world = writing(Play(usage=Usage(bound, 200, cache_write=bound, cache_write_1h=bound)))
     told = world.ask(request, a_tenant(**PLAIN)).metadata
     (held,) = world.guard.holds.values()
@@ -75,7 +76,7 @@ def test_the_hold_covers_a_prompt_that_is_written_whole_for_an_hour():
 
 def test_an_arm_whose_cache_writes_do_not_fit_the_ceiling_is_not_chosen():
     request = a_request(mode="quality", max_output=200)
-    bound = read(request.transcript, request.options, 200).prompt_bound
+    bound = read(request.transcript, request.options, 200, HEAD).prompt_bound
     at_input = (bound * 3_000_000 + 200 * 15_000_000) + bound * 1_000_000
     chosen = writing().ask(
         a_request(mode="quality", max_output=200, max_cost_pico=at_input), a_tenant(**PLAIN)

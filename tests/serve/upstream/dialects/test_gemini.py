@@ -289,6 +289,29 @@ def test_calls_and_results_carry_ids_and_signatures_where_the_model_wants_them()
     assert "id" not in old[2]["parts"][0]["functionResponse"]
 
 
+def test_results_stand_in_the_order_of_their_calls() -> None:
+    """A model without ids tells two calls of one tool apart by their order alone."""
+    calls = [
+        {"id": x, "type": "function", "function": {"name": "f", "arguments": f'{{"x": "{x}"}}'}}
+        for x in "abc"
+    ]
+    told = [result(x, f"of {x}") for x in "cab"]
+    messages = [
+        {"role": "user", "content": "u"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        told[0],
+        {"role": "user", "content": "wait"},
+        *told[1:],
+        result("b", "of b again"),
+    ]
+    _, asked, answered, said = sent({"messages": messages}, OLD)["contents"]
+    assert [part["functionCall"]["args"]["x"] for part in asked["parts"]] == ["a", "b", "c"]
+    assert [part["functionResponse"]["response"]["output"] for part in answered["parts"]] == [
+        "of a", "of b", "of b again", "of c",
+    ]  # fmt: skip
+    assert said["parts"] == [{"text": "wait"}]
+
+
 def test_a_call_that_nobody_signed_gets_googles_placeholder_once_a_round() -> None:
     messages = [
         *ASK,
