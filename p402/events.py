@@ -178,6 +178,7 @@ class ArmLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttft_ms: int
     error_rate: int
     half_open: bool = False
+    output_ratio: int = 16
 
 
 class Live(Event, frozen=True, kw_only=True, tag="live"):

@@ -142,7 +142,7 @@ class Usage(msgspec.Struct, frozen=True):
         Written to it for an hour: part of `cache_write`.
     tier
         Service tier that the provider says it billed, where that is not its standard one; what is billed at
-        another has a cost that nobody here knows.
+        another has a cost that nobody here knows. `audio` where it billed tokens of sound, likewise.
     """
 
     prompt: int

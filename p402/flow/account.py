@@ -208,7 +208,7 @@ def unpriced(attempt: AttemptResult) -> str:
         return f"price_unknown: {attempt.arm} has no known price; cost is null"
     return (
         f"price_unknown: {attempt.arm} was billed at service tier {attempt.service_tier!r} and only its "
-        "standard prices are known; cost is null, and a budget is charged what was held"
+        "standard prices of text are known; cost is null, and a budget is charged what was held"
     )
 
 

@@ -25,6 +25,7 @@ from p402.flow.plan import (
     Plan,
     attempt_of,
     choose,
+    expected_tokens,
     make_plan,
     request_ceiling_nano,
     session_of,
@@ -200,7 +201,7 @@ class Flow:
         account = Account(plan, choice, arrived_ms)
         expected = Usage(
             prompt=plan.inputs.prompt_tokens,
-            output=plan.inputs.expected_output * plan.inputs.n,
+            output=expected_tokens(plan, plan.live, choice.arm),
             estimated=True,
         )
         account.record(choice, "dry_run", expected, 0.0)
@@ -278,5 +279,6 @@ class Flow:
 def expected_nano(plan: Plan, first: Attempted) -> int:
     """What the first attempt is expected to cost with its fee; 0 where a price is unknown."""
     inputs, prices = plan.inputs, plan.snapshot.spec.prices
-    cost = bill(prices, first.choice.arm, inputs.prompt_tokens, 0, inputs.expected_output * inputs.n)
+    arm, output = first.choice.arm, expected_tokens(plan, first.live, first.choice.arm)
+    cost = bill(prices, arm, inputs.prompt_tokens, 0, output)
     return 0 if cost is None else with_fee(cost, plan.tenant.fee_bps)

@@ -19,7 +19,7 @@ from p402.answer import ArmView, Completed, Rejected, StreamEnd
 from p402.errors import Refusal, StoreError
 from p402.events import Outcome
 from p402.flow.account import Account, charged_nano
-from p402.flow.plan import Attempted, attempt_of, choose, request_ceiling_nano
+from p402.flow.plan import Attempted, attempt_of, choose, expected_tokens, request_ceiling_nano
 from p402.flow.probe import Probe
 from p402.flow.rows import attempt_row, decision_row
 from p402.flow.sessions import is_worth_sharing
@@ -167,8 +167,9 @@ class Exchange:
             return
         if self._sent_ms is not None:
             plan, cap = self.account.plan, self._now.cap
-            expected = plan.inputs.expected_output if cap is None else min(plan.inputs.expected_output, cap)
-            output = 0 if plan.request.stream else expected * plan.inputs.n
+            expected = expected_tokens(plan, self._now.live, self._now.choice.arm)
+            most = expected if cap is None else cap * plan.inputs.n
+            output = 0 if plan.request.stream else min(expected, most)
             self._record(status, Usage(prompt=plan.inputs.prompt_tokens, output=output, estimated=True))
         self._close(status, code=BROKEN.code if status == "failed" else None)
 
@@ -405,8 +406,10 @@ class Exchange:
 
     def _learn(self, now_ms: int, ttft_ms: float | None) -> None:
         account, arm = self.account, self._now.choice.name
-        probe = self._probe.is_of(arm)
-        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms, probe=probe)
+        probe, used, inputs = self._probe.is_of(arm), account.usage, account.plan.inputs
+        told = used is not None and not used.estimated
+        output = (used.output, inputs.expected_output * inputs.n) if used is not None and told else None
+        self._state.health.observe(arm, now_ms, failed=False, ttft_ms=ttft_ms, probe=probe, output=output)
         if probe:
             self._probe.told()
         if account.usage is not None:

@@ -24,7 +24,7 @@ from p402.routing import features
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import decide_one
 from p402.routing.features import Signals
-from p402.routing.live import LiveState
+from p402.routing.live import RATIO_ONE, LiveState
 from p402.routing.pricing import affordable_output, bound, with_fee, without_fee
 from p402.routing.scale import PARAM_ONE
 from p402.units import PICO_PER_NANO
@@ -314,6 +314,14 @@ def choose(plan: Plan, inputs: RowInputs, live: LiveState) -> Choice | None:
         return None
     name = plan.snapshot.spec.arms.arm[made.arm]
     return Choice(made.arm, name, made.count, made.n_eligible, made.n_explored)
+
+
+def expected_tokens(plan: Plan, live: LiveState, arm: int) -> int:
+    """Output tokens expected of an arm for all choices, by what its answers have been like."""
+    inputs = plan.inputs
+    ratio = RATIO_ONE if live.output_ratio is None else int(live.output_ratio.item(arm))
+    tokens = max(1, inputs.expected_output * ratio // RATIO_ONE)
+    return inputs.n * (tokens if inputs.max_output is None else min(tokens, inputs.max_output))
 
 
 class Held(NamedTuple):

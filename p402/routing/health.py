@@ -1,4 +1,4 @@
-"""How each arm has been doing: breaker, decayed time to first token, decayed error rate.
+"""How each arm has been doing: breaker, decayed median time to first token, decayed error rate.
 
 A law with memory but no clock: observations and the time come in, and once a second at most
 the quantised columns that moved are due to be logged; only what was logged is decided by.
@@ -8,9 +8,9 @@ one turns an arm away is for `eligibility`, which never lets it take the last ca
 forgotten while nobody calls: an arm that once did badly would otherwise never be called again, and so never
 be seen to have recovered.
 
-Of other workers it hears what they saw (`peers`). Means are merged by number of calls. A breaker that
-another's failures opened rests here too, unless the arm has answered anyone since, here or there; it rests a
-little longer, so that whoever found out tries first, and is half open as soon as nobody's word stands
+Of other workers it hears what they saw (`peers`). Medians and rates are merged by number of calls. A breaker
+that another's failures opened rests here too, unless the arm has answered anyone since, here or there; it
+rests a little longer, so that whoever found out tries first, and is half open as soon as nobody's word stands
 against the arm. Nobody's word keeps an arm from being tried here for longer than a minute: a host with a
 network fault of its own would else take it from all that do not happen to call it. What is heard is told to
 nobody.
@@ -39,6 +39,8 @@ from p402.routing.peers import (
     Told,
 )
 from p402.routing.probes import Probes, provider_of
+from p402.routing.quantile import Decayed
+from p402.routing.verbosity import Verbosity
 
 __all__ = ("COOL_MS", "OPEN_AFTER", "OPEN_MS", "Health")
 
@@ -58,7 +60,7 @@ GRACE_MS: Final = 3_000
 """How much longer a breaker rests by others' word: who found out tries first, and is heard in two seconds."""
 
 _WEIGHT: Final = 0.1
-"""Share of a new observation in the decayed means: about the last twenty calls count."""
+"""Share of a new call in the decayed error rate: about the last twenty count."""
 
 _ERROR_STEP: Final = ERROR_ONE // 64
 _AT_REST: Final = ArmLive(open_circuit=False, ttft_ms=UNMEASURED, error_rate=0)
@@ -70,8 +72,9 @@ class _Arm:
     calls: float = 0.0
     error: float = 0.0
     error_at_ms: int = 0
-    ttft_ms: float = 0.0
+    times: Decayed = field(default_factory=Decayed)
     ttft_at_ms: int = 0
+    lengths: Verbosity = field(default_factory=Verbosity)
     ok_ms: int = NEVER
 
     def keep(self, now_ms: int) -> float:
@@ -79,7 +82,7 @@ class _Arm:
         return float(0.5 ** (max(0, now_ms - self.error_at_ms) / ERROR_HALF_MS))
 
     def ttft_now(self, now_ms: int) -> float:
-        return self.ttft_ms if now_ms - self.ttft_at_ms < TTFT_KEEP_MS else UNMEASURED
+        return self.times.quantile(0.5) if now_ms - self.ttft_at_ms < TTFT_KEEP_MS else UNMEASURED
 
 
 _UNSEEN: Final = _Arm()
@@ -131,6 +134,7 @@ class Health:
         retry_after_ms: int | None = None,
         of_provider: bool = False,
         probe: bool = False,
+        output: tuple[int, int] | None = None,
     ) -> None:
         """Take in one attempt that counts.
 
@@ -144,6 +148,8 @@ class Health:
             Of one that failed: whether every arm of the provider would have.
         probe
             Whether the attempt held the place of `begin_probe`, which ends here.
+        output
+            Of one whose provider told its tokens: output tokens, and how many its task made expected.
         """
         state = self._state(arm)
         keep = state.keep(now_ms)
@@ -162,9 +168,12 @@ class Health:
         else:
             self._answered(arm, state, now_ms)
             if ttft_ms is not None:
-                seen, ttft_ms = state.ttft_now(now_ms), max(ttft_ms, 0.001)
-                state.ttft_ms = ttft_ms if seen == UNMEASURED else seen + _WEIGHT * (ttft_ms - seen)
+                if now_ms - state.ttft_at_ms >= TTFT_KEEP_MS:
+                    state.times = Decayed()
+                state.times.add(ttft_ms)
                 state.ttft_at_ms = now_ms
+            if output is not None:
+                state.lengths.add(*output)
         if probe:
             self.probes.told(arm)
 
@@ -277,6 +286,7 @@ class Health:
             half_open=state.breaker.is_half_open(now_ms) and not self._was_just_tried(arm, now_ms),
             ttft_ms=_step(ttft_ms),
             error_rate=round(error * ERROR_ONE / _ERROR_STEP) * _ERROR_STEP,
+            output_ratio=state.lengths.ratio(),
         )
 
     def _means(self, arm: str, state: _Arm, now_ms: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What changes within a second: breakers, time to first token and error rate per arm.
+"""What changes within a second: breakers, time to first token, error rate and verbosity per arm.
 
 Live state is not in the snapshot. A worker counts its changes in `seq`, logs each as a
 delta, and a decision cites the `seq` it saw; replay folds the same deltas to the same
@@ -19,6 +19,9 @@ UNMEASURED = 0
 ERROR_ONE = 1 << 12
 """An error rate of 1."""
 
+RATIO_ONE = 16
+"""`output_ratio` of an arm whose answers are as long as expected."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveState:
@@ -32,6 +35,8 @@ class LiveState:
         True where the arm's breaker turns calls away.
     half_open
         Of those, where one call at a time may see whether the arm is back; None where there is none.
+    output_ratio
+        Output tokens over what the request's task made expected, multiples of 1/16; None where all are 1.
     ttft_ms
         Quantised expected time to first token, whole ms; 0 is unmeasured.
     error_rate
@@ -45,6 +50,7 @@ class LiveState:
     ttft_ms: NDArray[np.float64]
     error_rate: NDArray[np.float64]
     half_open: NDArray[np.bool_] | None = None
+    output_ratio: NDArray[np.float64] | None = None
     any_open: bool = field(init=False)
     closed: NDArray[np.bool_] = field(init=False)
 
@@ -70,6 +76,7 @@ class LiveState:
         open_circuit = np.zeros(len(index), np.bool_)
         half_open = np.zeros(len(index), np.bool_)
         ttft_ms, error_rate = np.zeros(len(index)), np.zeros(len(index))
+        ratio = np.full(len(index), float(RATIO_ONE))
         for arm, live in table.items():
             k = index.get(arm)
             if k is None:
@@ -78,4 +85,12 @@ class LiveState:
             half_open[k] = live.half_open
             ttft_ms[k] = live.ttft_ms
             error_rate[k] = live.error_rate
-        return cls(seq, open_circuit, ttft_ms, error_rate, half_open if half_open.any() else None)
+            ratio[k] = live.output_ratio
+        return cls(
+            seq,
+            open_circuit,
+            ttft_ms,
+            error_rate,
+            half_open if half_open.any() else None,
+            ratio if (ratio != RATIO_ONE).any() else None,
+        )

@@ -17,7 +17,8 @@ import numpy as np
 
 from p402.routing.compiled import Snapshot
 from p402.routing.lens import Cell, Float, Lens, Rare, blend, cut, product, pull, some
-from p402.routing.live import ERROR_ONE, LiveState
+from p402.routing.live import ERROR_ONE, RATIO_ONE, LiveState
+from p402.routing.pricelist import MAX_PRICE_PICO
 from p402.routing.scale import PARAM_ONE, SCORE_ONE
 
 _ERROR_UNIT = float(SCORE_ONE // ERROR_ONE)
@@ -35,9 +36,49 @@ def bids(snapshot: Snapshot, lens: Lens) -> Float:
     if upper is not None and (rows := some(lens, lens.prompt > prices.least_threshold)) is not None:
         above = product(lens.tokens[rows], upper)
         bid[rows] = np.where(cut(lens.prompt, rows) > prices.threshold, above, bid[rows])
+    lives = lens.lives
+    longer = _standing(snapshot, lives).longer if len(lives) == 1 else _longer(snapshot, lives)
+    if longer is not None:
+        bid += lens.output * _more(snapshot, lens, longer)
     if lens.rare is not None and (warm := _warm(lens, lens.rare)) is not None:
         bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
     return bid
+
+
+class _Longer(NamedTuple):
+    """(n_lives, n_arms) pico-USD that an expected output token costs more or less, by measured verbosity.
+
+    `above` is of the prompts above the threshold; None where no arm has tiers.
+    """
+
+    base: Float
+    above: Float | None
+
+
+def _longer(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Longer | None:
+    if all(live.output_ratio is None for live in lives):
+        return None
+    one = np.full(snapshot.n_arms, float(RATIO_ONE))
+    ratio = np.stack([one if live.output_ratio is None else live.output_ratio for live in lives])
+    base, above = snapshot.prices[:2]
+    more = None if above is None else _lengthened(above.expected, ratio)
+    return _Longer(_lengthened(base.expected, ratio), more)
+
+
+def _lengthened(expected: Float, ratio: Float) -> Float:
+    """No dearer than any price may be, so that costs stay exact."""
+    price: Float = np.minimum(np.floor(expected * ratio / RATIO_ONE), MAX_PRICE_PICO)
+    return price - expected
+
+
+def _more(snapshot: Snapshot, lens: Lens, longer: _Longer) -> Float:
+    """The same for each row, in the tier of its prompt."""
+    more: Float = pull(longer.base, lens.live_row)
+    prices = snapshot.prices
+    if longer.above is None or some(lens, lens.prompt > prices.least_threshold) is None:
+        return more
+    chosen: Float = np.where(lens.prompt > prices.threshold, pull(longer.above, lens.live_row), more)
+    return chosen
 
 
 class _Warm(NamedTuple):
@@ -105,13 +146,15 @@ class _Standing(NamedTuple):
     """What arms are worth at each live state, whoever asks.
 
     `speed` is the (n_lives, n_arms) speed score in 2**-20 and `lively` the (n_lives, n_rules, n_arms)
-    weighted speed less failures. For a lone live state `whole` is that added to the snapshot's `base`.
+    weighted speed less failures; `longer` is what measured verbosity adds to prices. For a lone live state
+    `whole` is `lively` added to the snapshot's `base`.
     In `lively` and `whole`, rows of custom mode are without speed.
     """
 
     speed: Float
     lively: Float
     whole: Float | None
+    longer: _Longer | None
 
 
 def _standing(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
@@ -134,7 +177,7 @@ def _stand(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
     speed = np.floor(half * PARAM_ONE / (half + ttft))
     failures = np.stack([live.error_rate for live in lives]) * _ERROR_UNIT
     lively = speed[:, None, :] * snapshot.modes.own[:, 2:] - failures[:, None, :]
-    return _Standing(speed, lively, None)
+    return _Standing(speed, lively, None, _longer(snapshot, lives))
 
 
 def _fixed(snapshot: Snapshot, lens: Lens, standing: _Standing) -> Float:

@@ -69,7 +69,13 @@ _ATTEMPT_RESULT = pa.struct(
 )
 
 _ARM_LIVE = pa.struct(
-    [("open_circuit", _claim), ("ttft_ms", _whole), ("error_rate", _whole), ("half_open", _claim)]
+    [
+        ("open_circuit", _claim),
+        ("ttft_ms", _whole),
+        ("error_rate", _whole),
+        ("half_open", _claim),
+        ("output_ratio", _whole),
+    ]
 )
 _STAMP = [("v", _small), ("ts_ms", _whole)]
 

@@ -57,6 +57,13 @@ def completion(
     )
 
 
+def text(value: Any) -> str:
+    """What clients add up piece by piece; raises `TypeError` where a provider's value is no text."""
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return value
+
+
 class Chunks:
     """Writes the chunks of one stream."""
 

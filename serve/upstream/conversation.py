@@ -12,6 +12,8 @@ Extensions that clients send in OpenAI's form are read too: `cache_control` on m
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,6 +23,7 @@ from serve.upstream.dialect import Unsupported
 Json = Mapping[str, Any]
 Role = Literal["user", "assistant"]
 
+_ID_MOST: Final = 64
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 
 
@@ -228,6 +231,19 @@ def conversation_of(body: Json) -> Conversation:
     )
 
 
+def id_within(made: str, others: re.Pattern[str]) -> str:
+    """A call's id without characters that match `others`, of at most 64.
+
+    The same id always becomes the same, and one that had to be changed ends in a digest of itself, lest two
+    calls have one id.
+    """
+    plain = others.sub("_", made)
+    if made == plain and 0 < len(made) <= _ID_MOST:
+        return made
+    digest = blake2b(made.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{plain[: _ID_MOST - 1 - len(digest)]}_{digest}"
+
+
 def _turns(messages: Iterable[Json]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
     system: list[Text] = []
     turns: list[tuple[Role, list[Part]]] = []
@@ -250,7 +266,18 @@ def _turns(messages: Iterable[Json]) -> tuple[tuple[Text, ...], tuple[Turn, ...]
             turns[-1][1].extend(parts)
         elif parts:
             turns.append((role, parts))
+    for (_, asked), (role, parts) in pairwise(turns):
+        if role == "user":
+            _order(parts, asked)
     return tuple(system), tuple(Turn(role, tuple(parts)) for role, parts in turns)
+
+
+def _order(parts: list[Part], asked: Iterable[Part]) -> None:
+    """Put results first, in the order of the calls: without ids, that is all that tells them apart."""
+    if sum(isinstance(part, ToolResult) for part in parts) > 1:
+        place = {call.id: i for i, call in enumerate(asked) if isinstance(call, ToolCall)}
+        last = len(place) + len(parts)
+        parts.sort(key=lambda part: place.get(part.id, last) if isinstance(part, ToolResult) else last + 1)
 
 
 def _assistant(message: Json, called: dict[str, str]) -> Iterator[Part]:
@@ -283,13 +310,18 @@ def _thinking(block: Json) -> Iterator[Thinking]:
 
 
 def _content(message: Json) -> Iterator[Text | Blob | ImageUrl]:
-    """The parts of a message; a marker on the message itself is its last part's."""
+    """The parts of a message; a marker on the message itself is its last part's.
+
+    A message of nothing but blanks says nothing, and several languages refuse it.
+    """
     content, cache = message.get("content"), _cache(message)
     if isinstance(content, str):
-        if content:
+        if _says(content):
             yield Text(content, cache)
         return
     parts = content if isinstance(content, list) else []
+    if all(part.get("type") == "text" and not _says(part["text"]) for part in parts):
+        return
     for i, part in enumerate(parts):
         own = _cache(part) or (cache if i == len(parts) - 1 else None)
         match part.get("type"):
@@ -307,6 +339,15 @@ def _content(message: Json) -> Iterator[Text | Blob | ImageUrl]:
                 continue  # read from `thinking_blocks`, where clients of OpenAI's form keep it
             case other:
                 raise Unsupported(f"a part of type {str(other)[:40]!r}")
+
+
+def _says(text: str) -> bool:
+    return bool(text) and not text.isspace()
+
+
+def is_blank(part: Part) -> bool:
+    """Whether a part is text without a word in it, which some languages refuse wherever it stands."""
+    return isinstance(part, Text) and not _says(part.text)
 
 
 def _image(url: str, cache: Json | None) -> Blob | ImageUrl:

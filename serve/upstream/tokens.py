@@ -16,6 +16,8 @@ BYTES_PER_TOKEN: Final = 4
 
 MAX_TIER: Final = 32
 """Characters of a service tier's name that are kept."""
+AUDIO: Final = "audio"
+"""Stands for a tier where tokens of sound were billed: they have prices of their own, and none is known."""
 _STANDARD: Final = frozenset({"auto", "default", "standard", "on_demand"})
 
 

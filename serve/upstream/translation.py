@@ -5,7 +5,7 @@ the stream ended. What an event means is the teller's alone.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from p402.ports import Call, Failure, Usage
 from serve.upstream import failures
@@ -67,7 +67,9 @@ class Teller(Protocol):
         ...
 
 
-_MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError)  # JSONDecodeError is a ValueError
+MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading JSON of no known shape may raise, and writing it again: orjson reads deeper nesting than it
+writes, and says that by a TypeError. A JSONDecodeError is a ValueError."""
 
 
 def _never() -> bool:
@@ -111,7 +113,7 @@ class TranslatedReading:
         for event in self._frames.feed(chunk):
             try:
                 said = teller.take(event)
-            except _MISSHAPEN:
+            except MISSHAPEN:
                 self._break("sent an event that is not in its language")
                 break
             if said:

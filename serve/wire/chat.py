@@ -111,7 +111,10 @@ def _include_usage(found: Json, *, stream: bool) -> bool:
 
 
 def _max_output(found: Json) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        if found.get(name) is not None:
-            return checks.whole(found[name], name, 1, MAX_OUTPUT_TOKENS)
-    return None
+    """The larger of both caps: a provider may know but one of the words, and the hold must cover either."""
+    named = [
+        checks.whole(found[name], name, 1, MAX_OUTPUT_TOKENS)
+        for name in ("max_completion_tokens", "max_tokens")
+        if found.get(name) is not None
+    ]
+    return max(named, default=None)

@@ -22,6 +22,10 @@ MAX_PARTS: Final = 2_048
 MAX_TOOLS: Final = 1_024
 
 _FORM_FIELDS: Final = ("audio", "functions", "logit_bias", "logprobs", "prediction")
+_NOT_COUNTED: Final = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "cache_control", "extra_content"}
+)
+"""Fields of a message that are counted elsewhere, or that no model reads."""
 _NO_FORMS: Final[frozenset[str]] = frozenset()
 
 
@@ -97,6 +101,11 @@ def _message(message: object, path: str, count: _Count) -> None:
             count.sealed_by = lab or count.sealed_by or lab
     else:
         count.open_tool_call = False
+    if not message.keys() <= _NOT_COUNTED:  # a name, a refusal, reasoning that is sent back
+        for name in message.keys() - _NOT_COUNTED:
+            value = message[name]
+            if value is not None:
+                count.text_bytes += _utf8(value) if isinstance(value, str) else _size(value)
     _content(content, role, message, path, count)
 
 
@@ -148,8 +157,11 @@ def _parts(parts: list[Any], path: str, count: _Count) -> str:
                 if not isinstance(image, dict) or not isinstance(image.get("url"), str):
                     raise checks.wrong(f"{where}.image_url", image, "an object with a `url`")
                 count.images += 1
-                if not image["url"].startswith("data:"):
+                start = image["url"][:11].lower()
+                if not start.startswith("data:"):
                     count.forms.add("image_url")
+                elif start != "data:image/":  # a document or a film, of which an image's tokens say nothing
+                    count.text_bytes += _size(part)
             case "file" | "input_audio":
                 count.forms.add("file" if part["type"] == "file" else "audio")
                 count.text_bytes += _size(part)

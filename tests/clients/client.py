@@ -7,8 +7,21 @@ from typing import Any
 
 from tests.clients.drivers import CLIENTS, Driver, Kind
 from tests.clients.place import KEY, Place
+from tests.clients.seats import Seat
+from tests.serve.upstream.dialects.conformance.anthropic_speaker import AnthropicSpeaker
+from tests.serve.upstream.dialects.conformance.openai_speaker import OpenAiSpeaker
+from tests.serve.upstream.dialects.conformance.values import Heard, Speaker
+from tests.upstreams.gemini import speaker_of
 from tests.upstreams.journal import Entry
 from tests.upstreams.scenario import Scenario
+
+
+def heard(wire: str, entry: Entry) -> Heard:
+    """What a provider that speaks a wire understood of a request."""
+    speakers: dict[str, Speaker] = {
+        "openai": OpenAiSpeaker(), "anthropic": AnthropicSpeaker(), "gemini": speaker_of(entry.model)
+    }  # fmt: skip
+    return speakers[wire].heard(entry.path, dict(entry.headers), entry.body)
 
 
 @dataclass
@@ -32,13 +45,18 @@ class Drivers:
 
 @dataclass
 class Client:
-    """One client, and the providers behind the gateway it calls."""
+    """One client over one wire, and the providers behind the gateway it calls."""
 
-    name: str
+    seat: Seat
     place: Place
     drivers: Drivers
     _before: int = 0
     _model: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of `CLIENTS`."""
+        return self.seat.client
 
     @property
     def kind(self) -> Kind:
@@ -47,16 +65,21 @@ class Client:
 
     def has(self, what: str) -> bool:
         """Whether it has something that others may lack."""
-        return what not in self.kind.lacks
+        return what not in self.seat.lacks
 
     def task(self, do: str, scenario: str, **options: Any) -> dict[str, Any]:
-        """One task in words of the drivers; `base`, `key` and `call`, the model, may be others than usual."""
-        self._model = self.place.model(scenario, self.name)
+        """One task in words of the drivers; `base`, `key` and `call`, the model, may be others than usual.
+
+        What was asked is told of the scenario's model, or of the one that is called where the scenario is a
+        whole name.
+        """
+        self._model = scenario if "." in scenario else self.seat.model(scenario)
         self._before = len(self.place.upstreams.journal.of(self._model))
         url = self.place.root + options.pop("base", "/v1")
         shape = "form" if scenario == "form" else "json"
         asked = options.pop("call", self._model)
-        return {"do": do, "model": asked, "url": url, "key": KEY, "as": shape, **options}
+        own = {"url": url, "key": KEY, "as": shape, "provider": self.seat.provider("acme")}
+        return {"do": do, "model": asked, **own, **options}
 
     def ask(self, do: str, scenario: str, **options: Any) -> dict[str, Any]:
         """Do a task and give what the client tells; an error of the client is an AssertionError."""
@@ -78,18 +101,23 @@ class Client:
 
     @contextmanager
     def played(self, scenario: str, *scenarios: Scenario) -> Iterator[None]:
-        """Let requests for a scenario's model at provider acme go otherwise than its name says."""
-        model, providers = self.place.model(scenario, self.name), self.place.upstreams
-        providers.play("acme", model, *scenarios)
+        """Let requests for a scenario's model at its provider acme go otherwise than its name says."""
+        model, providers = self.seat.model(scenario), self.place.upstreams
+        providers.play(self.seat.provider("acme"), model, *scenarios)
         try:
             yield
         finally:
-            providers.play("acme", model)
+            providers.play(self.seat.provider("acme"), model)
 
     @property
     def asked(self) -> list[Entry]:
         """What the provider was asked since the last task began."""
         return self.place.upstreams.journal.of(self._model)[self._before :]
+
+    @property
+    def heard(self) -> Heard:
+        """What its provider understood of the last request."""
+        return heard(self.seat.wire, self.asked[-1])
 
     def wait(self, until: Callable[[Entry], bool], seconds: float = 20) -> Entry:
         """Wait until the last of what the provider was asked since is as it should be."""

@@ -7,15 +7,19 @@ import pytest
 from tests.clients.client import Client, Drivers
 from tests.clients.drivers import CLIENTS
 from tests.clients.place import Place, place
-from tests.upstreams.server import upstreams
+from tests.clients.seats import SEATS
+from tests.upstreams.server import Upstreams, upstreams
 
 
 @pytest.fixture(scope="session")
-def the_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with (
-        upstreams() as providers,
-        place(tmp_path_factory.mktemp("clients"), providers, tuple(CLIENTS)) as found,
-    ):
+def providers() -> Iterator[Upstreams]:
+    with upstreams() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def the_place(tmp_path_factory: pytest.TempPathFactory, providers: Upstreams) -> Iterator[Place]:
+    with place(tmp_path_factory.mktemp("clients"), providers, tuple(CLIENTS)) as found:
         yield found
 
 
@@ -26,18 +30,25 @@ def drivers() -> Iterator[Drivers]:
     found.close()
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=SEATS)
 def client(request: pytest.FixtureRequest, the_place: Place, drivers: Drivers) -> Client:
-    """Each client in turn; a test marked `needs("n")` is not made for those that lack it."""
-    return Client(request.param, the_place, drivers)
+    """Each client over each wire in turn.
+
+    A test marked `needs("n")` is not made for those that lack it, one that is not marked `wires` only for
+    those that go through everything.
+    """
+    return Client(SEATS[request.param], the_place, drivers)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what a client cannot be asked."""
+    """Leave out what a client or a wire cannot be asked, and what is asked of others."""
     kept = []
     for item in items:
-        needs = [what for mark in item.iter_markers("needs") for what in mark.args]
         name = getattr(item, "callspec", None) and item.callspec.params.get("client")
-        if name is None or not any(what in CLIENTS[name].lacks for what in needs):
+        seat = SEATS.get(name or "")
+        needs = {what for mark in item.iter_markers("needs") for what in mark.args}
+        if seat is None or not (
+            needs & seat.lacks or not (seat.thorough or item.get_closest_marker("wires"))
+        ):
             kept.append(item)
     items[:] = kept

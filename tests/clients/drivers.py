@@ -64,6 +64,14 @@ def _python(adapter: str) -> Callable[[], list[str]]:
     return command
 
 
+def lab(adapter: str, package: str) -> list[str]:
+    """Command of a lab's own client, which asks the providers of the tests and no gateway."""
+    command = _python(adapter)()
+    if not any(PYTHON.parents[1].glob(f"lib/*/site-packages/{package}")):
+        _absent(f"no {package} in .venv/clients, which was made before it was needed: run `make setup`")
+    return command
+
+
 def _node(adapter: str) -> Callable[[], list[str]]:
     def command() -> list[str]:
         node = shutil.which("node")
@@ -123,7 +131,12 @@ CLIENTS = {
     "openai-2": Kind(_python("openai_sdk")),
     "langchain": Kind(
         _python("langchain_chat"),
-        {**_LIST, "block": "drops fields it does not know; headers are shown", "reasoning": "drops it"},
+        {
+            **_LIST,
+            "block": "drops fields it does not know; headers are shown",
+            "reasoning": "drops it",
+            "streamed_n": "adds up the chunks of all answers",
+        },
     ),
     "llamaindex": Kind(
         _python("llamaindex_llm"),

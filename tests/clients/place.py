@@ -1,7 +1,8 @@
 """A real `p402 serve` in front of the fault-injecting providers, for the clients of the tests.
 
-Each client has a deployment of each scenario (`cut.langchain`), so that no breaker is shared, and a key
-of a tenant whose hour has room for one request.
+Each client has, over each wire, a deployment of each scenario (`cut.langchain`), so that no breaker is
+shared; providers of its own where calls fail over, so that no budget of failovers is; and a key of a tenant
+whose hour has room for one request.
 """
 
 import hashlib
@@ -15,21 +16,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.clients.seats import ACROSS, SEATS, THOROUGH, WIRES, Seat, provider_of
 from tests.upstreams.catalogue import SCENARIOS
 from tests.upstreams.server import Upstreams
 
 KEY = "p402_live_the-clients-of-the-tests"
 IDLE_MS = 400
-"""Patience of provider `hasty`, far below the silence that its scenarios make."""
+"""Patience of providers `hasty`, far below the silence that their scenarios make."""
 
 _SERVE = "import sys; from serve.command import main; sys.exit(main(sys.argv[1:]))"
 _ALL = '["chat", "code", "vision", "reasoning", "function_calling", "json_schema"]'
-_PROVIDERS = {"stall": "hasty", "stall-first": "hasty", "quota": "broke", "locked": "broke"}
-"""Who has a scenario's deployments, where it is not acme: one that waits little, one whose failures count
-against all that it has."""
+_STALLING = ("stall", "stall-first")
+_DISMISSED = ("quota", "locked")
+"""Scenarios whose failure counts against all that their provider has."""
+_SOME = ("plain", "json", "form", "tools", "limited", "cut", "no-finish", "quiet")
+"""Scenarios of a client that does not go through everything over a wire."""
 _TWO = ("cut-first", "error-first", "down", "html", "stall-first")
 """Scenarios that fail before content, also played by the cheaper of two deployments of one model: the other,
 at zeta, answers. Streamed or not, each has its own, since a failure makes the other the first choice."""
+_DO = ("complete", "stream")
+
+SEALED = "sealed.of-two-labs"
+"""Model whose cheaper deployment is Anthropic's own, and the other some other lab's."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +48,35 @@ class Place:
     upstreams: Upstreams
     log: Path
 
-    def model(self, scenario: str, client: str) -> str:
-        """The model that plays a scenario for a client."""
-        return f"{scenario}.{client}"
 
-
-def single_key(client: str) -> str:
+def single_key(seat: Seat) -> str:
     """Key of a tenant that may send one request an hour."""
-    return f"p402_live_one-request-of-{client}"
+    return f"p402_live_one-request-of-{seat.slug}"
 
 
-def routed_key(client: str) -> str:
+def routed_key(seat: Seat) -> str:
     """Key of a tenant that may be routed to scenario `json` alone."""
-    return f"p402_live_routed-for-{client}"
+    return f"p402_live_routed-for-{seat.slug}"
+
+
+def weak(wire: str, client: str) -> str:
+    """The provider on a wire whose calls for a client are answered on another."""
+    return f"weak-{wire}-{client}"
+
+
+def cross(first: str, then: str, do: str, client: str) -> str:
+    """The model that one wire fails to answer for, and another does."""
+    return f"cross-{first}-{then}-{do}.{client}"
+
+
+def swap(first: str, then: str, client: str) -> str:
+    """The model of one lab whose conversation begins on one wire and goes on on another."""
+    return f"swap-{first}-{then}.{client}"
+
+
+def able(seat: Seat) -> str:
+    """The model that its own wire's provider and a dearer one on OpenAI's have."""
+    return seat.model("able")
 
 
 def _key(key: str, tenant: str) -> str:
@@ -60,13 +84,61 @@ def _key(key: str, tenant: str) -> str:
     return f'[[keys]]\nname = "{tenant}"\ntenant = "{tenant}"\nkey_sha256 = "{digest}"\n'
 
 
-def _model(provider: str, name: str, price: float, upstream: str | None = None) -> str:
-    sent = "" if upstream is None else f'upstream_model = "{upstream}"\n'
+def _provider(upstreams: Upstreams, name: str, wire: str, more: str = "") -> str:
     return (
-        f'[[providers.{provider}.models]]\nid = "{name}"\n{sent}context_window = 100000\n'
+        f'[providers.{name}]\ndialect = "{wire}"\nbase_url = "{upstreams.url(name)}"\n'
+        f'api_key = "sk-{name}"\n{more}'
+    )
+
+
+def _model(provider: str, name: str, price: float, upstream: str | None = None, family: str = "") -> str:
+    sent = "" if upstream is None else f'upstream_model = "{upstream}"\n'
+    made = f'family = "{family}"\n' if family else ""
+    return (
+        f'[[providers.{provider}.models]]\nid = "{name}"\n{sent}{made}context_window = 100000\n'
         f"output_limit = 1000\ncapabilities = {_ALL}\n"
         f"input_usd_per_mtok = {price}\noutput_usd_per_mtok = {2 * price}\n"
     )
+
+
+def _player(seat: Seat, scenario: str) -> str:
+    """Who has a scenario's deployment."""
+    if scenario in _STALLING:
+        return seat.own("hasty")
+    return seat.provider("broke" if scenario in _DISMISSED else "acme")
+
+
+def _seat(upstreams: Upstreams, seat: Seat) -> Iterator[str]:
+    """What one client needs over one wire."""
+    if not seat.thorough:
+        yield from (_model(_player(seat, scenario), seat.model(scenario), 1) for scenario in _SOME)
+    else:
+        slug = seat.slug.replace("-", "_")
+        yield f"[tenants.one_{slug}]\nrequests_per_hour = 1\n"
+        yield f'[tenants.routed_{slug}]\nallow_models = ["{seat.model("json")}"]\n'
+        yield _key(single_key(seat), f"one_{slug}") + _key(routed_key(seat), f"routed_{slug}")
+        hasty = f"first_byte_timeout_ms = {IDLE_MS}\nidle_timeout_ms = {IDLE_MS}\n"
+        yield _provider(upstreams, seat.own("hasty"), seat.wire, hasty)
+        yield _provider(upstreams, seat.own("frail"), seat.wire)
+        yield from (_model(_player(seat, scenario), seat.model(scenario), 1) for scenario in SCENARIOS)
+        for scenario, do in itertools.product(_TWO, _DO):
+            name, first = f"two-{scenario}-{do}", seat.own("hasty" if scenario in _STALLING else "frail")
+            yield _model(first, seat.model(name), 1, seat.model(scenario))
+            yield _model(seat.provider("zeta"), seat.model(name), 3, seat.model("json"))
+    if seat.wire != "openai":
+        yield _model(seat.provider("acme"), able(seat), 1, seat.model("plain"))
+        yield _model("acme", able(seat), 3, Seat(seat.client).model("plain"))
+
+
+def _across(upstreams: Upstreams, client: str) -> Iterator[str]:
+    """What one client needs where one wire fails and another answers."""
+    yield from (_provider(upstreams, weak(wire, client), wire) for wire in WIRES)
+    for first, then in ACROSS:
+        for do in _DO if client == THOROUGH else ("stream",):
+            yield _model(weak(first, client), cross(first, then, do, client), 1)
+            yield _model(provider_of("zeta", then), cross(first, then, do, client), 3)
+        yield _model(weak(first, client), swap(first, then, client), 1, family="openlab")
+        yield _model(provider_of("zeta", then), swap(first, then, client), 3, family="openlab")
 
 
 def config(folder: Path, upstreams: Upstreams, clients: tuple[str, ...]) -> str:
@@ -77,29 +149,15 @@ def config(folder: Path, upstreams: Upstreams, clients: tuple[str, ...]) -> str:
         "[tenants.default]\nrequests_per_hour = 1_000_000\nmax_in_flight = 1_000\ndaily_cap_usd = 10_000\n"
         "exploration = false\n" + _key(KEY, "default")
     ]
-    hasty = f"first_byte_timeout_ms = {IDLE_MS}\nidle_timeout_ms = {IDLE_MS}\n"
-    for provider, more in {"acme": "", "zeta": "", "broke": "", "hasty": hasty}.items():
-        parts.append(
-            f'[providers.{provider}]\nbase_url = "{upstreams.url(provider)}"\n'
-            f'api_key = "sk-{provider}"\n{more}'
-        )
+    for role, wire in itertools.product(("acme", "zeta", "broke"), WIRES):
+        parts.append(_provider(upstreams, provider_of(role, wire), wire))
+    for seat in SEATS.values():
+        if seat.client in clients:
+            parts += _seat(upstreams, seat)
     for client in clients:
-        slug = client.replace("-", "_")
-        parts.append(
-            f"[tenants.one_{slug}]\nrequests_per_hour = 1\n"
-            f'[tenants.routed_{slug}]\nallow_models = ["json.{client}"]\n'
-            + _key(single_key(client), f"one_{slug}")
-            + _key(routed_key(client), f"routed_{slug}")
-        )
-        parts += [
-            _model(_PROVIDERS.get(scenario, "acme"), f"{scenario}.{client}", 1) for scenario in SCENARIOS
-        ]
-        for scenario, do in itertools.product(_TWO, ("complete", "stream")):
-            name, first = f"two-{scenario}-{do}.{client}", _PROVIDERS.get(scenario, "acme")
-            parts += [
-                _model(first, name, 1, f"{scenario}.{client}"),
-                _model("zeta", name, 3, f"json.{client}"),
-            ]
+        parts += _across(upstreams, client)
+    parts.append(_model(weak("anthropic", THOROUGH), SEALED, 1, family="anthropic"))
+    parts.append(_model("zeta", SEALED, 3, family="openlab"))
     return "".join(parts)
 
 

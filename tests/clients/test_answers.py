@@ -1,38 +1,38 @@
-"""P1 and P9: what every client reads in an answer, and what of its request reaches the provider."""
+"""P1 and P9: what every client reads in an answer, and what of its request reaches the provider.
+
+The same whatever wire the provider speaks.
+"""
 
 import uuid
 from dataclasses import replace
 
 import pytest
 
+from tests.clients.client import heard
 from tests.clients.place import routed_key
 from tests.upstreams.catalogue import CITY, CITY_PIECES, SCENARIOS
 
 FINISH = {"stop": {"stop"}, "length": {"length"}, "tool_calls": {"tool_calls", "tool-calls"}}
 CALLS = [["weather", {"city": "Paris"}], ["weather", {"city": "Oslo"}]]
+KEYS = {"openai": "authorization", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 PRICE = (11 * 1 + 5 * 2) / 1e6
 """USD of a plain answer: 11 tokens at $1 and 5 at $2 a million."""
 
 
-def said(client):
-    """The last text of the user that the provider was sent."""
-    content = client.asked[-1].body["messages"][-1]["content"]
-    return content if isinstance(content, str) else content[0]["text"]
-
-
 @pytest.mark.needs("chat")
-@pytest.mark.parametrize("base", ["/v1", "/api/v2"])
+@pytest.mark.parametrize("base", [pytest.param("/v1", marks=pytest.mark.wires), "/api/v2"])
 def test_p1_a_completion_is_the_providers_under_either_base_url(client, base):
     found = client.ask("complete", "plain", base=base)
     assert found["text"] == "Four"
     assert found["finish"] in FINISH["stop"]
     assert found["usage"] == [11, 5]
-    assert said(client) == "What is 2 + 2?"
-    assert client.asked[-1].headers["authorization"] == "Bearer sk-acme"
+    assert client.heard.turns == (("user", (("text", "What is 2 + 2?"),)),)
+    key = client.asked[-1].headers[KEYS[client.seat.wire]]
+    assert key.removeprefix("Bearer ") == f"sk-{client.seat.provider('acme')}"
 
 
 @pytest.mark.needs("chat")
-@pytest.mark.parametrize("scenario", ["plain", "unicode", "slow"])
+@pytest.mark.parametrize("scenario", [pytest.param("plain", marks=pytest.mark.wires), "unicode", "slow"])
 def test_p1_a_stream_is_read_piece_by_piece_to_its_end(client, scenario):
     found = client.ask("stream", scenario)
     assert tuple(found["pieces"]) == SCENARIOS[scenario].answer.text
@@ -64,27 +64,32 @@ def test_p1_system_prompt_stop_and_image_reach_the_provider(client):
     client.ask(
         "complete", "plain" if client.has("chat") else "json", system="Be brief", stop="END", image=True
     )
-    body = client.asked[-1].body
-    assert body["messages"][0]["role"] in {"system", "developer"}
-    assert "Be brief" in str(body["messages"][0]["content"])
-    assert body["stop"] in ("END", ["END"])
-    parts = body["messages"][1]["content"]
-    assert [part["type"] for part in parts] == ["text", "image_url"]
-    assert parts[1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    heard = client.heard
+    assert "Be brief" in str(heard.system)
+    assert heard.stop == ("END",)
+    (turn,) = heard.turns
+    assert [part[0] for part in turn[1]] == ["text", "image"]
+    assert turn[1][1][1] == "image/png"
+    assert turn[1][1][2].startswith("iVBOR")
 
 
 @pytest.mark.needs("chat", "n")
-def test_p1_several_answers_come_whole_and_streamed(client):
+def test_p1_several_answers_come(client):
     assert client.ask("complete", "plain", n=2)["texts"] == ["Four", "Four"]
-    if client.name != "langchain":  # which adds up the chunks of all answers
-        assert client.ask("stream", "plain", n=2)["texts"] == ["Four", "Four"]
-    assert client.asked[-1].body["n"] == 2
+    assert client.heard.n == 2
+
+
+@pytest.mark.needs("chat", "n", "streamed_n")
+def test_p1_several_answers_are_streamed(client):
+    assert client.ask("stream", "plain", n=2)["texts"] == ["Four", "Four"]
+    assert client.heard.n == 2
 
 
 @pytest.mark.needs("chat", "logprobs")
 def test_p1_log_probabilities_come_with_their_tokens(client):
     assert client.ask("complete", "plain", logprobs=True)["logprobs"] == ["Fo", "ur"]
-    assert client.asked[-1].body["logprobs"] is True
+    if client.seat.wire == "openai":
+        assert client.asked[-1].body["logprobs"] is True
 
 
 @pytest.mark.needs("chat", "reasoning")
@@ -94,41 +99,49 @@ def test_p1_reasoning_of_a_model_passes(client, do):
     assert (found["reasoning"], found["text"]) == ("2 and 2 is 4", "Four")
 
 
+@pytest.mark.wires
 @pytest.mark.needs("chat")
 @pytest.mark.parametrize("do", ["complete", "stream"])
 def test_p1_parallel_tool_calls_come_with_their_arguments(client, do):
     found = client.ask(do, "tools", tools=True)
     assert found["calls"] == CALLS
     assert found["finish"] in FINISH["tool_calls"]
-    assert client.asked[-1].body["tools"][0]["function"]["name"] == "weather"
+    assert [(name, fields) for name, _, fields in client.heard.tools] == [("weather", ("city",))]
 
 
+@pytest.mark.wires
 @pytest.mark.needs("chat")
 def test_p1_results_of_tools_go_back_to_the_model_that_asked_for_them(client):
     with client.played("tools", SCENARIOS["tools"], SCENARIOS["plain"]):
         found = client.ask("tools", "tools")
     assert [ran["city"] for ran in found["ran"]] == ["Paris", "Oslo"]
     assert found["text"] == "Four"
-    first, second = client.asked
-    assert [m["role"] for m in first.body["messages"]] == ["user"]
-    *_, call, paris, oslo = second.body["messages"]
-    assert [c["id"] for c in call["tool_calls"]] == ["call_1", "call_2"]
-    assert [(m["role"], m["tool_call_id"]) for m in (paris, oslo)] == [("tool", "call_1"), ("tool", "call_2")]
-    assert "Paris: sunny" in str(paris["content"])
+    first, second = (heard(client.seat.wire, entry) for entry in client.asked)
+    assert [role for role, _ in first.turns] == ["user"]
+    (_, question), (_, called), (_, answered) = second.turns
+    assert first.turns == (("user", question),)
+    assert called == tuple(("call", *call) for call in CALLS)
+    assert [part[:2] for part in answered] == [("result", "weather")] * 2
+    assert ["Paris: sunny" in answered[0][2], "Oslo: sunny" in answered[1][2]] == [True, True]
+    if client.seat.wire == "openai":
+        *_, call, paris, oslo = client.asked[-1].body["messages"]
+        assert [c["id"] for c in call["tool_calls"]] == ["call_1", "call_2"]
+        assert [m["tool_call_id"] for m in (paris, oslo)] == ["call_1", "call_2"]
 
 
+@pytest.mark.wires
 def test_p1_a_structured_answer_is_an_object_of_the_clients_own(client):
     scenario = client.kind.structured
     assert client.ask("structured", scenario)["value"] == CITY
-    body = client.asked[-1].body
-    asked = body["response_format"]["json_schema"]["schema"] if scenario == "json" else body["tools"]
+    asked = client.heard.schema if scenario == "json" else client.heard.tools
     assert "people" in str(asked)
 
 
-@pytest.mark.parametrize("client", ["instructor"], indirect=True)
+@pytest.mark.wires
+@pytest.mark.parametrize("client", ["instructor", "instructor@anthropic", "instructor@gemini"], indirect=True)
 def test_p1_an_object_asked_for_by_a_function_comes_too(client):
     assert client.ask("structured", "form")["value"] == CITY
-    assert client.asked[-1].body["tool_choice"]["function"]["name"] == "City"
+    assert client.heard.choice == "City"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +149,7 @@ def test_p1_an_object_asked_for_by_a_function_comes_too(client):
 )
 def test_p1_a_model_that_is_to_be_chosen_is_a_name_like_any_other(client, model):
     """The key's tenant may be routed to what answers everybody, for the others fail."""
-    found = client.ask("complete", "json", key=routed_key(client.name), call=model)
+    found = client.ask("complete", "json", key=routed_key(client.seat), call=model)
     assert len(client.asked) == 1
     if client.has("block"):
         metadata = found["metadata"]
@@ -148,9 +161,9 @@ def test_p1_a_model_that_is_to_be_chosen_is_a_name_like_any_other(client, model)
 @pytest.mark.needs("models")
 def test_p1_models_can_be_listed_and_read(client):
     found = client.ask("models", "plain")
-    name = client.place.model("plain", client.name)
+    name = client.seat.model("plain")
     assert {"p402/auto", name} <= set(found["ids"])
-    assert found["read"] == [name, f"acme/{name}"]
+    assert found["read"] == [name, f"{client.seat.provider('acme')}/{name}"]
 
 
 def test_p1_options_of_p402_travel_in_the_body_and_stay_at_the_gateway(client):
@@ -175,7 +188,9 @@ def test_p1_one_idempotency_key_is_billed_once(client):
 
 def check(client, metadata):
     """The block is that of the answer `json`."""
-    assert (metadata["provider"], metadata["model"]) == ("acme", client.place.model("json", client.name))
+    assert (metadata["provider"], metadata["model"]) == (
+        client.seat.provider("acme"), client.seat.model("json"),
+    )  # fmt: skip
     assert metadata["cost_usd"] == pytest.approx(PRICE, abs=1e-12)
     assert metadata["direct_cost"] == pytest.approx(PRICE, abs=1e-12)
     assert (metadata["savings"], metadata["cached"]) == (0, False)
@@ -197,7 +212,7 @@ def test_p9_the_metadata_of_a_stream_are_in_reach(client):
 def test_p9_cost_and_provider_are_in_the_headers_too(client):
     found = client.ask("complete", "plain")["headers"]
     assert float(found["x-p402-cost-usd"]) == pytest.approx(PRICE, abs=1e-12)
-    assert found["x-p402-provider"] == "acme"
+    assert found["x-p402-provider"] == client.seat.provider("acme")
     assert found["x-p402-cached"] == "false"
 
 

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SEED: Final = 402
+GENERATIONS: Final = ("claude-sonnet-4-5", "claude-3-7-sonnet", "claude-opus-4-7", "claude-3-haiku")
+"""Models whose requests Anthropic wants written in different ways."""
 MODELS: Final = (
     "m",
     "auto",
     "p402/cost",
     "p402/quality",
     "acme/m",
-    "claude/claude-sonnet-4-5",
-    "claude/claude-3-7-sonnet",
-    "claude/claude-opus-4-7",
-    "claude/claude-3-haiku",
+    *(f"claude/{model}" for model in GENERATIONS),
 )
 
 _IMAGE: Final = "data:image/png;base64,iVBORw0KGgo="

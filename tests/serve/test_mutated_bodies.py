@@ -14,7 +14,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.serve.mutations import SEED, Mutation, mutation
+from tests.serve.mutations import GENERATIONS, SEED, Mutation, mutation
 from tests.serve.test_command import HELLO, answer, gateway, rows, stopped, write_config
 from tests.serve.upstream.loopback import Exchange, loopback
 
@@ -38,7 +38,6 @@ capabilities = ["chat", "vision", "function_calling", "json_schema"]
 input_usd_per_mtok = 1
 output_usd_per_mtok = 2
 """
-GENERATIONS = ("claude-sonnet-4-5", "claude-3-7-sonnet", "claude-opus-4-7", "claude-3-haiku")
 USED = {"input_tokens": 11, "output_tokens": 3}
 MESSAGE = {
     "id": "msg_1",

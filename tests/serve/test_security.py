@@ -34,7 +34,7 @@ SECRETS = {
 ALLOWED = {
     "content-type", "content-length", "cache-control", "date", "x-p402-request-id", "x-p402-provider",
     "x-p402-model", "x-p402-cached", "x-p402-cost-usd", "x-p402-latency-ms", "transfer-encoding",
-    "x-accel-buffering", "retry-after", "connection", "allow",
+    "x-accel-buffering", "retry-after", "connection", "allow", "x-request-id",
 }  # fmt: skip
 
 
@@ -208,6 +208,7 @@ def test_headers_of_an_answer_are_ours_alone(tmp_path, stream):
     assert reply.status_code == 200
     assert {name.lower() for name in reply.headers} <= ALLOWED
     assert reply.headers["x-p402-model"] == "m"
+    assert reply.headers["x-request-id"] == reply.headers["x-p402-request-id"]
 
 
 CRLF = "m\r\nx-evil: 1\r\n\r\n<html>"

@@ -49,7 +49,7 @@ def a_mode(quality, cost, speed, **changes):
         "explore": True,
         "loss_cap": param(0.05),
         "floor": param(0.05),
-        "cost_ratio": param(100.0),
+        "cost_ratio": param(1000.0),
         "chain": (),
     } | changes
     return Mode(quality=param(quality), cost=param(cost), speed=param(speed), **given)
@@ -203,8 +203,15 @@ class House:
 
     def ask(self, flow, *, model=None, stream=False, tenant=None, prompt=None, max_output=None, **options):
         """One request; gives its metadata, or None where it was refused or failed."""
-        text = prompt or self.rng.choice(PROMPTS)
-        request = ChatRequest(
+        request = self.request(
+            self.rng, model=model, stream=stream, prompt=prompt, max_output=max_output, **options
+        )
+        who = tenant or a_tenant()
+        return asyncio.run(self._ask(flow, request, who))
+
+    def request(self, rng, *, model=None, stream=False, prompt=None, max_output=None, **options):
+        text = prompt or rng.choice(PROMPTS)
+        return ChatRequest(
             model=model,
             options=Options(**options),
             transcript=Transcript("", text, text, len(text), 1, 0, False, False, False),
@@ -214,8 +221,6 @@ class House:
             n=1,
             body={},
         )
-        who = tenant or a_tenant()
-        return asyncio.run(self._ask(flow, request, who))
 
     async def _ask(self, flow, request, tenant):
         answer = await flow.chat(request, tenant, self.clock.monotonic_ms())

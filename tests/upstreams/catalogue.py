@@ -53,6 +53,7 @@ SCENARIOS: Final = {
     "cut-first": failing(Cut(0), _CITY),
     "cut": failing(Cut(2), _CITY),
     "no-end": failing(Cut(2, clean=True), _CITY),
+    "no-finish": failing(Cut(len(CITY_PIECES), clean=True), _CITY),
     "stall-first": failing(Stall(SILENCE_S), _CITY),
     "stall": failing(Stall(SILENCE_S, after=2), _CITY),
     "quiet": failing(Stall(SILENCE_S, after=2), _CITY),

@@ -20,8 +20,8 @@ class Entry:
         First part of the path: whom the caller takes the server for.
     headers
         By lower-case name.
-    events
-        How many events were written.
+    events, said
+        How many events were written, and how many of them said something of the answer.
     left_s
         When the caller closed the connection before its answer's end; None if it stayed.
     ended_s
@@ -35,6 +35,7 @@ class Entry:
     body: Any
     model: str = ""
     events: int = 0
+    said: int = 0
     left_s: float | None = None
     ended_s: float | None = None
 

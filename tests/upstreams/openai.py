@@ -3,6 +3,7 @@
 Source: OpenAI API reference, chat completions and streaming, as its official clients parse them.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -89,8 +90,8 @@ class OpenAiChat:
         found.append(Event(b"[DONE]"))
         return found
 
-    def refusal(self, refuse: Refuse) -> bytes:
-        return orjson.dumps({"error": _error(refuse.code, refuse.message)})
+    def refusal(self, refuse: Refuse) -> Refuse:
+        return replace(refuse, body=orjson.dumps({"error": _error(refuse.code, refuse.message)}))
 
     def error_event(self, error: ErrorEvent) -> Event:
         return Event(orjson.dumps({"error": _error(error.code, error.message)}))

@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """An HTTP status in place of an answer.
+    """An HTTP status in place of an answer, in OpenAI's words; a wire says it in its own.
 
     Attributes
     ----------

@@ -16,9 +16,9 @@ import orjson
 
 from tests.upstreams.catalogue import scenario_of
 from tests.upstreams.journal import Entry, Journal
-from tests.upstreams.openai import OpenAiChat
 from tests.upstreams.scenario import Cut, ErrorEvent, Refuse, Scenario, Stall
 from tests.upstreams.wire import Asked, Event, Wire
+from tests.upstreams.wires import WIRES
 
 MAX_BODY = 32 << 20
 
@@ -39,7 +39,7 @@ class Upstreams:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, provider: str) -> str:
-        """`base_url` of a provider that speaks OpenAI's format."""
+        """`base_url` of a provider, whatever it speaks: a request's path tells its format."""
         return f"{self.root}/{provider}/v1"
 
     def play(self, provider: str, model: str, *scenarios: Scenario) -> None:
@@ -57,7 +57,7 @@ class Upstreams:
 
 
 @contextlib.contextmanager
-def upstreams(wires: Sequence[Wire] = (OpenAiChat(),)) -> Iterator[Upstreams]:
+def upstreams(wires: Sequence[Wire] = tuple(WIRES.values())) -> Iterator[Upstreams]:
     """Serve in a thread while the block runs."""
     found, started = Upstreams(), threading.Event()
     loop = asyncio.new_event_loop()
@@ -162,12 +162,17 @@ async def _answer(
         found.journal.add(entry)
         scenario = found.next_of(entry.provider, asked.model)
         if scenario is None:
-            await _whole(writer, 404, wire.refusal(Refuse(404, "model_not_found", f"no {asked.model}")))
+            await _refuse(writer, wire, Refuse(404, "model_not_found", f"no {asked.model}"))
             return True
         return await _Play(found.journal, entry, wire, asked, scenario, writer).run()
     found.journal.add(entry)
     await _whole(writer, 404, b'{"error": {"message": "no such path"}}')
     return True
+
+
+async def _refuse(writer: asyncio.StreamWriter, wire: Wire, refuse: Refuse) -> None:
+    said = wire.refusal(refuse) if refuse.body is None else refuse
+    await _whole(writer, said.status, said.body or b"", said.headers)
 
 
 async def _whole(
@@ -193,8 +198,7 @@ class _Play:
     async def run(self) -> bool:
         fault = self.scenario.fault
         if isinstance(fault, Refuse):
-            body = self.wire.refusal(fault) if fault.body is None else fault.body
-            await _whole(self.writer, fault.status, body, fault.headers)
+            await _refuse(self.writer, self.wire, fault)
             return True
         if isinstance(fault, Stall) and fault.after is None:
             await asyncio.sleep(fault.seconds)
@@ -235,6 +239,7 @@ class _Play:
                     pass
             await self._event(event)
             said += event.content
+            self.journal.note(self.entry, said=said)
             if scenario.gap_s:
                 await asyncio.sleep(scenario.gap_s)
         self.writer.write(b"0\r\n\r\n")

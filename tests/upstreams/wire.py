@@ -1,7 +1,7 @@
 """What a wire format tells the server: whether a request is its own, and what its answers look like.
 
-A new format is a module with one class of this shape (`openai.py` is the first) and an entry where a
-server is started. Scenarios are the same for all of them; framing, pace and faults are the server's.
+A new format is a module with one class of this shape (`openai.py` is the first) and an entry in
+`wires.py`. Scenarios are the same for all of them; framing, pace and faults are the server's.
 """
 
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class Wire(Protocol):
         """Every event of a streamed answer, its end included."""
         ...
 
-    def refusal(self, refuse: Refuse) -> bytes:
-        """Error object of a refusal."""
+    def refusal(self, refuse: Refuse) -> Refuse:
+        """The refusal as this wire has it: its status, its headers, and its error object as the body."""
         ...
 
     def error_event(self, error: ErrorEvent) -> Event:

@@ -17,7 +17,7 @@ from serve.upstream.dialects.anthropic_words import FINISH, error_of, spoken, us
 from serve.upstream.provider import Provider
 from serve.upstream.sse import SseParser
 from serve.upstream.tokens import estimated, utf8
-from serve.upstream.translation import TranslatedReading
+from serve.upstream.translation import MISSHAPEN, TranslatedReading
 
 VERSION: Final = "2023-06-01"
 _NO_WORD: Final = frozenset({"seed", "frequency_penalty", "presence_penalty"})
@@ -59,6 +59,15 @@ class Anthropic:
         reply = failures.parsed(body)
         if not isinstance(reply, dict):
             return failures.broken(provider, "sent an answer that is not a JSON object")
+        try:
+            return self._told(provider, call, reply, now_ms // 1_000)
+        except MISSHAPEN:
+            what = "sent an answer that is not in its language"
+            return failures.broken(provider, what, usage=usage_of(reply.get("usage")))
+
+    def _told(
+        self, provider: Provider, call: Call, reply: dict[str, Any], created_s: int
+    ) -> Completion | Failure:
         reported = usage_of(reply.get("usage"))
         if reply.get("type") == "error" or reply.get("error") is not None:
             return error_of(provider, reply, reported)
@@ -70,7 +79,7 @@ class Anthropic:
         whole = chunks.completion(
             str(reply.get("id") or call.request_id),
             str(reply.get("model") or call.model),
-            now_ms // 1_000,
+            created_s,
             [chunks.choice(0, message, FINISH.get(reason, chunks.STOP))],
             usage,
         )

@@ -23,6 +23,8 @@ from serve.upstream.conversation import (
     ToolCall,
     ToolResult,
     Turn,
+    id_within,
+    is_blank,
 )
 from serve.upstream.dialect import Unsupported
 
@@ -83,8 +85,9 @@ def request(said: Conversation, call: Call, made: tuple[int, int]) -> dict[str, 
         raise Unsupported("a conversation that ends with the assistant's words")
     most = said.max_output or call.output_cap or OUTPUT
     body: dict[str, Any] = {"max_tokens": most, "messages": [_turn(turn) for turn in said.turns]}
-    if said.system:
-        body["system"] = [_text(text) for text in said.system]
+    system = [_text(text) for text in said.system if not is_blank(text)]
+    if system:
+        body["system"] = system
     if said.tools:
         body["tools"] = [_tool(tool) for tool in said.tools]
         choice = _tool_choice(said)
@@ -171,7 +174,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
     parts = sorted(turn.parts, key=lambda part: not isinstance(part, ToolResult))
     if turn.role == "assistant":
         parts = sorted(turn.parts, key=lambda part: not isinstance(part, Thinking))
-    return {"role": turn.role, "content": [_part(part) for part in parts]}
+    return {"role": turn.role, "content": [_part(part) for part in parts if not is_blank(part)]}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -187,10 +190,12 @@ def _part(part: Part) -> dict[str, Any]:
         case Thinking(text, signature):
             return {"type": "thinking", "thinking": text, "signature": signature}
         case ToolCall(made, name, arguments):
-            return {"type": "tool_use", "id": _id(made), "name": name, "input": arguments}
+            return {"type": "tool_use", "id": id_within(made, _ID), "name": name, "input": arguments}
         case ToolResult(made, _, parts, cache):
             content = [_part(inner) for inner in parts]
-            return _marked({"type": "tool_result", "tool_use_id": _id(made), "content": content}, cache)
+            return _marked(
+                {"type": "tool_result", "tool_use_id": id_within(made, _ID), "content": content}, cache
+            )
 
 
 def _text(text: Text) -> dict[str, Any]:
@@ -233,8 +238,3 @@ def _tool_choice(said: Conversation) -> dict[str, Any] | None:
             return {"type": "auto", **one_at_a_time}
         case _:
             return {"type": "auto", **one_at_a_time} if one_at_a_time else None
-
-
-def _id(made: str) -> str:
-    """A call's id in the alphabet that Anthropic takes; the same id always becomes the same."""
-    return _ID.sub("_", made) or "call"

@@ -17,6 +17,7 @@ from serve.upstream.chunks import Chunks
 from serve.upstream.dialects.anthropic_words import FINISH, error_of, usage_of
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event
+from serve.upstream.thoughts import Thoughts
 from serve.upstream.tokens import estimated, utf8
 
 
@@ -28,7 +29,9 @@ class MessageTeller:
         self._chunks = Chunks(call.request_id, call.model, created_s)
         self._include_usage = call.include_usage
         self._calls: dict[int, int] = {}
-        self._thoughts: dict[int, dict[str, Any]] = {}
+        self._silent: set[int] = set()
+        """Calls that have said no argument yet."""
+        self._thoughts = Thoughts()
         self._counts: dict[str, Any] = {}
         self._counted = False
         self._reason: str | None = None
@@ -88,41 +91,48 @@ class MessageTeller:
     def _open(self, index: int, block: dict[str, Any]) -> bytes:
         match block["type"]:
             case "text":
-                return self._say("content", block.get("text") or "")
+                return self._say("content", chunks.text(block.get("text") or ""))
             case "thinking":
-                self._thoughts[index] = {"type": "thinking", "thinking": "", "signature": None}
-                return self._think(index, block.get("thinking") or "")
+                self._thoughts.begin(index)
+                return self._think(index, chunks.text(block.get("thinking") or ""))
             case "redacted_thinking":
-                self._thoughts[index] = {"type": "redacted_thinking", "data": block["data"]}
+                self._thoughts.seal(index, chunks.text(block["data"]))
                 self.committed = True
             case "tool_use":
                 return self._call(index, block)
         return b""
 
     def _call(self, index: int, block: dict[str, Any]) -> bytes:
+        name, made = chunks.text(block["name"]), chunks.text(block["id"])
         number = self._calls[index] = len(self._calls)
         arguments = orjson.dumps(block["input"]).decode() if block.get("input") else ""
+        if not arguments:
+            self._silent.add(index)
         self.committed = True
-        self._text_bytes += utf8(block["name"]) + utf8(arguments)
-        function = {"name": block["name"], "arguments": arguments}
-        call = {"index": number, "id": block["id"], "type": "function", "function": function}
+        self._text_bytes += utf8(name) + utf8(arguments)
+        function = {"name": name, "arguments": arguments}
+        call = {"index": number, "id": made, "type": "function", "function": function}
         return self._chunks.delta({"tool_calls": [call]})
 
     def _delta(self, index: int, delta: dict[str, Any]) -> bytes:
         match delta["type"]:
             case "text_delta":
-                return self._say("content", delta["text"])
+                return self._say("content", chunks.text(delta["text"]))
             case "thinking_delta":
-                return self._think(index, delta["thinking"])
+                return self._think(index, chunks.text(delta["thinking"]))
             case "signature_delta":
-                self._thoughts[index]["signature"] = delta["signature"]
+                self._thoughts.sign(index, chunks.text(delta["signature"]))
             case "input_json_delta":
-                part = delta["partial_json"]
+                part = chunks.text(delta["partial_json"])
                 if part and index in self._calls:
-                    self._text_bytes += utf8(part)
-                    call = {"index": self._calls[index], "function": {"arguments": part}}
-                    return self._chunks.delta({"tool_calls": [call]})
+                    return self._argue(index, part)
         return b""
+
+    def _argue(self, index: int, part: str) -> bytes:
+        self._silent.discard(index)
+        self._text_bytes += utf8(part)
+        call = {"index": self._calls[index], "function": {"arguments": part}}
+        return self._chunks.delta({"tool_calls": [call]})
 
     def _say(self, name: str, text: str) -> bytes:
         if not text:
@@ -132,11 +142,13 @@ class MessageTeller:
         return self._chunks.delta({name: text})
 
     def _think(self, index: int, text: str) -> bytes:
-        self._thoughts[index]["thinking"] += text
+        self._thoughts.add(index, text)
         return self._say("reasoning_content", text)
 
     def _close(self, index: int) -> bytes:
-        thought = self._thoughts.pop(index, None)
+        if index in self._silent:
+            return self._argue(index, "{}")
+        thought = self._thoughts.end(index)
         return b"" if thought is None else self._chunks.delta({"thinking_blocks": [thought]})
 
     def _finish(self) -> bytes:

@@ -20,7 +20,7 @@ from serve.upstream.dialects.bedrock_stream import ConverseTeller
 from serve.upstream.dialects.bedrock_words import FINISH, MALFORMED, meant, named, usage_of, words
 from serve.upstream.provider import Provider
 from serve.upstream.tokens import estimated, utf8
-from serve.upstream.translation import TranslatedReading
+from serve.upstream.translation import MISSHAPEN, TranslatedReading
 
 
 class Bedrock:
@@ -56,7 +56,17 @@ class Bedrock:
         reply = failures.parsed(body)
         if not isinstance(reply, dict):
             return failures.broken(provider, "sent an answer that is not a JSON object")
-        reported, reason = usage_of(reply.get("usage")), reply.get("stopReason")
+        try:
+            return self._told(provider, call, reply, now_ms // 1_000)
+        except MISSHAPEN:
+            what = "sent an answer that is not in its language"
+            return failures.broken(provider, what, usage=usage_of(reply.get("usage")))
+
+    def _told(
+        self, provider: Provider, call: Call, reply: dict[str, Any], created_s: int
+    ) -> Completion | Failure:
+        reported = usage_of(reply.get("usage"), reply.get("serviceTier"))
+        reason = reply.get("stopReason")
         match reply.get("output"):
             case {"message": {"content": list(blocks)}} if isinstance(reason, str):
                 pass
@@ -70,7 +80,7 @@ class Bedrock:
         usage = reported or estimated(call.prompt_tokens, size)
         finish = FINISH.get(reason, chunks.STOP)
         choices = [chunks.choice(0, message, finish)]
-        whole = chunks.completion(call.request_id, call.model, now_ms // 1_000, choices, usage)
+        whole = chunks.completion(call.request_id, call.model, created_s, choices, usage)
         return Completion(whole, usage)
 
     def reading(self, provider: Provider, call: Call, now_ms: int) -> TranslatedReading:

@@ -26,6 +26,8 @@ from serve.upstream.conversation import (
     ToolCall,
     ToolResult,
     Turn,
+    id_within,
+    is_blank,
 )
 from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.anthropic_request import OUTPUT, closed, generation, sampling, thinking_of
@@ -54,7 +56,6 @@ _DOCUMENTS: Final = {
     "text/markdown": "md",
 }
 _ID: Final = re.compile(r"[^a-zA-Z0-9_.:-]")
-_ID_MOST: Final = 64
 _NAME: Final = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 _NAME_MOST: Final = 100
 
@@ -77,8 +78,9 @@ def request(said: Conversation, call: Call, model: str) -> dict[str, Any]:
     _refuse(said, model)
     names: dict[str, int] = {}
     body: dict[str, Any] = {"messages": [_turn(turn, names, model) for turn in said.turns]}
-    if said.system:
-        body["system"] = [block for text in said.system for block in _marked({"text": text.text}, text.cache)]
+    system = [text for text in said.system if not is_blank(text)]
+    if system:
+        body["system"] = [block for text in system for block in _marked({"text": text.text}, text.cache)]
     tools = () if said.tool_choice == "none" else said.tools
     if tools:
         body["toolConfig"] = {"tools": [block for tool in tools for block in _tool(tool)], **_choice(said)}
@@ -193,7 +195,8 @@ def _turn(turn: Turn, names: dict[str, int], model: str) -> dict[str, Any]:
     parts = sorted(turn.parts, key=lambda part: not isinstance(part, first))
     if vendor(model) not in ("anthropic", None):
         parts = [part for part in parts if not isinstance(part, Thinking)]  # only its own lab reads it back
-    return {"role": turn.role, "content": [block for part in parts for block in _part(part, names)]}
+    said = [part for part in parts if not is_blank(part)]
+    return {"role": turn.role, "content": [block for part in said for block in _part(part, names)]}
 
 
 def _part(part: Part, names: dict[str, int]) -> Iterable[dict[str, Any]]:
@@ -209,10 +212,10 @@ def _part(part: Part, names: dict[str, int]) -> Iterable[dict[str, Any]]:
         case Thinking(text, signature):
             return ({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}},)
         case ToolCall(made, name, arguments):
-            return ({"toolUse": {"toolUseId": _id(made), "name": name, "input": arguments}},)
+            return ({"toolUse": {"toolUseId": id_within(made, _ID), "name": name, "input": arguments}},)
         case ToolResult(made, _, parts, cache):
             content = [_inner(inner, names) for inner in parts]
-            return _marked({"toolResult": {"toolUseId": _id(made), "content": content}}, cache)
+            return _marked({"toolResult": {"toolUseId": id_within(made, _ID), "content": content}}, cache)
 
 
 def _inner(part: Text | Blob | ImageUrl, names: dict[str, int]) -> dict[str, Any]:
@@ -271,8 +274,3 @@ def _choice(said: Conversation) -> dict[str, Any]:
             return {"toolChoice": {"auto": {}}}
         case _:
             return {}
-
-
-def _id(made: str) -> str:
-    """A call's id in the alphabet and the length that Converse takes; the same always becomes the same."""
-    return _ID.sub("_", made)[:_ID_MOST] or "call"

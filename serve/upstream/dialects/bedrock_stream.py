@@ -18,6 +18,7 @@ from serve.upstream.chunks import Chunks
 from serve.upstream.dialects.bedrock_words import FINISH, MALFORMED, meant, usage_of, words
 from serve.upstream.provider import Provider
 from serve.upstream.sse import Event
+from serve.upstream.thoughts import Thoughts
 from serve.upstream.tokens import estimated, utf8
 
 
@@ -30,7 +31,7 @@ class ConverseTeller:
         self._include_usage = call.include_usage
         self._calls: dict[int, int] = {}
         self._silent: set[int] = set()
-        self._thoughts: dict[int, dict[str, Any]] = {}
+        self._thoughts = Thoughts()
         self._reason: str | None = None
         self._text_bytes = 0
         self.committed = False
@@ -62,7 +63,7 @@ class ConverseTeller:
             case "messageStop":
                 self._reason = told["stopReason"]
             case "metadata":
-                self.reported = usage_of(told.get("usage"))
+                self.reported = usage_of(told.get("usage"), told.get("serviceTier"))
                 return self._finish()
         return b""  # what tomorrow brings
 
@@ -75,12 +76,13 @@ class ConverseTeller:
         use = start["toolUse"]
         if use.get("type") == "server_tool_use":
             return b""  # the provider's own tool, which it answers itself
+        name, made = chunks.text(use["name"]), chunks.text(use["toolUseId"])
         number = self._calls[index] = len(self._calls)
         self._silent.add(index)
         self.committed = True
-        self._text_bytes += utf8(use["name"])
-        function = {"name": use["name"], "arguments": ""}
-        call = {"index": number, "id": use["toolUseId"], "type": "function", "function": function}
+        self._text_bytes += utf8(name)
+        function = {"name": name, "arguments": ""}
+        call = {"index": number, "id": made, "type": "function", "function": function}
         return self._chunks.delta({"tool_calls": [call]})
 
     def _delta(self, index: int, delta: dict[str, Any]) -> bytes:
@@ -104,16 +106,16 @@ class ConverseTeller:
     def _think(self, index: int, thought: dict[str, Any]) -> bytes:
         sealed = thought.get("redactedContent")
         if isinstance(sealed, str):
-            self._thoughts[index] = {"type": "redacted_thinking", "data": sealed}
+            self._thoughts.seal(index, sealed)
             self.committed = True
             return b""
-        kept = self._thoughts.setdefault(index, {"type": "thinking", "thinking": "", "signature": None})
+        self._thoughts.begin(index)
         if isinstance(signature := thought.get("signature"), str):
-            kept["signature"] = signature
+            self._thoughts.sign(index, signature)
         text = thought.get("text")
         if not isinstance(text, str):
             return b""
-        kept["thinking"] += text
+        self._thoughts.add(index, text)
         return self._say("reasoning_content", text)
 
     def _say(self, name: str, text: str) -> bytes:
@@ -126,7 +128,7 @@ class ConverseTeller:
     def _close(self, index: int) -> bytes:
         if index in self._silent:
             return self._argue(index, "{}")  # a call without arguments has no input at all
-        thought = self._thoughts.pop(index, None)
+        thought = self._thoughts.end(index)
         if thought is None or (thought["type"] == "thinking" and thought["signature"] is None):
             return b""  # unsigned, nobody reads it back
         return self._chunks.delta({"thinking_blocks": [thought]})

@@ -11,7 +11,7 @@ from typing import Any, Final
 from p402.ports import Failure, Usage
 from serve.upstream import chunks, failures
 from serve.upstream.provider import Provider
-from serve.upstream.tokens import counted
+from serve.upstream.tokens import counted, tier_of
 
 FINISH: Final = {
     "end_turn": chunks.STOP,
@@ -59,11 +59,16 @@ _NO_SUCH_MODEL: Final = re.compile(
 _CANNOT: Final = re.compile(r"(?:doesn.t|does not|isn.t|is not|not) support|extraneous key", re.IGNORECASE)
 
 
-def usage_of(reported: Any) -> Usage | None:
+def usage_of(reported: Any, service_tier: Any = None) -> Usage | None:
     """Tokens in the normal form, or None where nothing usable is said.
 
     Bedrock counts what was read from and written to the cache apart from `inputTokens`; the normal form has
-    them in the prompt.
+    them in the prompt. `cacheDetails` are the writes again, by how long they are kept.
+
+    Parameters
+    ----------
+    service_tier
+        The answer's `serviceTier`.
     """
     if not isinstance(reported, dict):
         return None
@@ -72,7 +77,17 @@ def usage_of(reported: Any) -> Usage | None:
         return None
     cached = counted(reported, "cacheReadInputTokens") or 0
     written = counted(reported, "cacheWriteInputTokens") or 0
-    return Usage(fresh + cached + written, output, cached, written)
+    details = reported.get("cacheDetails")
+    kept = [d for d in details if isinstance(d, dict)] if isinstance(details, list) else []
+    hour = sum(counted(d, "inputTokens") or 0 for d in kept if d.get("ttl") == "1h")
+    return Usage(
+        fresh + cached + written,
+        output,
+        cached,
+        written,
+        cache_write_1h=min(hour, written),
+        tier=tier_of(service_tier.get("type")) if isinstance(service_tier, dict) else None,
+    )
 
 
 def named(headers: Mapping[str, str], reply: Any) -> str:

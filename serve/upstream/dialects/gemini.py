@@ -22,7 +22,6 @@ from serve.upstream.dialects.gemini_request import request, without_words
 from serve.upstream.dialects.gemini_stream import GeminiTeller
 from serve.upstream.dialects.gemini_words import (
     FINISH,
-    MISSHAPEN,
     blocked,
     logprobs_of,
     number_of,
@@ -34,7 +33,7 @@ from serve.upstream.dialects.gemini_words import (
 from serve.upstream.provider import Provider
 from serve.upstream.sse import SseParser
 from serve.upstream.tokens import estimated
-from serve.upstream.translation import TranslatedReading
+from serve.upstream.translation import MISSHAPEN, TranslatedReading
 
 _OK: Final = 200
 

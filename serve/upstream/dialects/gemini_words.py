@@ -16,10 +16,7 @@ import orjson
 
 from p402.ports import Usage
 from serve.upstream import chunks
-from serve.upstream.tokens import counted, tier_of, utf8
-
-MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading JSON of no known shape may raise; a JSONDecodeError is a ValueError."""
+from serve.upstream.tokens import AUDIO, counted, tier_of, utf8
 
 FINISH: Final = {
     "STOP": chunks.STOP,
@@ -182,11 +179,24 @@ def usage_of(reported: Any) -> Usage | None:
 
 
 def _tier(reported: Mapping[str, Any]) -> str | None:
-    """`serviceTier` of the Gemini API, `trafficType` of Vertex AI; None where it is the standard one."""
+    """`serviceTier` of the Gemini API, `trafficType` of Vertex AI; None where it is the standard one.
+
+    Sound is none, but stands for one: Gemini's smaller models bill it at several times the price of text.
+    """
     told = reported.get("serviceTier") or reported.get("trafficType")
-    if not isinstance(told, str) or told.endswith("_UNSPECIFIED"):
-        return None
-    return tier_of(told.lower().removeprefix("on_demand_"))
+    tier = None
+    if isinstance(told, str) and not told.endswith("_UNSPECIFIED"):
+        tier = tier_of(told.lower().removeprefix("on_demand_"))
+    return tier or (AUDIO if _has_sound(reported) else None)
+
+
+def _has_sound(reported: Mapping[str, Any]) -> bool:
+    for name in ("promptTokensDetails", "candidatesTokensDetails"):
+        details = reported.get(name)
+        for detail in details if isinstance(details, list) else ():
+            if isinstance(detail, dict) and detail.get("modality") == "AUDIO" and detail.get("tokenCount"):
+                return True
+    return False
 
 
 def logprobs_of(candidate: Mapping[str, Any]) -> dict[str, Any] | None:

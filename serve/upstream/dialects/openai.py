@@ -12,6 +12,7 @@ import orjson
 
 from p402.ports import Call, Completion, Failure
 from serve.upstream import failures
+from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.openai_stream import StreamReading
 from serve.upstream.dialects.openai_usage import choices_of, text_bytes, usage_of
 from serve.upstream.provider import Provider
@@ -41,6 +42,10 @@ _OURS_TO_STRIP = frozenset(
     }
 )
 """What other languages put into messages and some providers refuse; a provider's `message_fields` stay."""
+
+
+_CLIENTS_TOOLS: Final = ("function", "custom")
+"""Types of tools that the client runs."""
 
 
 class OpenAi:
@@ -114,8 +119,10 @@ def body_of(provider: Provider, call: Call) -> bytes:
     }
     for name in provider.omit_fields:
         body.pop(name, None)
+    if body.get("tools"):
+        _refuse_priced(body["tools"])
     stripped = _OURS_TO_STRIP - provider.message_fields
-    if stripped:
+    if stripped or "cache_control" in provider.message_fields:
         for name in ("messages", "tools"):
             if isinstance(body.get(name), list):
                 body[name] = [_without(item, stripped) for item in body[name]]
@@ -140,15 +147,29 @@ def body_of(provider: Provider, call: Call) -> bytes:
     return orjson.dumps(body)
 
 
+def _refuse_priced(tools: Any) -> None:
+    """Refuse tools that a provider runs itself, such as a search: they are billed by use, beyond any hold."""
+    for tool in tools:
+        kind = tool.get("type", "function")
+        if kind not in _CLIENTS_TOOLS:
+            raise Unsupported(f"a tool of type {str(kind)[:40]!r}, whose price P402 does not know")
+
+
 def _without(item: Any, names: frozenset[str]) -> Any:
-    """A message, a part or a tool without some fields; itself where it has none of them."""
+    """A message, a part or a tool without some fields; itself where it has none of them.
+
+    A cache marker that stays asks for the shortest time: usage in OpenAI's form tells no other apart.
+    """
     if not isinstance(item, dict):
         return item
     found = names & item.keys()
     if found:
         item = {name: value for name, value in item.items() if name not in found}
+    cache = item.get("cache_control")
+    if isinstance(cache, dict) and "ttl" in cache:
+        item = {**item, "cache_control": {name: value for name, value in cache.items() if name != "ttl"}}
     for name in ("content", "tool_calls"):
         inner = item.get(name)
-        if isinstance(inner, list) and any(isinstance(x, dict) and names & x.keys() for x in inner):
+        if isinstance(inner, list) and any(isinstance(x, dict) and _OURS_TO_STRIP & x.keys() for x in inner):
             item = {**item, name: [_without(x, names) for x in inner]}
     return item

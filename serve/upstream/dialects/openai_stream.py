@@ -137,7 +137,13 @@ class StreamReading:
             wanted = self._call.include_usage or reported is None or bool(choices)
         if not wanted:
             return b""
-        return b"data: %b\n\n" % orjson.dumps(chunk) if mended else event.wire
+        if not mended:
+            return event.wire
+        try:
+            return b"data: %b\n\n" % orjson.dumps(chunk)
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            self._break("sent an event nested deeper than P402 writes")
+            return b""
 
     def _choice(self, choice: dict[str, Any]) -> bool:
         """Take one choice in, and put its tool calls right; whether they were not."""

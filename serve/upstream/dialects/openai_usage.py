@@ -6,8 +6,9 @@ Whole answers and chunks alike; nothing here is of a stream's order. It knows no
 from typing import Any
 
 from p402.ports import Usage
-from serve.upstream.tokens import counted, tier_of, utf8
+from serve.upstream.tokens import AUDIO, counted, tier_of, utf8
 
+_AUDIO_TOKENS = "audio_tokens"
 _SPOKEN = frozenset({"content", "refusal"})
 _REASONED = frozenset({"reasoning_content", "reasoning"})
 _SAID = (*_SPOKEN, *_REASONED, "tool_calls", "function_call", "audio")
@@ -42,6 +43,8 @@ def usage_of(reported: Any, service_tier: Any = None) -> Usage | None:
     cached = min(cached, prompt)
     written = counted(prompt_details, "cache_write_tokens") or 0
     written, tier = min(written, prompt - cached), tier_of(service_tier)
+    if tier is None and (counted(prompt_details, _AUDIO_TOKENS) or counted(output_details, _AUDIO_TOKENS)):
+        tier = AUDIO
     return Usage(prompt, output, cached, written, min(reasoning, output), tier=tier)
 
 

@@ -110,6 +110,6 @@ export async function models(task) {
   const ids = [];
   for await (const model of client(task).models.list()) ids.push(model.id);
   const read = [];
-  for (const name of [task.model, `acme/${task.model}`]) read.push((await client(task).models.retrieve(name)).id);
+  for (const name of [task.model, `${task.provider}/${task.model}`]) read.push((await client(task).models.retrieve(name)).id);
   return { ids, read };
 }

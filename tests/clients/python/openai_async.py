@@ -93,7 +93,7 @@ async def leave(task, read):
 @task_of
 async def models(task, read):
     own = client(task).models
-    names = (task["model"], f"acme/{task['model']}")
+    names = (task["model"], f"{task['provider']}/{task['model']}")
     return {
         "ids": [model.id async for model in own.list()],
         "read": [(await own.retrieve(name)).id for name in names],

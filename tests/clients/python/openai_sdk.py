@@ -130,5 +130,5 @@ def leave(task, read):
 
 def models(task, read):
     own = client(task).models
-    names = (task["model"], f"acme/{task['model']}")
+    names = (task["model"], f"{task['provider']}/{task['model']}")
     return {"ids": [model.id for model in own.list()], "read": [own.retrieve(name).id for name in names]}

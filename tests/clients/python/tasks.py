@@ -29,18 +29,21 @@ class City(BaseModel):
 
 
 def messages(task):
-    """System message if asked for, then the user's, with an image if asked for."""
+    """The task's own; else the usual, with a system message and an image (ours, or at a URL) if asked for."""
+    if task.get("messages"):
+        return task["messages"]
     text = "What is 2 + 2?"
     content = text
     if task.get("image"):
-        content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": IMAGE}}]
+        url = IMAGE if task["image"] is True else task["image"]
+        content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}]
     system = [{"role": "system", "content": task["system"]}] if task.get("system") else []
     return [*system, {"role": "user", "content": content}]
 
 
 def options(task):
     """Options of OpenAI's API by their own names."""
-    found = {name: task[name] for name in ("n", "stop", "logprobs") if name in task}
+    found = {name: task[name] for name in ("n", "stop", "logprobs", "response_format") if name in task}
     if task.get("p402"):
         found["extra_body"] = {"p402": task["p402"]}
     if task.get("headers"):

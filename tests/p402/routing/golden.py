@@ -17,13 +17,13 @@ import numpy as np
 from p402.routing.batch import COLUMNS, RequestBatch
 from p402.routing.compiled import COMPONENTS, from_parts, parts_of
 from p402.routing.decide import Decisions, decide
-from p402.routing.live import LiveState
+from p402.routing.live import RATIO_ONE, LiveState
 
 PATH = Path(__file__).parents[2] / "golden" / "decisions-v1.npz"
 PATH_2 = PATH.with_name("decisions-v2.npz")
 DECIDED = ("arm", "count", "incumbent", "n_eligible", "n_explored")
-LIVE = ("seq", "open_circuit", "ttft_ms", "error_rate", "half_open")
-ADDED = {"half_open", "probed"}
+LIVE = ("seq", "open_circuit", "ttft_ms", "error_rate", "half_open", "output_ratio")
+ADDED = {"half_open", "output_ratio", "probed"}
 """What version 1 has not."""
 
 
@@ -78,6 +78,8 @@ def save(path, worlds):
             values = [getattr(live, column) for live in batch.lives]
             if column == "half_open":
                 values = [np.zeros(snapshot.n_arms, np.bool_) if v is None else v for v in values]
+            if column == "output_ratio":
+                values = [np.full(snapshot.n_arms, float(RATIO_ONE)) if v is None else v for v in values]
             arrays[f"{name}/lives/{column}"] = narrow(np.stack([np.asarray(v) for v in values]))
         arrays[f"{name}/decided"] = table(decide(snapshot, batch))
     np.savez_compressed(path, **arrays)
@@ -91,12 +93,20 @@ def load(path=PATH):
     for name in sorted({key.split("/")[0] for key in arrays}):
         snapshot = from_parts({part: arrays[f"{name}/parts/{part}"].tobytes() for part in COMPONENTS})
         columns = [arrays[f"{name}/lives/{column}"] for column in LIVE if column not in ADDED]
-        half = arrays.get(f"{name}/lives/half_open", [None] * len(columns[0]))
+        half, longer = (
+            arrays.get(f"{name}/lives/{added}", [None] * len(columns[0]))
+            for added in ("half_open", "output_ratio")
+        )
         lives = tuple(
             LiveState(
-                int(seq), shut.astype(np.bool_), ttft.astype(np.float64), errors.astype(np.float64), tried
+                int(seq),
+                shut.astype(np.bool_),
+                ttft.astype(np.float64),
+                errors.astype(np.float64),
+                tried,
+                None if ratio is None else ratio.astype(np.float64),
             )
-            for seq, shut, ttft, errors, tried in zip(*columns, half, strict=True)
+            for seq, shut, ttft, errors, tried, ratio in zip(*columns, half, longer, strict=True)
         )
         rows = {column: arrays.get(f"{name}/rows/{column}") for column in COLUMNS}
         worlds[name] = (snapshot, RequestBatch(lives=lives, **rows), arrays[f"{name}/decided"])

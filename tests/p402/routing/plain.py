@@ -18,6 +18,7 @@ FULL = 1 << 24
 FEATURE = 1 << 12
 CHAIN_STEP, CHAIN_MOST = 1 << 49, 15
 UNKNOWN_CONTEXT = 16_384
+DEAREST = 1 << 30
 
 
 class Plain(NamedTuple):
@@ -185,6 +186,8 @@ def _cost(spec, row, k):
     into, read, out = _tier(spec, k, row.prompt)
     into, read, out = into or 0, read or 0, out or 0
     expected = out * spec.posterior.output_ratio[k] // FEATURE
+    if row.live.output_ratio is not None:
+        expected = min(expected * int(row.live.output_ratio[k]) // 16, DEAREST)
     cost = row.prompt * into + row.expected * row.choices * expected
     if k == row.previous and row.warm is not None:
         cost -= min(row.warm, row.prompt) * max(into - read, 0)

@@ -122,7 +122,7 @@ def test_an_error_rate_settles_where_calls_keep_it():
     assert 0.15 < health.table["a/x"].error_rate / ERROR_ONE < 0.35
 
 
-def test_a_time_to_first_token_is_a_decayed_mean_in_coarse_steps():
+def test_a_time_to_first_token_is_a_decayed_median_in_coarse_steps():
     health = Health()
     for k in range(50):
         health.observe("a/x", T0 + k, failed=False, ttft_ms=100.0 if k % 2 else 140.0)

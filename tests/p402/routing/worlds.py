@@ -8,7 +8,7 @@ from msgspec import structs
 from p402.ids import key_of, request_id
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot, compile_snapshot
-from p402.routing.live import LiveState
+from p402.routing.live import RATIO_ONE, LiveState
 from p402.routing.scale import PARAM_ONE, param
 from p402.routing.spec import (
     MODES,
@@ -130,6 +130,7 @@ def some_lives(snapshot, count, rng):
         measured = rng.random(snapshot.n_arms) < 0.7
         shut = rng.random(snapshot.n_arms) < 0.1
         half = shut & (np.arange(snapshot.n_arms) % 2 == 0) if seq % 2 else None
+        told = 16.0 * np.exp2(np.arange(snapshot.n_arms) % 7 - 3.0) if seq % 3 == 2 else None
         lives.append(
             LiveState(
                 seq,
@@ -137,6 +138,7 @@ def some_lives(snapshot, count, rng):
                 np.where(measured, rng.integers(20, 4000, snapshot.n_arms), 0).astype(np.float64),
                 np.where(measured, rng.integers(0, 1000, snapshot.n_arms), 0).astype(np.float64),
                 half,
+                told,
             )
         )
     return tuple(lives)
@@ -344,14 +346,15 @@ def rows_of(snapshot, n=1, *, first=0, live=None, **columns) -> RequestBatch:
     )
 
 
-def a_live(n_arms, *, open_circuit=(), half_open=(), ttft_ms=(), error_rate=()) -> LiveState:
+def a_live(n_arms, *, open_circuit=(), half_open=(), ttft_ms=(), error_rate=(), output_ratio=()) -> LiveState:
     """Live state with the given arms' breakers open or half open, and {arm: value} columns."""
     shut = np.zeros(n_arms, np.bool_)
     shut[[*open_circuit, *half_open]] = True
     half = np.zeros(n_arms, np.bool_)
     half[list(half_open)] = True
     ttft, errors = np.zeros(n_arms), np.zeros(n_arms)
-    for column, given in ((ttft, ttft_ms), (errors, error_rate)):
+    ratio = np.full(n_arms, float(RATIO_ONE))
+    for column, given in ((ttft, ttft_ms), (errors, error_rate), (ratio, output_ratio)):
         for arm, value in dict(given).items():
             column[arm] = value
-    return LiveState(1, shut, ttft, errors, half if half_open else None)
+    return LiveState(1, shut, ttft, errors, half if half_open else None, ratio if output_ratio else None)

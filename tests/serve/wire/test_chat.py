@@ -117,6 +117,38 @@ def test_parts_are_text_images_or_bytes():
 
 
 @pytest.mark.parametrize(
+    "told",
+    [
+        {"refusal": "x" * 5_000},
+        {"reasoning_content": "x" * 5_000},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "x" * 5_000}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "x" * 5_000, "signature": "s"}]},
+        {"function_call": {"name": "f", "arguments": "x" * 5_000}},
+        {"name": "x" * 5_000},
+    ],
+)
+def test_whatever_of_a_message_a_provider_would_read_counts_as_prompt(told: dict) -> None:
+    hi = {"role": "user", "content": "hi"}
+    plain = parsed(messages=[hi, {"role": "assistant", "content": "a"}]).transcript
+    fuller = parsed(messages=[hi, {"role": "assistant", "content": "a", **told}]).transcript
+    assert 5_000 <= fuller.text_bytes - plain.text_bytes < 5_200
+    unread = {"refusal": None, "tool_call_id": "call_1", "cache_control": {"type": "ephemeral"},
+              "extra_content": {"google": {"thought_signature": "x" * 5_000}}}  # fmt: skip
+    assert parsed(messages=[{**hi, **unread}]).transcript.text_bytes == 2
+
+
+@pytest.mark.parametrize("kind", ["application/pdf", "video/mp4", "audio/wav", "text/plain"])
+def test_what_is_no_image_is_not_counted_as_one(kind: str) -> None:
+    """A film behind an image's part may have a million tokens, and a hold of an image's."""
+    url = f"data:{kind};base64," + "A" * 5_000
+    part = {"type": "image_url", "image_url": {"url": url}}
+    transcript = parsed(messages=[{"role": "user", "content": [part]}]).transcript
+    assert transcript.text_bytes >= 5_000
+    png = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5_000}}
+    assert parsed(messages=[{"role": "user", "content": [png]}]).transcript.text_bytes == 0
+
+
+@pytest.mark.parametrize(
     ("fields", "forms"),
     [
         ({}, set()),
@@ -255,6 +287,10 @@ def test_null_counts_as_absent():
 def test_output_caps_are_read_from_either_name():
     assert parsed(max_tokens=5).max_output == 5
     assert parsed(max_completion_tokens=6, max_tokens=5).max_output == 6
+    assert parsed(max_completion_tokens=1, max_tokens=90_000).max_output == 90_000, (
+        "a provider knows one word"
+    )
+    refused(InvalidInput, "max_tokens", max_completion_tokens=6, max_tokens="9")
 
 
 def test_every_option_is_read():

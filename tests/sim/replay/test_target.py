@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from p402.routing.decide import decide
+from p402.routing.decide import decide, work
 from p402.store.reader import connect
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import groups
@@ -78,8 +78,8 @@ def test_the_cheapest_is_cheaper_than_random_everywhere(busy_once):
         for group in groups(con, CHOICES):
             snapshot = store.get(group.snapshot)
             batch = group.batch(snapshot)
-            price = snapshot.input
-            assert (
-                probabilities(cheap, snapshot, batch) @ price
-                <= probabilities(spread, snapshot, batch) @ price + 1
-            ).all()
+            cost = work(snapshot, batch).cost_pico
+            cheapest, random = (
+                (probabilities(policy, snapshot, batch) * cost).sum(axis=1) for policy in (cheap, spread)
+            )
+            assert (cheapest <= random + 1).all()

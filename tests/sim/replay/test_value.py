@@ -17,9 +17,10 @@ from sim.replay.value import value
 from sim.replay.window import NoRounds, Unfaithful, read_window
 
 PROMPT, OUTPUT = 100, 50
-FAILING = {"birch": 0.2}
+FAILING = {"birch": 0.1}  # five failures in a row, which would open a breaker, are one in 100,000
 ROUNDS = 1_000
 JUDGED = 0.6
+SESSIONS = 50
 
 
 def quality_of(arm):
@@ -44,7 +45,7 @@ def known(tmp_path_factory, house_of, spec_of, mode_of):
 
     Gives the house, and the specs with how many rounds were logged under each.
     """
-    house = house_of(tmp_path_factory.mktemp("known"))
+    house = house_of(tmp_path_factory.mktemp("known"), 17)
     house.upstream.failing = FAILING
     wide = {"tolerance": param(1.9), "loss_cap": param(0.5), "floor": param(0.2)}
     specs = (
@@ -57,7 +58,7 @@ def known(tmp_path_factory, house_of, spec_of, mode_of):
         if i == ROUNDS // 2:
             flow.state.swap(house.stored(specs[1]))
         house.clock.ms += 100
-        told = house.ask(flow, stream=i % 2 == 0)
+        told = house.ask(flow, stream=i % 2 == 0, session_id=f"s{i % SESSIONS}")
         if told is not None and judge.random() < JUDGED:
             good = judge.random() < quality_of(told.attempts[-1].arm)
             house.score(flow, told.request_id, float(good))

@@ -1,6 +1,7 @@
 """What is Anthropic's alone: generations of models, thinking, sealed thoughts, its ids, its counts."""
 
 import contextlib
+import re
 from itertools import pairwise
 
 import orjson
@@ -15,6 +16,7 @@ from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.anthropic import Anthropic
 from serve.upstream.dialects.anthropic_request import closed, generation
 from serve.upstream.dialects.anthropic_words import usage_of
+from serve.upstream.dialects.table import DIALECTS
 from serve.upstream.provider import Provider
 from tests.serve.upstream.dialects.conformance.anthropic_speaker import AnthropicSpeaker
 from tests.serve.upstream.dialects.conformance.values import Asked, Said
@@ -141,8 +143,60 @@ def test_ids_are_in_anthropics_alphabet_and_still_meet() -> None:
     ]  # fmt: skip
     body = sent({"messages": messages, "tools": [TOOL]})
     (use,), (result,) = body["messages"][1]["content"], body["messages"][2]["content"]
-    assert use["id"] == result["tool_use_id"] == "functions_f_0__"
+    assert use["id"] == result["tool_use_id"]
+    assert use["id"].isascii()
+    assert use["id"].startswith("functions_f_0__")
     assert use["input"] == {}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model"), [("anthropic", NEWEST), ("bedrock", "anthropic.claude-opus-4-7-v1:0")]
+)
+@given(made=st.lists(st.text(max_size=100), min_size=2, max_size=5, unique=True))
+def test_ids_that_differ_stay_apart_in_another_alphabet(dialect: str, model: str, made: list[str]) -> None:
+    """Two calls of one id, and results are taken for each other's."""
+    calls = [{"id": x, "type": "function", "function": {"name": "f", "arguments": "{}"}} for x in made]
+    results = [{"role": "tool", "tool_call_id": x, "content": f"r{i}"} for i, x in enumerate(made)]
+    messages = [*HI, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    provider = Provider("acme", dialect, "https://h/v1", region="eu-west-1" if dialect == "bedrock" else None)
+    raw = DIALECTS[dialect].body(provider, call({"messages": messages, "tools": [TOOL]}, model))
+    _, asked, answered = orjson.loads(raw)["messages"]
+    if dialect == "bedrock":
+        ids = [block["toolUse"]["toolUseId"] for block in asked["content"]]
+        told = [block["toolResult"]["toolUseId"] for block in answered["content"]]
+    else:
+        ids = [block["id"] for block in asked["content"]]
+        told = [block["tool_use_id"] for block in answered["content"]]
+    assert ids == told
+    assert len(set(ids)) == len(made)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", x) for x in ids) or dialect == "bedrock"
+    assert all(1 <= len(x) <= 64 for x in ids)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model"), [("anthropic", NEWEST), ("bedrock", "anthropic.claude-opus-4-7-v1:0")]
+)
+def test_text_of_nothing_but_blanks_is_not_sent_where_it_is_refused(dialect: str, model: str) -> None:
+    """Other labs' models say a line feed beside a call, and a transcript of theirs must be answerable."""
+    asked = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    parts = [{"type": "text", "text": " "}, {"type": "text", "text": "a"}, {"type": "text", "text": "\n"}]
+    messages = [
+        {"role": "system", "content": "\n"},
+        *HI,
+        {"role": "assistant", "content": "\n\n", "tool_calls": asked},
+        {"role": "tool", "tool_call_id": "c", "content": " "},
+        {"role": "user", "content": "\t"},
+        {"role": "assistant", "content": "so"},
+        {"role": "user", "content": parts},
+    ]
+    provider = Provider("acme", dialect, "https://h/v1", region="eu-west-1" if dialect == "bedrock" else None)
+    body = orjson.loads(
+        DIALECTS[dialect].body(provider, call({"messages": messages, "tools": [TOOL]}, model))
+    )
+    texts = [b["text"] for m in body["messages"] for b in m["content"] if "text" in b]
+    assert texts == ["hi", "so", "a"]
+    assert "system" not in body
+    assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user", "assistant", "user"]
 
 
 def test_one_tool_at_a_time_is_said() -> None:
@@ -230,6 +284,28 @@ def test_sealed_thoughts_come_whole_in_a_stream_too() -> None:
     deltas = [orjson.loads(e[6:])["choices"] for e in out.split(b"\n\n") if e]
     blocks = [d[0]["delta"]["thinking_blocks"] for d in deltas if d and "thinking_blocks" in d[0]["delta"]]
     assert blocks == [[{"type": "thinking", "thinking": "ab", "signature": "c2ln"}]]
+
+
+def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:
+    """Clients parse what they added up, and an empty text is no JSON."""
+    start = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    pieces = AnthropicSpeaker().pieces(Said(calls=(Asked("g", {"a": 1}, "d"),), finish="tool_calls"))
+    told = [
+        {"type": "content_block_start", "index": 7, "content_block": start},
+        {
+            "type": "content_block_delta",
+            "index": 7,
+            "delta": {"type": "input_json_delta", "partial_json": ""},
+        },
+        {"type": "content_block_stop", "index": 7},
+    ]
+    own = [b"data: " + orjson.dumps(event) + b"\n\n" for event in told]
+    out, *_ = read([*pieces[:2], *own, *pieces[2:]])
+    deltas = [c[0]["delta"] for e in out.split(b"\n\n") if e and (c := orjson.loads(e[6:])["choices"])]
+    arguments = {0: "", 1: ""}
+    for made in (made for delta in deltas for made in delta.get("tool_calls", ())):
+        arguments[made["index"]] += made["function"].get("arguments", "")
+    assert [orjson.loads(text) for text in arguments.values()] == [{}, {"a": 1}]
 
 
 SAID = st.builds(

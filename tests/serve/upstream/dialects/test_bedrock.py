@@ -14,6 +14,7 @@ from p402.settings import Secret
 from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects.bedrock import Bedrock
 from serve.upstream.dialects.bedrock_request import vendor
+from serve.upstream.dialects.bedrock_words import usage_of
 from serve.upstream.provider import Provider
 from tests.serve.upstream.dialects.conformance.bedrock_speaker import BedrockSpeaker, event, fault
 from tests.serve.upstream.dialects.conformance.test_conformance import ANSWERS, gathered
@@ -317,6 +318,28 @@ def test_the_prompt_is_what_was_fresh_read_and_written() -> None:
     found = answered(message([{"text": "a"}], usage=used))
     assert isinstance(found, Completion)
     assert found.usage == Usage(35, 2, 20, 10)
+
+
+def test_a_cache_write_of_an_hour_and_another_service_tier_are_told_whole_and_streamed() -> None:
+    used = {
+        "inputTokens": 5,
+        "outputTokens": 2,
+        "totalTokens": 37,
+        "cacheWriteInputTokens": 30,
+        "cacheDetails": [{"ttl": "5m", "inputTokens": 10}, {"ttl": "1h", "inputTokens": 20}],
+    }
+    for tier, kept in (({"type": "priority"}, "priority"), ({"type": "default"}, None), ("odd", None)):
+        found = answered(message([{"text": "a"}], usage=used, serviceTier=tier))
+        assert isinstance(found, Completion)
+        assert found.usage == Usage(35, 2, cache_write=30, cache_write_1h=20, tier=kept)
+        reading = Bedrock().reading(PROVIDER, call(stream=True), NOW_MS)
+        reading.feed(event("messageStop", stopReason="end_turn"))
+        reading.feed(event("metadata", usage=used, serviceTier=tier))
+        assert reading.reported == found.usage
+    for odd in (None, {}, "1h", [5], [{"ttl": "1h", "inputTokens": "many"}]):
+        assert usage_of({**used, "cacheDetails": odd}).cache_write_1h == 0
+    beyond = [{"ttl": "1h", "inputTokens": 900}]
+    assert usage_of({**used, "cacheDetails": beyond}).cache_write_1h == 30
 
 
 def test_sealed_reasoning_comes_as_blocks_that_can_be_sent_back() -> None:

@@ -289,6 +289,29 @@ def test_calls_and_results_carry_ids_and_signatures_where_the_model_wants_them()
     assert "id" not in old[2]["parts"][0]["functionResponse"]
 
 
+def test_results_stand_in_the_order_of_their_calls() -> None:
+    """A model without ids tells two calls of one tool apart by their order alone."""
+    calls = [
+        {"id": x, "type": "function", "function": {"name": "f", "arguments": f'{{"x": "{x}"}}'}}
+        for x in "abc"
+    ]
+    told = [result(x, f"of {x}") for x in "cab"]
+    messages = [
+        {"role": "user", "content": "u"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        told[0],
+        {"role": "user", "content": "wait"},
+        *told[1:],
+        result("b", "of b again"),
+    ]
+    _, asked, answered, said = sent({"messages": messages}, OLD)["contents"]
+    assert [part["functionCall"]["args"]["x"] for part in asked["parts"]] == ["a", "b", "c"]
+    assert [part["functionResponse"]["response"]["output"] for part in answered["parts"]] == [
+        "of a", "of b", "of b again", "of c",
+    ]  # fmt: skip
+    assert said["parts"] == [{"text": "wait"}]
+
+
 def test_a_call_that_nobody_signed_gets_googles_placeholder_once_a_round() -> None:
     messages = [
         *ASK,
@@ -540,6 +563,19 @@ def test_missing_usage_is_estimated_from_all_that_was_said() -> None:
         ({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 50}, Usage(10, 40)),
         ({"promptTokenCount": 3, "cachedContentTokenCount": 9}, Usage(3, 0, cached=3)),
         ({"promptTokenCount": 3, "candidatesTokenCount": None}, Usage(3, 0)),
+        (
+            {"promptTokenCount": 9, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}]},
+            Usage(9, 0, tier="audio"),
+        ),
+        (
+            {"promptTokenCount": 9, "candidatesTokensDetails": [5, {"modality": "AUDIO", "tokenCount": 4}]},
+            Usage(9, 0, tier="audio"),
+        ),
+        ({"promptTokenCount": 9, "promptTokensDetails": [{"modality": "AUDIO"}]}, Usage(9, 0)),
+        (
+            {"promptTokenCount": 9, "promptTokensDetails": [{"modality": "VIDEO", "tokenCount": 4}]},
+            Usage(9, 0),
+        ),
         ({"candidatesTokenCount": 3}, None),
         ({"promptTokenCount": 1 << 40}, None),
         ({"promptTokenCount": 3, "candidatesTokenCount": 1 << 40}, None),

@@ -9,6 +9,7 @@ from p402.errors import ConfigError
 from p402.ports import Call, Completion, Usage
 from p402.settings import Secret
 from serve.upstream import failures
+from serve.upstream.dialect import Unsupported
 from serve.upstream.dialects import openai, openai_usage
 from serve.upstream.dialects.openai import OpenAi
 from serve.upstream.provider import Provider
@@ -45,6 +46,38 @@ def test_a_field_that_could_steer_the_call_is_not_sent() -> None:
     assert sent({"messages": [], "temperature": 0.5, "model": "theirs", **evil}) == {
         "messages": [], "temperature": 0.5, "model": "acme/m-1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "web_search", "web_search": {"enable": True}},
+        {"type": "builtin_function", "function": {"name": "$web_search"}},
+        {"type": "openrouter:web_search"},
+        {"type": None},
+    ],
+)
+def test_a_tool_that_the_provider_runs_and_bills_by_use_is_not_sent(tool: dict) -> None:
+    mine = {"type": "function", "function": {"name": "f"}}
+    with pytest.raises(Unsupported, match="a tool of type"):
+        sent({"messages": [], "tools": [mine, tool]})
+    tools = [mine, {"function": {"name": "g"}}, {"type": "custom", "custom": {"name": "h"}}]
+    assert sent({"messages": [], "tools": tools})["tools"] == tools
+
+
+def test_a_cache_is_asked_for_at_the_price_that_usage_can_tell() -> None:
+    """Usage in OpenAI's form has one count of cache writes, and an hour's cost more than five minutes'."""
+    knowing = Provider("acme", "openai", "http://h/v1", message_fields=frozenset({"cache_control"}))
+    hour, plain = {"type": "ephemeral", "ttl": "1h"}, {"type": "ephemeral"}
+
+    def body(mark: dict) -> dict:
+        part = {"type": "text", "text": "a", "cache_control": mark}
+        tool = {"type": "function", "function": {"name": "f"}, "cache_control": mark}
+        return {"messages": [{"role": "user", "content": [part], "cache_control": mark}], "tools": [tool]}
+
+    given = body(hour)
+    assert sent(given, knowing).items() >= body(plain).items()
+    assert given == body(hour), "the client's own body is as it was"
 
 
 def test_an_operator_may_pass_on_more_fields() -> None:
@@ -171,6 +204,15 @@ def test_usage_has_one_normal_form(reported, usage) -> None:
 @pytest.mark.parametrize("told", [None, "", "default", "Standard", "on_demand", "auto", 7, {}])
 def test_the_standard_service_tier_is_none(told) -> None:
     assert tier_of(told) is None
+
+
+@pytest.mark.parametrize("details", ["prompt_tokens_details", "completion_tokens_details"])
+def test_sound_has_prices_of_its_own_and_none_is_known(details: str) -> None:
+    used = {"prompt_tokens": 10, "completion_tokens": 5}
+    assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}) == Usage(10, 5, tier="audio")
+    assert openai_usage.usage_of({**used, details: {"audio_tokens": 3}}, "flex") == Usage(10, 5, tier="flex")
+    for none in (0, None, "many"):
+        assert openai_usage.usage_of({**used, details: {"audio_tokens": none}}) == Usage(10, 5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""How long an arm's answers are beside what their tasks made expected.
+
+Decayed sums of both, beginning at 1 with a few calls' worth of faith, in coarse steps so that noise writes no
+deltas. A model that thinks before it speaks is billed for it: its ratio is what makes its expected cost true.
+It knows no clock; what was learned stays, since how a model writes does not heal by itself.
+"""
+
+from math import exp2, log2
+from typing import Final
+
+from p402.routing.live import RATIO_ONE
+
+_KEEP: Final = 0.95
+"""Share of the past that each answer leaves: about the last forty count."""
+
+_PRIOR: Final = 4.0
+"""Answers of just the expected length that every arm begins with, forgotten like others."""
+
+_STEPS: Final = 4
+"""Steps of a doubling: one is 19 %."""
+
+_LEAST, _MOST = -3, 4
+"""Doublings that are told: an eighth to sixteen times."""
+
+
+class Verbosity:
+    """Running lengths of one arm's answers."""
+
+    __slots__ = ("_calls", "_expected", "_faith", "_tokens", "_told")
+
+    def __init__(self) -> None:
+        self._tokens = self._expected = self._calls = 0.0
+        self._faith = _PRIOR
+        self._told = 0
+
+    def add(self, tokens: int, expected: int) -> None:
+        """Take in an answer of so many output tokens; `expected` is at least 1."""
+        self._tokens = self._tokens * _KEEP + tokens
+        self._expected = self._expected * _KEEP + expected
+        self._calls = self._calls * _KEEP + 1.0
+        self._faith *= _KEEP
+
+    def ratio(self) -> int:
+        """Output tokens over expected ones, multiples of 1/16; it moves once it is most of a step away."""
+        if self._calls == 0:
+            return RATIO_ONE
+        usual = self._faith * self._expected / self._calls
+        found = _STEPS * log2((self._tokens + usual) / (self._expected + usual))
+        if abs(found - self._told) > 0.75:
+            self._told = min(max(round(found), _LEAST * _STEPS), _MOST * _STEPS)
+        return max(1, round(RATIO_ONE * exp2(self._told / _STEPS)))
