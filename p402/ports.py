@@ -202,6 +202,8 @@ class Failure(msgspec.Struct, frozen=True):
         What was billed all the same, if anything is known.
     of_provider
         Whether every arm of the provider would fail alike: it cannot be reached, or will not have our key.
+    unsent
+        Whether nothing was sent, since the provider's language cannot say what was asked.
     """
 
     code: str
@@ -212,6 +214,7 @@ class Failure(msgspec.Struct, frozen=True):
     retry_after_ms: int | None = None
     usage: Usage | None = None
     of_provider: bool = False
+    unsent: bool = False
 
 
 class Completion(msgspec.Struct, frozen=True):

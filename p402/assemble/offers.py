@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from p402.catalog.defaults import FAST_HARDWARE
+from p402.catalog.defaults import FAST_HARDWARE, searches
 from p402.catalog.model import Catalog, Deployment
 from p402.catalog.price import PricePeriod, PriceRow, TokenPrices, discounted
 from p402.errors import ConfigError, nearest
@@ -69,7 +69,10 @@ def offers_of(catalog: Catalog, provider: ProviderSettings) -> Iterator[Offer]:
         found = [
             d
             for d in catalog.deployments
-            if d.provider == listed and d.status == "active" and is_spoken(provider.dialect, d.model)
+            if d.provider == listed
+            and d.status == "active"
+            and is_spoken(provider.dialect, d.model)
+            and not searches(d.model)
         ]
         if not found:
             known = tuple({d.provider for d in catalog.deployments})

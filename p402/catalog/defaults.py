@@ -8,10 +8,23 @@ words a hint. No setting replaces the chain or the lists. A build of the catalog
 Ids and reasons from the catalogue as of 2026-11-22. It knows nothing of scores.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from p402.catalog.model import Catalog, is_priced
+
+_SEARCHES: Final = re.compile(r"(?:^|[/-])sonar(?:-|$)|-online$|-deep-research$")
+
+
+def searches(model: str) -> bool:
+    """Whether a model searches by itself and bills that by use, of which its tokens' prices say nothing.
+
+    OpenRouter's page of o3-deep-research ("always uses the 'web_search' tool which adds additional cost");
+    fees for a request to Perplexity's models, as their clients compute them (read 2026-11-26).
+    """
+    return _SEARCHES.search(model) is not None
+
 
 DEFAULT_ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "cost": (

@@ -6,7 +6,8 @@ tenth of the calls, whatever fails: when much fails at once the other providers 
 traffic, and callers hear the failure at once rather than late. What is not needed is saved up, to `MOST`.
 
 A probe of a half-open breaker fails over for nothing: there is one in ten seconds at most, and its caller
-should not pay for having tried. It knows no clock, no chance and no request.
+should not pay for having tried. A call that was never sent, since the provider's language cannot say it, goes
+elsewhere for nothing and earns nothing. It knows no clock, no chance and no request.
 
 Source: B. Beyer et al., "Site Reliability Engineering", 2016, chapter 21, "Deciding to Retry" (10 % of a
 client's requests, 3 attempts each); the account is that of gRPC's retry throttling (gRFC A6) and of the AWS
@@ -44,6 +45,11 @@ class RetryBudget:
         account = self._of(provider)
         if account.tenths < MOST * PER_FAILOVER:
             account.tenths += 1
+
+    def unsent(self, provider: str) -> None:
+        """Undo a `sent`: its language could not say the call."""
+        account = self._of(provider)
+        account.tenths = max(0, account.tenths - 1)
 
     def take(self, provider: str) -> bool:
         """Spend one failover away from a provider that failed; False where there is none left."""

@@ -233,15 +233,17 @@ class Exchange:
         failed, failovers = self.arm[0], self._state.failovers
         self._probe.give_back()  # a failure that counts has ended it already
         self._tried.append(self._now.choice.name)
-        if failure.of_provider:
+        if failure.of_provider or failure.unsent:  # its other arms have the same fault, or language
             self._away.append(failed)
+        if failure.unsent:
+            failovers.unsent(failed)
         if not (
             failure.fail_over
             and self.account.plan.request.options.failover
             and len(self._tried) < MAX_ATTEMPTS
         ):
             return False
-        if self._was_probe:
+        if self._was_probe or failure.unsent:
             return await self._prepare()
         if not failovers.take(failed):
             self._denied = failed

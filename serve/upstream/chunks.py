@@ -36,8 +36,8 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
 def choice(
     index: int, message: Mapping[str, Any], finish: str, logprobs: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """One choice of a whole answer; a message without text has `content` null, as OpenAI's has."""
-    said = {"role": "assistant", "content": None, **message}
+    """One choice of a whole answer; `content` is null only beside tool calls, as OpenAI's is."""
+    said = {"role": "assistant", "content": None if message.get("tool_calls") else "", **message}
     return {"index": index, "message": said, "finish_reason": finish, "logprobs": logprobs}
 
 

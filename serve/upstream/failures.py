@@ -131,7 +131,7 @@ def from_error_event(provider: Provider, error: Any, usage: Usage | None = None)
 def unsupported(provider: Provider, what: str) -> Failure:
     """INVALID_INPUT: the provider's language cannot say it; nothing was sent, and another may."""
     text = f"provider {provider.name} cannot be asked for {what}; leave it out, or allow another provider"
-    return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False)
+    return Failure("INVALID_INPUT", 400, text, fail_over=True, counts=False, unsent=True)
 
 
 def unsigned(provider: Provider, why: str) -> Failure:
@@ -150,6 +150,15 @@ def broken(
     return Failure(
         "PROVIDER_ERROR", 502, message, fail_over=True, counts=True, usage=usage, of_provider=of_provider
     )
+
+
+def given_up(provider: Provider, what: str, *, usage: Usage | None = None) -> Failure:
+    """PROVIDER_ERROR: the model gave its answer up. Another may do better.
+
+    A request can bring that about, a transcript without signatures or a tool that confuses: it is no word on
+    the provider's health, and five of one client's must not take the model from all others.
+    """
+    return replace(broken(provider, what, usage=usage), counts=False)
 
 
 def timed_out(

@@ -8,7 +8,9 @@ import pytest
 
 from p402.assemble import START_WEIGHTS, assemble
 from p402.assemble.columns import BENCHMARK_SD, BORROWED_SD, FAST_TTFT_MS, USUAL_TTFT_MS
+from p402.assemble.offers import offers_of
 from p402.catalog.benchmarks import PRIOR_SD, Benchmark
+from p402.catalog.defaults import searches
 from p402.catalog.model import Capabilities, Catalog, Deployment, Source
 from p402.catalog.price import PricePeriod, PriceRow, Tier, TokenPrices
 from p402.errors import ConfigError
@@ -507,3 +509,31 @@ def test_the_whole_catalogue_assembles_within_the_bounds_of_exact_arithmetic():
 def test_no_arm_at_all_is_an_error():
     with pytest.raises(ConfigError, match="no arm"):
         built("")
+
+
+def test_a_model_that_searches_by_itself_is_offered_only_where_it_is_named() -> None:
+    """Its searches are billed by use, beside the tokens whose prices are all that the catalogue has."""
+    catalog = load_catalog()
+    names = (
+        "perplexity/sonar-pro",
+        "openai/o3-deep-research",
+        "perplexity/llama-3.1-sonar-small-128k-online",
+    )
+    assert all(catalog.find(f"openrouter/{name}") for name in names)
+
+    def offered(table: str) -> set[str]:
+        text = f"[providers.openrouter]\n{KEYED}{table}"
+        settings = read_settings(tomllib.loads(text), {})
+        return set(offered_by(catalog, settings.providers["openrouter"]))
+
+    listed = offered("")
+    assert len(listed) > 100
+    assert not [name for name in listed if searches(name)]
+    assert listed.isdisjoint(names)
+    assert offered(f'models = ["{names[0]}"]') == {names[0]}
+    assert not searches("nousresearch/hermes-4-70b")
+    assert not searches("openai/gpt-rosalind-research")
+
+
+def offered_by(catalog, provider) -> list[str]:
+    return [offer.deployment.model for offer in offers_of(catalog, provider)]

@@ -70,8 +70,10 @@ class MessageTeller:
                 return self._close(told["index"])
             case "message_delta":
                 self._reason = told["delta"].get("stop_reason") or self._reason
-                self._count(told.get("usage"))
-                self._counted = True
+                usage = told.get("usage")
+                self._count(usage)
+                if isinstance(usage, dict) and usage.get("output_tokens") is not None:
+                    self._counted = True
             case "message_stop":
                 return self._finish()
             case "error":

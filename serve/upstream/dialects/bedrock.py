@@ -75,7 +75,7 @@ class Bedrock:
                     provider, "sent an answer without content or stopReason", usage=reported
                 )
         if reason in MALFORMED:
-            return failures.broken(provider, f"ended in {reason}", usage=reported)
+            return failures.given_up(provider, f"ended in {reason}", usage=reported)
         message, size = _message(blocks)
         usage = reported or estimated(call.prompt_tokens, size)
         finish = FINISH.get(reason, chunks.STOP)

@@ -134,11 +134,13 @@ class ConverseTeller:
         return self._chunks.delta({"thinking_blocks": [thought]})
 
     def _finish(self) -> bytes:
-        if self._reason is None or self._reason in MALFORMED:
-            what = (
-                "ended the stream without saying why" if self._reason is None else f"ended in {self._reason}"
-            )
+        if self._reason is None:
+            what = "ended the stream without saying why"
             self.failure = failures.broken(self._provider, what, usage=self.reported)
+            return b""
+        if self._reason in MALFORMED:
+            what = f"ended in {self._reason}"
+            self.failure = failures.given_up(self._provider, what, usage=self.reported)
             return b""
         self.committed = self.finished = True
         return self._chunks.delta({}, FINISH.get(self._reason, chunks.STOP))

@@ -115,7 +115,7 @@ def _answer(provider: Provider, call: Call, reply: Any, created_s: int) -> Compl
         if reason is None:
             return failures.broken(provider, "sent an answer without a finishReason", usage=reported)
         if reason not in FINISH:
-            return failures.broken(provider, unfinished(reason), usage=reported)
+            return failures.given_up(provider, unfinished(reason), usage=reported)
         said = said_of(candidate, call.request_id, number)
         size += said.size
         finish = chunks.TOOL_CALLS if said.calls and FINISH[reason] == chunks.STOP else FINISH[reason]

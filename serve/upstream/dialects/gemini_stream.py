@@ -129,7 +129,7 @@ class GeminiTeller:
     def _end_of(self, number: int, reason: Any) -> None:
         finish = FINISH.get(reason)
         if finish is None:
-            self.failure = failures.broken(self._provider, unfinished(reason), usage=usage_of(self._counts))
+            self.failure = failures.given_up(self._provider, unfinished(reason), usage=usage_of(self._counts))
             return
         self._finish[number] = finish
         self.committed = True  # an answer may be empty and finished

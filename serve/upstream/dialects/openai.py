@@ -124,8 +124,9 @@ def body_of(provider: Provider, call: Call) -> bytes:
     stripped = _OURS_TO_STRIP - provider.message_fields
     if stripped or "cache_control" in provider.message_fields:
         for name in ("messages", "tools"):
-            if isinstance(body.get(name), list):
-                body[name] = [_without(item, stripped) for item in body[name]]
+            items = body.get(name)
+            if isinstance(items, list) and _have_ours(items):
+                body[name] = [_without(item, stripped) for item in items]
     body["model"] = provider.models.get(call.model, call.model)
     named = [body[f] for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
     cap = None if named else call.output_cap
@@ -153,6 +154,22 @@ def _refuse_priced(tools: Any) -> None:
         kind = tool.get("type", "function")
         if kind not in _CLIENTS_TOOLS:
             raise Unsupported(f"a tool of type {str(kind)[:40]!r}, whose price P402 does not know")
+
+
+def _have_ours(items: list[Any]) -> bool:
+    """Whether a message, a part or a tool has a field that may have to go; few have, and all are asked."""
+    apart = _OURS_TO_STRIP.isdisjoint
+    for item in items:
+        if type(item) is not dict:
+            continue
+        if not apart(item):
+            return True
+        content, calls = item.get("content"), item.get("tool_calls")
+        if type(content) is list and not all(apart(x) for x in content if type(x) is dict):
+            return True
+        if type(calls) is list and not all(apart(x) for x in calls if type(x) is dict):
+            return True
+    return False
 
 
 def _without(item: Any, names: frozenset[str]) -> Any:

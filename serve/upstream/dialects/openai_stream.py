@@ -11,6 +11,7 @@ followed by a clean end of the body. Anything else is a failure; nothing is made
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from p402.ports import Call, Failure, Usage
 from serve.upstream import failures
@@ -94,8 +95,16 @@ class StreamReading:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far: the provider's report, else an estimate from the text seen."""
-        return self._reported or estimated(self._call.prompt_tokens, self._text_bytes, tier_of(self._tier))
+        """Tokens so far: the provider's report, else an estimate from the text seen.
+
+        A count of no output is only of the prompt, unless it was the last word of an answer that ended well.
+        """
+        told, said = self._reported, self._text_bytes
+        if told is None:
+            return estimated(self._call.prompt_tokens, said, tier_of(self._tier))
+        if told.output or not said or (self.ended and self.failure is None):
+            return told
+        return replace(told, output=estimated(0, said).output, estimated=True)
 
     @property
     def reported(self) -> Usage | None:

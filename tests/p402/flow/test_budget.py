@@ -152,3 +152,29 @@ def test_failure_of_everything_sends_a_tenth_more_than_was_asked_and_no_request_
     assert len(world.upstream.calls) <= 2_000 * 1.1 + 3 * (FLOOR + 1)
     told = [answer for answer in answers if "no failover was made" in answer.refusal.message]
     assert len(told) > 1_500
+
+
+UNSAID = Play(failure=broke("INVALID_INPUT", 400, counts=False, unsent=True))
+
+
+def test_what_a_language_cannot_say_goes_elsewhere_for_nothing():
+    """Else one client's odd requests would spend what all need when the provider fails."""
+    world = World(*[UNSAID, Play()] * 60, DEAD, Play())
+    for _ in range(60):
+        assert isinstance(world.ask(a_request(mode="cost")), Completed)
+    first = world.upstream.calls[0].provider
+    assert world.state.failovers.counts()[first] == (0, 0)
+    account = world.state.failovers._of(first)
+    assert account.tenths == FLOOR * PER_FAILOVER, "what was not sent earns nothing either"
+    assert isinstance(world.ask(a_request(mode="cost")), Completed)
+
+
+def test_what_a_language_cannot_say_is_asked_of_another_provider_next():
+    """Another model of the same provider speaks the same language, and there are three attempts."""
+    world = World(UNSAID, UNSAID, Play())
+    assert isinstance(world.ask(a_request(mode="cost")), Completed)
+    called = [call.provider for call in world.upstream.calls]
+    assert len(set(called)) == 3
+    only = World(UNSAID, Play())
+    answer = only.ask(a_request(mode="cost", exclude_providers=("beta", "gamma")))
+    assert isinstance(answer, Completed), "where there is no other provider, another model of it may do"

@@ -279,6 +279,18 @@ def test_a_break_after_the_first_word_charges_the_prompt_as_counted_and_the_word
     assert (usage, reported) == (Usage(1_000, 10, cached=700, estimated=True), None)
 
 
+def test_what_an_answer_is_said_to_have_used_before_it_is_said_is_no_report() -> None:
+    """`message_start` has a first guess of the output; it would be billed as all of it."""
+    pieces = AnthropicSpeaker().pieces(Said(texts=("x" * 400,), usage=Usage(1_000, 100)))
+    for usage in ({}, {"usage": None}, {"usage": {}}, {"usage": {"output_tokens": None}}):
+        told = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, **usage}
+        *_, failure, used, reported = read(
+            [*pieces[:-2], b"data: " + orjson.dumps(told) + b"\n\n", pieces[-1]]
+        )
+        assert failure is None
+        assert (used, reported) == (Usage(1_000, 100, estimated=True), None)
+
+
 def test_sealed_thoughts_come_whole_in_a_stream_too() -> None:
     out, *_ = read(AnthropicSpeaker().pieces(Said(thoughts=("a", "b"), seal="c2ln", texts=("t",))))
     deltas = [orjson.loads(e[6:])["choices"] for e in out.split(b"\n\n") if e]

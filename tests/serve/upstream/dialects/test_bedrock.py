@@ -422,6 +422,7 @@ def test_what_nobody_can_read_goes_to_another_and_is_billed(reason: str) -> None
     found = answered(message([{"text": "a"}], reason))
     assert isinstance(found, Failure)
     assert (found.code, found.fail_over, found.usage) == ("PROVIDER_ERROR", True, Usage(5, 2))
+    assert not found.counts, "a request can bring it about, and must not take the model from others"
     _, _, failure = read(
         [
             event("messageStart", role="assistant"),
@@ -430,7 +431,7 @@ def test_what_nobody_can_read_goes_to_another_and_is_billed(reason: str) -> None
         ]
     )
     assert failure is not None
-    assert (failure.code, failure.usage) == ("PROVIDER_ERROR", Usage(5, 2))
+    assert (failure.code, failure.usage, failure.counts) == ("PROVIDER_ERROR", Usage(5, 2), False)
 
 
 @pytest.mark.parametrize(

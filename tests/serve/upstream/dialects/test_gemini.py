@@ -485,7 +485,7 @@ def test_an_answer_that_was_given_up_may_come_from_another_and_is_billed(reason:
     assert (found.code, found.fail_over, found.counts, found.usage) == (
         "PROVIDER_ERROR",
         True,
-        True,
+        False,
         Usage(9, 2),
     )
     assert reason in found.message

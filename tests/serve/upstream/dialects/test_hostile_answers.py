@@ -15,10 +15,11 @@ from p402.ports import Call, Completion, Failure
 from p402.settings import Secret
 from serve.upstream.dialects.table import DIALECTS
 from serve.upstream.provider import Provider
+from serve.wire import parse_chat
 from tests.serve.upstream.dialects.conformance.bedrock_speaker import event
 from tests.serve.upstream.dialects.conformance.speakers import SPEAKERS, setting
 from tests.serve.upstream.dialects.conformance.test_conformance import ANSWERS
-from tests.serve.upstream.dialects.conformance.values import Speaker
+from tests.serve.upstream.dialects.conformance.values import Said, Speaker
 
 pytestmark = pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda s: s.dialect)
 
@@ -125,6 +126,19 @@ def test_a_stream_of_any_shape_raises_nothing_and_gives_chunks_of_the_right_type
         assert reading.usage.output >= 0
         if ours:
             assert all(is_strict(one) for one in out.split(b"\n\n"))
+
+
+def test_an_answer_of_nothing_or_of_thoughts_alone_has_a_text_and_can_be_sent_back(speaker: Speaker) -> None:
+    """OpenAI's `content` is null beside tool calls only; clients read it without asking."""
+    if speaker.dialect in ("openai", "azure"):
+        pytest.skip("whole answers are passed on as they came")
+    for said in (Said(), Said(thoughts=("hm",), seal="c2ln", finish="length")):
+        asked = call(speaker, stream=False)
+        got = DIALECTS[speaker.dialect].answer(provider_of(speaker), asked, speaker.whole(said), 1_000)
+        assert isinstance(got, Completion)
+        message = orjson.loads(got.body)["choices"][0]["message"]
+        assert message["content"] == ""
+        parse_chat(orjson.dumps({"messages": [{"role": "user", "content": "hi"}, message]}))
 
 
 def endless(speaker: Speaker) -> tuple[list[bytes], bytes]:

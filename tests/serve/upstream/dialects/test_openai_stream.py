@@ -143,3 +143,20 @@ def test_a_stream_is_of_the_tier_that_any_of_its_chunks_names() -> None:
     silent.feed(event({"content": "a"}) + tokens)
     standard.feed(event({"content": "a"}, service_tier="default") + tokens)
     assert silent.usage == standard.usage == Usage(11, 3)
+
+
+def test_a_count_of_no_output_is_none_of_an_answer_that_broke_off() -> None:
+    """Some count the prompt in their first event, and the output at the end only."""
+    begun = {"prompt_tokens": 1_000, "completion_tokens": 0}
+    broken = reading()
+    broken.feed(event({"content": "x" * 400}, usage=begun))
+    assert broken.usage == Usage(1_000, 100, estimated=True), "a client that leaves now has had these words"
+    broken.end_of_body()
+    assert broken.failure is not None
+    assert broken.usage == Usage(1_000, 100, estimated=True)
+    counting = reading()
+    counting.feed(event({"content": "x" * 400}, usage=USED))
+    assert counting.usage == Usage(11, 3), "whoever counts as it goes is believed"
+    whole = reading()
+    whole.feed(event({"content": "x" * 400}, "stop", usage=begun) + b"data: [DONE]\n\n")
+    assert whole.usage == Usage(1_000, 0), "the provider's last word"
