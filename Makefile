@@ -47,7 +47,7 @@ demo: $(STAMP)/demo  ## the whole loop on real input: serve, log, replay, learn,
 	$(BIN)/p402 demo
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 style: $(STAMP)/dev  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -66,8 +66,8 @@ class FileShelf:
         self._writer = _Hand(path, "p402-sessions-write")
 
     async def open(self) -> None:
-        """Open the file, making it where it is not."""
-        await self._writer.do(lambda _: None)
+        """Open the file, making it where it is not, and forget what is too old."""
+        await self.keep({})
         await self._reader.do(lambda _: None)
 
     async def get(self, key: bytes) -> Word | None:

@@ -29,6 +29,7 @@ LACKS: Final[Mapping[str, Mapping[str, str]]] = {
         "streamed_n": "its API gives one answer",
         "logprobs": "its API tells none",
         "json_object": "its API promises an object by its schema only",
+        "reasoning_tokens": "its API counts them as output",
     },
     "gemini": {
         "streamed_n": "its API gives several answers whole only, and of its older models",

@@ -3,6 +3,7 @@
 The same whatever wire the provider speaks.
 """
 
+import json
 import uuid
 from dataclasses import replace
 
@@ -10,9 +11,16 @@ import pytest
 
 from tests.clients.client import heard
 from tests.clients.place import routed_key
+from tests.clients.seats import SEATS, THOROUGH
 from tests.upstreams.catalogue import CITY, CITY_PIECES, SCENARIOS
 
-FINISH = {"stop": {"stop"}, "length": {"length"}, "tool_calls": {"tool_calls", "tool-calls"}}
+FINISH = {
+    "stop": {"stop"},
+    "length": {"length"},
+    "tool_calls": {"tool_calls", "tool-calls"},
+    "content_filter": {"content_filter", "content-filter"},
+}
+THOROUGHLY = [seat.id for seat in SEATS.values() if seat.client == THOROUGH]
 CALLS = [["weather", {"city": "Paris"}], ["weather", {"city": "Oslo"}]]
 KEYS = {"openai": "authorization", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 PRICE = (11 * 1 + 5 * 2) / 1e6
@@ -42,8 +50,9 @@ def test_p1_a_stream_is_read_piece_by_piece_to_its_end(client, scenario):
 
 @pytest.mark.needs("chat")
 @pytest.mark.parametrize("do", ["complete", "stream"])
-def test_p1_an_answer_that_was_cut_by_its_length_says_so(client, do):
-    assert client.ask(do, "short")["finish"] in FINISH["length"]
+@pytest.mark.parametrize(("scenario", "finish"), [("short", "length"), ("filtered", "content_filter")])
+def test_p1_an_answer_that_was_cut_by_its_length_or_a_filter_says_so(client, do, scenario, finish):
+    assert client.ask(do, scenario)["finish"] in FINISH[finish]
 
 
 @pytest.mark.needs("chat")
@@ -73,6 +82,25 @@ def test_p1_system_prompt_stop_and_image_reach_the_provider(client):
     assert turn[1][1][2].startswith("iVBOR")
 
 
+@pytest.mark.needs("image_url")
+@pytest.mark.parametrize("client", THOROUGHLY, indirect=True)
+def test_p1_an_image_may_stand_at_a_url(client):
+    client.ask("complete", "plain", image="https://images.test/a.png")
+    assert "https://images.test/a.png" in str(client.asked[-1].body)
+
+
+@pytest.mark.needs("json_object")
+@pytest.mark.parametrize("client", THOROUGHLY, indirect=True)
+def test_p1_any_json_object_can_be_asked_for(client):
+    found = client.ask("complete", "json", response_format={"type": "json_object"})
+    assert json.loads(found["text"]) == CITY
+    body = client.asked[-1].body
+    if client.seat.wire == "openai":
+        assert body["response_format"] == {"type": "json_object"}
+    else:
+        assert body["generationConfig"]["responseMimeType"] == "application/json"
+
+
 @pytest.mark.needs("chat", "n")
 def test_p1_several_answers_come(client):
     assert client.ask("complete", "plain", n=2)["texts"] == ["Four", "Four"]
@@ -97,13 +125,29 @@ def test_p1_log_probabilities_come_with_their_tokens(client):
 def test_p1_reasoning_of_a_model_passes(client, do):
     found = client.ask(do, "reasoning")
     assert (found["reasoning"], found["text"]) == ("2 and 2 is 4", "Four")
+    told = found["metadata"]
+    assert (told["input_tokens"], told["cached_tokens"], told["output_tokens"]) == (11, 4, 9)
+    if client.has("reasoning_tokens"):
+        assert told["reasoning_tokens"] == 6
 
 
 @pytest.mark.wires
 @pytest.mark.needs("chat")
 @pytest.mark.parametrize("do", ["complete", "stream"])
 def test_p1_parallel_tool_calls_come_with_their_arguments(client, do):
-    found = client.ask(do, "tools", tools=True)
+    called(client, client.ask(do, "tools", tools=True))
+
+
+@pytest.mark.needs("chat")
+@pytest.mark.parametrize("do", ["complete", "stream"])
+def test_p1_tool_calls_may_follow_words(client, do):
+    found = client.ask(do, "look", tools=True)
+    assert found["text"] == "Let me look"
+    called(client, found)
+
+
+def called(client, found):
+    """Both calls came, of the tool that was on offer."""
     assert found["calls"] == CALLS
     assert found["finish"] in FINISH["tool_calls"]
     assert [(name, fields) for name, _, fields in client.heard.tools] == [("weather", ("city",))]

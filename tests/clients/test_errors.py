@@ -28,6 +28,7 @@ def classes_of(client, openai_class):
         ("locked", 502, "PROVIDER_AUTH", "InternalServerError"),
         ("down", 502, "PROVIDER_ERROR", "InternalServerError"),
         ("html", 502, "PROVIDER_ERROR", "InternalServerError"),
+        ("error-limited", 429, "RATE_LIMIT_EXCEEDED", "RateLimitError"),
         ("error-first", 502, "PROVIDER_ERROR", "InternalServerError"),
         ("cut-first", 502, "PROVIDER_ERROR", "InternalServerError"),
         ("stall-first", 504, "PROVIDER_TIMEOUT", "InternalServerError"),

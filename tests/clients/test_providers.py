@@ -14,10 +14,10 @@ LABS = {
     "anthropic": (
         "anthropic_sdk",
         "anthropic",
-        {Finish.LENGTH: "max_tokens", Finish.TOOLS: "tool_use"},
+        {Finish.LENGTH: "max_tokens", Finish.TOOLS: "tool_use", Finish.FILTER: "refusal"},
         "end_turn",
     ),
-    "gemini": ("genai_sdk", "google/genai", {Finish.LENGTH: "MAX_TOKENS"}, "STOP"),
+    "gemini": ("genai_sdk", "google/genai", {Finish.LENGTH: "MAX_TOKENS", Finish.FILTER: "SAFETY"}, "STOP"),
 }
 PATIENCE_S = 0.5
 

@@ -110,6 +110,7 @@ def test_p15_an_anomaly_is_a_warning_a_log_row_a_metric_and_a_webhook_and_is_not
                 (post,) = await asyncio.to_thread(receiver.until, 1)
                 found = await scraped(admin, ("p402_anomalies_total", "default"), 1)
                 found = await scraped(admin, ("p402_alerts_delivered_total",), 1)
+                found = await scraped(admin, ("p402_requests_total", "", "ok"), CALLS + 1)
                 missing = await client.get("/metrics")
                 assert missing.status_code == 404
                 status, out, err = await stopped(process)

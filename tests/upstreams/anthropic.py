@@ -47,10 +47,10 @@ class AnthropicMessages:
 
     def error_event(self, error: ErrorEvent) -> Event:
         ((name, told),) = unframed([_SPEAKER.broken()])
-        if error.code != ErrorEvent().code:
-            told["error"]["type"] = error.code
-        told["error"]["message"] = error.message
-        return Event(orjson.dumps(told), name)
+        if error.code == ErrorEvent().code:
+            told["error"]["message"] = error.message
+            return Event(orjson.dumps(told), name)
+        return Event(self.refusal(Refuse(500, error.code, error.message)).body or b"", name)
 
 
 def _says(told: dict[str, Any]) -> bool:

@@ -74,10 +74,10 @@ class GeminiContent:
 
     def error_event(self, error: ErrorEvent) -> Event:
         ((name, told),) = unframed([speaker_of("").broken()])
-        if error.code != ErrorEvent().code:
-            told["error"] |= {"code": 500, "status": error.code}
-        told["error"]["message"] = error.message
-        return Event(orjson.dumps(told), name)
+        if error.code == ErrorEvent().code:
+            told["error"]["message"] = error.message
+            return Event(orjson.dumps(told), name)
+        return Event(self.refusal(Refuse(500, error.code, error.message)).body or b"", name)
 
 
 def _joined(pieces: tuple[str, ...]) -> tuple[str, ...]:

@@ -459,7 +459,7 @@ def test_many_calls_that_expire_at_once_do_not_stop_redis(told) -> None:
         await books.link.call("SLOWLOG", "RESET")
         await books.look(replace(WHO, now_ms=NOON + HOLD_TTL_MS))
         slowest = max(entry[2] for entry in await books.link.call("SLOWLOG", "GET", "10"))
-        assert slowest < 1_000_000, f"{slowest / 1e6:.1f} s"
+        assert slowest < 5_000_000, f"{slowest / 1e6:.1f} s"  # from where on Redis itself calls a script slow
 
     told(tell_it)
 

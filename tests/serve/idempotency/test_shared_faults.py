@@ -385,7 +385,7 @@ def test_an_end_that_the_file_does_not_take_is_given_by_other_hosts(tmp_path, se
 def test_the_rights_that_the_docs_name_are_enough(tmp_path, server: Server):
     rights = "+time +hmget +hget +hset +del +get +set +pexpire"
     way = "+evalsha +script|load +ping +info +client|setname"
-    assert rights in (SERVE / "README.md").read_text()
+    assert rights in (SERVE / "idempotency" / "README.md").read_text()
     assert way in (SERVE / "redis" / "README.md").read_text()
     words = f"{rights} {way}".split()
     ask(server, "ACL", "SETUSER", "few", "on", ">secret", "resetkeys", "~p402:once:*", "-@all", *words)

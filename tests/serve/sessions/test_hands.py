@@ -295,3 +295,19 @@ def test_a_disk_that_is_full_loses_the_word_and_nothing_else(tmp_path: Path):
         await shelf.close()
 
     asyncio.run(run())
+
+
+def test_a_start_forgets_what_is_too_old(tmp_path: Path):
+    path, time = tmp_path / "x.db", HandTime()
+
+    async def run() -> None:
+        shelf = FileShelf(path, time.now_ms)
+        await shelf.keep({b"k": b"1"})
+        await shelf.close()
+        time.ms += SESSION_MS + 1
+        await shelf.open()
+        await shelf.close()
+
+    asyncio.run(run())
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT (SELECT count(*) FROM session), rows FROM tally").fetchone() == (0, 0)

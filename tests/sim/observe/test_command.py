@@ -49,12 +49,12 @@ def test_the_document_is_the_same_bytes_each_time_and_in_each_process(folders):
     assert first.stdout == second.stdout
     document = json.loads(first.stdout)
     assert [line["mode"] for line in document["lines"]] == list(MODES)
-    assert {line["task"] for line in document["by_task"]} == {"chat", "code", "reasoning", "summary"}
+    assert {line["task"] for line in document["by_task"]} == {"chat", "code", "math", "summary"}
 
 
 def test_by_task_and_one_mode_are_what_is_shown_then(folders):
     shown = observe(*folders, "--mode", "cost", "--by", "task")
-    assert "│ cost │ reasoning " in shown.stdout
+    assert "│ cost │ math " in shown.stdout
     assert "│ quality" not in shown.stdout
 
 

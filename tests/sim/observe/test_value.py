@@ -187,7 +187,7 @@ def test_a_day_of_many_sessions_has_nothing_against_it_but_what_is_simulated(tmp
 def test_tasks_add_up_to_the_whole(seen_once):
     found = valued(seen_once.house, modes=("cost",), by_task=True)
     (whole,) = found.lines
-    assert [line.task for line in found.by_task] == ["chat", "code", "reasoning", "summary"]
+    assert [line.task for line in found.by_task] == ["chat", "code", "math", "summary"]
     for name in ("rounds", "paid_usd", "cost_usd", "saving_usd"):
         assert sum(getattr(line, name) for line in found.by_task) == pytest.approx(
             getattr(whole, name), abs=1e-8
