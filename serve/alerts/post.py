@@ -20,6 +20,9 @@ class _Answer:
     def __init__(self) -> None:
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
+    def on_sent(self) -> None:
+        pass
+
     def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:  # noqa: ARG002 - a receiver's
         flow.pause()
         if not self.status.done():

@@ -55,6 +55,7 @@ class Httpx:
         _ESCAPED.set(head.url if "%" in head.url else "")
         response: httpx.Response | None = None
         try:
+            receiver.on_sent()  # or soon: aiohttp does not tell
             response = await self._transport.handle_async_request(self._request(head, body, request_id))
             tap = _Tap()
             receiver.on_head(response.status_code, _plain(response), tap)

@@ -64,6 +64,7 @@ class Owner:
         self._interrupted = False
         self._draining = False
         self._paused = False
+        self._sent = False
         self._flow: Flow | None = None
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -89,6 +90,10 @@ class Owner:
             await asyncio.wait([self.task])
 
     # Of Receiver
+
+    def on_sent(self) -> None:
+        """From here on the provider may bill."""
+        self._sent = True
 
     def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:
         """See what kind of answer comes."""
@@ -262,6 +267,8 @@ class Owner:
         usage = self.reading.reported
         if phase is None:
             return failures.broken(provider, "was left by the client", usage=usage)
+        if usage is None and self._sent:
+            usage = self.reading.usage  # it generates as long as we wait, and bills what it has
         wanted = "content" if self._call.stream and phase == _FIRST else phase
         what = "did not finish in time" if phase == "total" else f"sent no {wanted} in time"
         return failures.timed_out(provider, what, usage=usage)

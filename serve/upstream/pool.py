@@ -79,11 +79,13 @@ class Http1:
         connection = await self._acquire()
         try:
             if connection is not None:
+                receiver.on_sent()
                 try:
                     return await connection.start(request, receiver)
                 except Stale:
                     connection = None
             connection = await self._connect()
+            receiver.on_sent()
             await connection.start(request, receiver)
         finally:
             if connection is not None and connection.reusable:

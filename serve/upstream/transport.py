@@ -75,6 +75,9 @@ class Flow(Protocol):
 class Receiver(Protocol):
     """Who is told of an answer. Its calls must not raise, nor take long."""
 
+    def on_sent(self) -> None:
+        """There is a connection, and the request goes over it now; again where it goes over another."""
+
     def on_head(self, status: int, headers: Mapping[str, str], flow: Flow) -> None:
         """The status and the headers, by lower-case name, have come."""
 

@@ -173,7 +173,10 @@ def test_clients_of_a_bad_provider_see_correct_answers_and_the_log_replays(bad, 
     for metadata in told:
         assert metadata["cost_usd"] == sum(a["cost_usd"] for a in metadata["attempts"])
         assert (metadata["input_tokens"], metadata["output_tokens"]) == (11, 3)
-        assert metadata["usage_estimated"] is False
+        # Who was waited for until our patience ended may bill the prompt, and nobody says whether.
+        waited = bad is slow and len(metadata["attempts"]) > 1
+        assert metadata["usage_estimated"] is waited
+        assert metadata["attempts"][0]["cost_usd"] > 0 or not waited
     deltas = [row["arms"] for row in rows(tmp_path) if row["kind"] == "live"]
     assert any(arms.get("cheap/mini", {}).get("open_circuit") for arms in deltas), (
         "the log tells that the breaker opened"

@@ -175,6 +175,7 @@ def test_a_provider_that_says_nothing_times_out(stream: bool) -> None:
     answer = run(drink(silent)) if stream else run(ask(silent))[0]
     assert isinstance(answer, Failure)
     assert (answer.code, answer.status, answer.fail_over) == ("PROVIDER_TIMEOUT", 504, True)
+    assert answer.usage == Usage(7, 0, estimated=True), "it had the prompt, and may bill it"
     assert 0.25 < time.monotonic() - begun < 1.5
 
 
@@ -206,6 +207,7 @@ def test_a_full_pool_is_a_timeout_that_does_not_count() -> None:
     assert isinstance(first, Failure)
     assert isinstance(second, Failure)
     assert (first.counts, second.code, second.counts) == (True, "PROVIDER_TIMEOUT", False)
+    assert second.usage is None, "it was never sent"
 
 
 def streamed(*parts: bytes, end: bool = True):

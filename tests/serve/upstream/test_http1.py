@@ -37,6 +37,10 @@ class Heard:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     ended: bool = False
+    sent: int = 0
+
+    def on_sent(self) -> None:
+        self.sent += 1
 
     def on_head(self, status: int, headers: Mapping[str, str], flow: object) -> None:
         self.status, self.headers = status, headers
