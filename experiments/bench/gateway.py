@@ -48,7 +48,7 @@ BARE_US: Final = 19.6
 """CPU of a bare ASGI app per request on the machine that the gate was set on (performance study of
 2026-11-22, section 3): with it, the gate can be read on a slower one."""
 
-RATE: Final = 200.0
+RATE: Final = 500.0
 EVENTS: Final = CHUNKS + 4
 """Events of a stream that comes at once: a role, its chunks, a finish, usage, `[DONE]`."""
 
