@@ -11,6 +11,7 @@ thirds, so that what the request is called is also what it most likely is; where
 No embedding, no clock, bounded work.
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from p402.request import Transcript
@@ -34,6 +35,10 @@ RULE_ORDER: Final = (
 
 CERTAIN: Final = {task: tuple(FEATURE_ONE * (name == task) for name in TASKS) for task in TASKS}
 """Probabilities of a task that was not inferred."""
+
+
+REMEMBERED: Final = 4_000
+"""Characters of the longest text whose evidence is kept: 256 of them are 4 MB at most."""
 
 
 class Inferred(NamedTuple):
@@ -81,6 +86,16 @@ def _leaning(counts: tuple[int, ...], task: str) -> tuple[int, ...]:
 
 def _sure(text: str, head: TaskHead) -> int:
     """Evidence of a text that tells a task by itself, else none."""
+    return _remembered(text, head) if len(text) <= REMEMBERED else _found(text, head)
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str, head: TaskHead) -> int:
+    """The same, of the texts that were asked for last: programs send one system prompt again and again."""
+    return _found(text, head)
+
+
+def _found(text: str, head: TaskHead) -> int:
     evidence = head.evidence(marks(text, cues(text)))
     judged = head.judge(evidence)
     return evidence if judged.counts[judged.best] >= head.sure else 0

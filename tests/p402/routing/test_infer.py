@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from reviewed import CONVERSATIONS, OTHERS, REASONING
 
 from p402.request import Transcript
+from p402.routing import infer as room
 from p402.routing.cues import cues
 from p402.routing.head import TaskHead
-from p402.routing.infer import CERTAIN, RULE_ORDER, infer
+from p402.routing.infer import CERTAIN, REMEMBERED, RULE_ORDER, infer
 from p402.routing.scale import FEATURE_ONE
 from p402.routing.spec import TASKS
 from p402.store.task_head import load_head
@@ -220,3 +221,19 @@ def test_any_text_has_a_task_and_probabilities_that_sum_to_one(last, system, fir
 def test_three_megabytes_are_no_trouble(piece):
     text = piece * (3_000_000 // len(piece))
     assert sum(infer(said(text, system=text, first=text + "x", turns=9), None, HEAD).counts) == FEATURE_ONE
+
+
+@given(
+    st.text(max_size=300)
+    | st.sampled_from(["Translate all that follows into French.", "x" * (REMEMBERED + 1)])
+)
+def test_what_is_remembered_of_a_text_is_what_would_be_found(text):
+    assert room._sure(text, HEAD) == room._sure(text, HEAD) == room._found(text, HEAD)
+
+
+def test_a_long_text_is_not_kept():
+    room._remembered.cache_clear()
+    room._sure("y" * (REMEMBERED + 1), HEAD)
+    assert room._remembered.cache_info().currsize == 0
+    room._sure("y" * REMEMBERED, HEAD)
+    assert room._remembered.cache_info().currsize == 1
