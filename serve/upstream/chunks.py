@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from p402.ports import Usage
+from serve.upstream.tokens import utf8
 
 STOP: Final = "stop"
 LENGTH: Final = "length"
@@ -62,6 +63,53 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("expected text")
     return value
+
+
+class Message:
+    """What an assistant said at once, gathered piece by piece."""
+
+    __slots__ = ("_calls", "_kept", "_texts", "_thoughts", "size")
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._kept: list[dict[str, Any]] = []
+        self._calls: list[dict[str, Any]] = []
+        self.size = 0
+        """UTF-8 bytes of all that was said."""
+
+    def say(self, text: str) -> None:
+        """Words."""
+        self._texts.append(text)
+        self.size += utf8(text)
+
+    def think(self, text: str) -> None:
+        """Reasoning that may be read."""
+        self._thoughts.append(text)
+        self.size += utf8(text)
+
+    def keep(self, block: dict[str, Any]) -> None:
+        """Reasoning that only its own lab reads back."""
+        self._kept.append(block)
+
+    def call(self, made: str, name: str, arguments: Any) -> None:
+        """A tool; `arguments` as JSON has them."""
+        told = orjson.dumps(arguments or {}).decode()
+        self._calls.append({"id": made, "type": "function", "function": {"name": name, "arguments": told}})
+        self.size += utf8(name) + utf8(told)
+
+    def fields(self) -> dict[str, Any]:
+        """The message, without what was not said."""
+        said: dict[str, Any] = {}
+        if self._texts:
+            said["content"] = "".join(self._texts)
+        if self._thoughts:
+            said["reasoning_content"] = "".join(self._thoughts)
+        if self._kept:
+            said["thinking_blocks"] = self._kept
+        if self._calls:
+            said["tool_calls"] = self._calls
+        return said
 
 
 class Chunks:

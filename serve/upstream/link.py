@@ -82,7 +82,7 @@ class Link:
 
     def _head(self, model: str, *, stream: bool) -> Head:
         provider, own = self.provider, self.dialect.headers(self.provider)
-        url = self.dialect.url(provider, provider.models.get(model, model), stream=stream)
+        url = self.dialect.url(provider, provider.id_of(model), stream=stream)
         head = self._heads[model, stream] = Head(
             url,
             {

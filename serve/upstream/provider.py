@@ -94,6 +94,10 @@ class Provider:
     transport: str = "http1"
     credentials: str | None = None
 
+    def id_of(self, model: str) -> str:
+        """The provider's own id of an arm's model."""
+        return self.models.get(model, model)
+
     def __post_init__(self) -> None:
         where = f"providers.{self.name}"
         if self.dialect not in DIALECTS:

@@ -5,9 +5,9 @@ the stream ended. What an event means is the teller's alone.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from p402.ports import Call, Failure, Usage
+from p402.ports import Call, Completion, Failure, Usage
 from serve.upstream import failures
 from serve.upstream.holding import Holding
 from serve.upstream.provider import Provider
@@ -70,6 +70,26 @@ class Teller(Protocol):
 MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What reading JSON of no known shape may raise, and writing it again: orjson reads deeper nesting than it
 writes, and says that by a TypeError. A JSONDecodeError is a ValueError."""
+
+
+def whole_of(
+    provider: Provider,
+    body: bytes,
+    told: Callable[[dict[str, Any]], Completion | Failure],
+    used: Callable[[dict[str, Any]], Usage | None],
+) -> Completion | Failure:
+    """A whole answer with status 200, read by `told`; one that it cannot read is billed as `used` has it."""
+    reply = failures.parsed(body)
+    if not isinstance(reply, dict):
+        return failures.broken(provider, "sent an answer that is not a JSON object")
+    try:
+        return told(reply)
+    except MISSHAPEN:
+        try:
+            billed = used(reply)
+        except MISSHAPEN:
+            billed = None
+        return failures.broken(provider, "sent an answer that is not in its language", usage=billed)
 
 
 def _never() -> bool:

@@ -16,8 +16,8 @@ from serve.upstream.dialects.anthropic_stream import MessageTeller
 from serve.upstream.dialects.anthropic_words import FINISH, error_of, spoken, usage_of
 from serve.upstream.provider import Provider
 from serve.upstream.sse import SseParser
-from serve.upstream.tokens import estimated, utf8
-from serve.upstream.translation import MISSHAPEN, TranslatedReading
+from serve.upstream.tokens import estimated
+from serve.upstream.translation import TranslatedReading, whole_of
 
 VERSION: Final = "2023-06-01"
 _NO_WORD: Final = frozenset({"seed", "frequency_penalty", "presence_penalty"})
@@ -43,27 +43,25 @@ class Anthropic:
         named = {name for name, value in call.body.items() if value is not None}
         left = named - FIELDS - provider.extra_fields
         left |= named & _NO_WORD
-        taken = sampling(call.body, generation(model_of(provider, call)))
+        taken = sampling(call.body, generation(provider.id_of(call.model)))
         left |= named.intersection(SAMPLING) - taken.keys()
         return tuple(left)
 
     def body(self, provider: Provider, call: Call) -> bytes:
         """JSON of one attempt."""
-        model = model_of(provider, call)
+        model = provider.id_of(call.model)
         body = request(conversation_of(call.body), call, generation(model))
         extra = {name: call.body[name] for name in provider.extra_fields if name in call.body}
         return orjson.dumps({**extra, "model": model, **body})
 
     def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
         """A whole message in OpenAI's form."""
-        reply = failures.parsed(body)
-        if not isinstance(reply, dict):
-            return failures.broken(provider, "sent an answer that is not a JSON object")
-        try:
-            return self._told(provider, call, reply, now_ms // 1_000)
-        except MISSHAPEN:
-            what = "sent an answer that is not in its language"
-            return failures.broken(provider, what, usage=usage_of(reply.get("usage")))
+        return whole_of(
+            provider,
+            body,
+            lambda reply: self._told(provider, call, reply, now_ms // 1_000),
+            lambda reply: usage_of(reply.get("usage")),
+        )
 
     def _told(
         self, provider: Provider, call: Call, reply: dict[str, Any], created_s: int
@@ -74,13 +72,13 @@ class Anthropic:
         blocks, reason = reply.get("content"), reply.get("stop_reason")
         if not isinstance(blocks, list) or not isinstance(reason, str):
             return failures.broken(provider, "sent an answer without content or stop_reason", usage=reported)
-        message, said = _message(blocks)
-        usage = reported or estimated(call.prompt_tokens, said)
+        said = _message(blocks)
+        usage = reported or estimated(call.prompt_tokens, said.size)
         whole = chunks.completion(
             str(reply.get("id") or call.request_id),
             str(reply.get("model") or call.model),
             created_s,
-            [chunks.choice(0, message, FINISH.get(reason, chunks.STOP))],
+            [chunks.choice(0, said.fields(), FINISH.get(reason, chunks.STOP))],
             usage,
         )
         return Completion(whole, usage)
@@ -97,39 +95,18 @@ class Anthropic:
         return failures.classified(provider, status, code, message, failures.retry_after_ms(headers, now_ms))
 
 
-def model_of(provider: Provider, call: Call) -> str:
-    """The provider's own id of the model."""
-    return provider.models.get(call.model, call.model)
-
-
-def _message(blocks: list[Any]) -> tuple[dict[str, Any], int]:
-    """Blocks to a message in OpenAI's form, and the bytes that were said."""
-    texts: list[str] = []
-    thoughts: list[str] = []
-    kept: list[dict[str, Any]] = []
-    calls: list[dict[str, Any]] = []
-    size = 0
+def _message(blocks: list[Any]) -> chunks.Message:
+    """Blocks as a message in OpenAI's form."""
+    said = chunks.Message()
     for block in blocks:
         match block:
             case {"type": "text", "text": str(text)}:
-                texts.append(text)
+                said.say(text)
             case {"type": "thinking", "thinking": str(text), **rest}:
-                thoughts.append(text)
-                kept.append({"type": "thinking", "thinking": text, "signature": rest.get("signature")})
+                said.think(text)
+                said.keep({"type": "thinking", "thinking": text, "signature": rest.get("signature")})
             case {"type": "redacted_thinking", "data": str(data)}:
-                kept.append({"type": "redacted_thinking", "data": data})
+                said.keep({"type": "redacted_thinking", "data": data})
             case {"type": "tool_use", "id": str(made), "name": str(name), **rest}:
-                arguments = orjson.dumps(rest.get("input") or {}).decode()
-                calls.append(
-                    {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
-                )
-    message: dict[str, Any] = {}
-    if texts:
-        message["content"] = "".join(texts)
-    if thoughts:
-        message["reasoning_content"] = "".join(thoughts)
-    if kept:
-        message["thinking_blocks"] = kept
-    if calls:
-        message["tool_calls"] = calls
-    return message, size + sum(map(utf8, texts)) + sum(map(utf8, thoughts))
+                said.call(made, name, rest.get("input"))
+    return said

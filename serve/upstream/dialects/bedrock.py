@@ -19,8 +19,8 @@ from serve.upstream.dialects.bedrock_request import request, unsaid
 from serve.upstream.dialects.bedrock_stream import ConverseTeller
 from serve.upstream.dialects.bedrock_words import FINISH, MALFORMED, meant, named, usage_of, words
 from serve.upstream.provider import Provider
-from serve.upstream.tokens import estimated, utf8
-from serve.upstream.translation import MISSHAPEN, TranslatedReading
+from serve.upstream.tokens import estimated
+from serve.upstream.translation import TranslatedReading, whole_of
 
 
 class Bedrock:
@@ -42,25 +42,23 @@ class Bedrock:
         """Fields that Converse has no word for, or this model is not told."""
         given = {name for name, value in call.body.items() if value is not None}
         return tuple(
-            (given - FIELDS - provider.extra_fields) | (given & unsaid(call.body, _model(provider, call)))
+            (given - FIELDS - provider.extra_fields) | (given & unsaid(call.body, provider.id_of(call.model)))
         )
 
     def body(self, provider: Provider, call: Call) -> bytes:
         """JSON of one attempt; the model is in the path."""
-        body = request(conversation_of(call.body), call, _model(provider, call))
+        body = request(conversation_of(call.body), call, provider.id_of(call.model))
         extra = {name: call.body[name] for name in provider.extra_fields if name in call.body}
         return orjson.dumps({**extra, **body})
 
     def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
         """A whole answer in OpenAI's form."""
-        reply = failures.parsed(body)
-        if not isinstance(reply, dict):
-            return failures.broken(provider, "sent an answer that is not a JSON object")
-        try:
-            return self._told(provider, call, reply, now_ms // 1_000)
-        except MISSHAPEN:
-            what = "sent an answer that is not in its language"
-            return failures.broken(provider, what, usage=usage_of(reply.get("usage")))
+        return whole_of(
+            provider,
+            body,
+            lambda reply: self._told(provider, call, reply, now_ms // 1_000),
+            lambda reply: usage_of(reply.get("usage"), reply.get("serviceTier")),
+        )
 
     def _told(
         self, provider: Provider, call: Call, reply: dict[str, Any], created_s: int
@@ -76,10 +74,10 @@ class Bedrock:
                 )
         if reason in MALFORMED:
             return failures.given_up(provider, f"ended in {reason}", usage=reported)
-        message, size = _message(blocks)
-        usage = reported or estimated(call.prompt_tokens, size)
+        said = _message(blocks)
+        usage = reported or estimated(call.prompt_tokens, said.size)
         finish = FINISH.get(reason, chunks.STOP)
-        choices = [chunks.choice(0, message, finish)]
+        choices = [chunks.choice(0, said.fields(), finish)]
         whole = chunks.completion(call.request_id, call.model, created_s, choices, usage)
         return Completion(whole, usage)
 
@@ -97,48 +95,25 @@ class Bedrock:
         return meant(provider, named(headers, reply), words(reply), status, retry)
 
 
-def _model(provider: Provider, call: Call) -> str:
-    return provider.models.get(call.model, call.model)
-
-
-def _message(blocks: list[Any]) -> tuple[dict[str, Any], int]:
-    """Blocks to a message in OpenAI's form, and the bytes that were said."""
-    texts: list[str] = []
-    thoughts: list[str] = []
-    kept: list[dict[str, Any]] = []
-    calls: list[dict[str, Any]] = []
-    size = 0
+def _message(blocks: list[Any]) -> chunks.Message:
+    """Blocks as a message in OpenAI's form."""
+    said = chunks.Message()
     for block in blocks:
         match block:
             case {"text": str(text)}:
-                texts.append(text)
+                said.say(text)
             case {"citationsContent": {"content": list(cited)}}:
-                texts += [
-                    part["text"]
-                    for part in cited
-                    if isinstance(part, dict) and isinstance(part.get("text"), str)
-                ]
+                for part in cited:
+                    if isinstance(part, dict) and isinstance(part.get("text"), str):
+                        said.say(part["text"])
             case {"reasoningContent": {"reasoningText": {"text": str(text), **rest}}}:
-                thoughts.append(text)
+                said.think(text)
                 if isinstance(signature := rest.get("signature"), str):
-                    kept.append({"type": "thinking", "thinking": text, "signature": signature})
+                    said.keep({"type": "thinking", "thinking": text, "signature": signature})
             case {"reasoningContent": {"redactedContent": str(sealed)}}:
-                kept.append({"type": "redacted_thinking", "data": sealed})
+                said.keep({"type": "redacted_thinking", "data": sealed})
             case {"toolUse": {"type": "server_tool_use"}}:
                 continue
             case {"toolUse": {"toolUseId": str(made), "name": str(name), **rest}}:
-                arguments = orjson.dumps(rest.get("input") or {}).decode()
-                size += utf8(name) + utf8(arguments)
-                calls.append(
-                    {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
-                )
-    message: dict[str, Any] = {}
-    if texts:
-        message["content"] = "".join(texts)
-    if thoughts:
-        message["reasoning_content"] = "".join(thoughts)
-    if kept:
-        message["thinking_blocks"] = kept
-    if calls:
-        message["tool_calls"] = calls
-    return message, size + sum(map(utf8, texts)) + sum(map(utf8, thoughts))
+                said.call(made, name, rest.get("input"))
+    return said

@@ -33,7 +33,7 @@ from serve.upstream.dialects.gemini_words import (
 from serve.upstream.provider import Provider
 from serve.upstream.sse import SseParser
 from serve.upstream.tokens import estimated
-from serve.upstream.translation import MISSHAPEN, TranslatedReading
+from serve.upstream.translation import TranslatedReading, whole_of
 
 _OK: Final = 200
 
@@ -83,10 +83,12 @@ class Gemini:
 
     def answer(self, provider: Provider, call: Call, body: bytes, now_ms: int) -> Completion | Failure:
         """A whole answer in OpenAI's form."""
-        try:
-            return _answer(provider, call, orjson.loads(body), now_ms // 1_000)
-        except MISSHAPEN:
-            return failures.broken(provider, "sent an answer that is not in its language")
+        return whole_of(
+            provider,
+            body,
+            lambda reply: _answer(provider, call, reply, now_ms // 1_000),
+            lambda reply: usage_of(reply.get("usageMetadata")),
+        )
 
     def reading(self, provider: Provider, call: Call, now_ms: int) -> TranslatedReading:
         """Begin to read a stream."""
@@ -102,7 +104,7 @@ class Gemini:
 
 
 def _model(provider: Provider, call: Call) -> Model:
-    return model_of(provider.models.get(call.model, call.model))
+    return model_of(provider.id_of(call.model))
 
 
 def _answer(provider: Provider, call: Call, reply: Any, created_s: int) -> Completion | Failure:

@@ -127,7 +127,7 @@ def body_of(provider: Provider, call: Call) -> bytes:
             items = body.get(name)
             if isinstance(items, list) and _have_ours(items):
                 body[name] = [_without(item, stripped) for item in items]
-    body["model"] = provider.models.get(call.model, call.model)
+    body["model"] = provider.id_of(call.model)
     named = [body[f] for f in ("max_tokens", "max_completion_tokens") if body.get(f) is not None]
     cap = None if named else call.output_cap
     if named and provider.renames_cap:

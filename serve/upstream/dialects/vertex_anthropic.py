@@ -14,7 +14,7 @@ import orjson
 from p402.ports import Call, Completion, Failure
 from serve.upstream import failures
 from serve.upstream.conversation import conversation_of
-from serve.upstream.dialects.anthropic import Anthropic, model_of
+from serve.upstream.dialects.anthropic import Anthropic
 from serve.upstream.dialects.anthropic_request import generation, request
 from serve.upstream.dialects.gemini_errors import refusal_of
 from serve.upstream.provider import Provider
@@ -48,7 +48,7 @@ class VertexAnthropic:
 
     def body(self, provider: Provider, call: Call) -> bytes:
         """JSON of one attempt."""
-        body = request(conversation_of(call.body), call, generation(model_of(provider, call)))
+        body = request(conversation_of(call.body), call, generation(provider.id_of(call.model)))
         extra = {name: call.body[name] for name in provider.extra_fields if name in call.body}
         return orjson.dumps({**extra, "anthropic_version": VERSION, **body})
 

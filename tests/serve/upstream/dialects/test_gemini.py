@@ -818,3 +818,13 @@ def test_refusals_at_vertex_are_googles_or_anthropics() -> None:
     assert dialect.refusal(PROVIDER, 413, {}, own, NOW_MS).code == "context_length_exceeded"
     google = orjson.dumps({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [RETRY]}})
     assert dialect.refusal(PROVIDER, 429, {}, google, NOW_MS).retry_after_ms == 34_500
+
+
+def test_an_answer_that_is_not_in_its_language_is_billed_as_it_tells() -> None:
+    used = {"promptTokenCount": 11, "candidatesTokenCount": 3}
+    for candidates in (7, [7], [{"content": {"parts": 3}, "finishReason": "STOP"}]):
+        raw = orjson.dumps({"candidates": candidates, "usageMetadata": used})
+        found = GEMINI.answer(PROVIDER, call({}), raw, NOW_MS)
+        assert isinstance(found, Failure), found
+        assert (found.code, found.fail_over) == ("PROVIDER_ERROR", True)
+        assert found.usage == Usage(11, 3)

@@ -223,8 +223,6 @@ def test_a_stream_says_the_same_in_openais_form(speaker: Speaker, name: str, inc
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_missing_usage_is_estimated_and_flagged(speaker: Speaker, stream: bool) -> None:
-    if "missing_usage" in speaker.lacks:
-        pytest.skip("its wire always tells")
     said = Said(texts=("x" * 400,), usage=None)
     if stream:
         found = run(streamed(speaker, speaker.pieces(said)))
@@ -401,8 +399,6 @@ def test_the_choice_of_a_tool_is_understood(speaker: Speaker, choice: str) -> No
 
 
 def test_a_schema_is_understood(speaker: Speaker) -> None:
-    if "schema" in speaker.lacks:
-        pytest.skip("its wire has no word for it")
     schema = {
         "type": "object",
         "properties": {"a": {"type": "string"}},

@@ -68,7 +68,7 @@ class Speaker(Protocol):
         A model id of it that takes temperature and, where it can, thinks.
     lacks
         What the wire cannot say: a subset of `n`, `logprobs`, `thoughts`, `seal`, `image_url`, `json_object`,
-        `missing_usage`.
+        `tool_choice_none`.
     marks
         Whether prompt-cache markers are passed on.
     """
