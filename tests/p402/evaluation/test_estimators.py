@@ -405,7 +405,7 @@ def test_heavy_clipping_is_seen_to_be_biased_by_more_than_it_says(make_world, wh
 
 
 def test_mrdr_is_unbiased_and_no_worse_than_dr_where_the_model_cannot_fit(make_world, whole_counts):
-    """The model cannot tell tasks apart, so it can only be good somewhere: MRDR has it so on the target's rows."""
+    """The model cannot tell tasks apart, so it fits somewhere only: MRDR has it fit on the target's rows."""
     world = make_world(
         np.array([[0.9, 0.2, 0.5], [0.2, 0.9, 0.5]]), whole_counts([[0.1, 0.6, 0.3], [0.8, 0.15, 0.05]])
     )
