@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p402.evaluation.logged import FloatArray, IntArray, LoggedBatch, mixed, real, refuse, target_of
+from p402.evaluation.logged import FloatArray, IntArray, LoggedBatch, mixed, real, refuse, target_of, whole
 
 SALT: Final = 0xF01D
 """Of the folds; the holdout mixes with another, so that neither follows from the other."""
@@ -157,6 +157,65 @@ def cross_fitted(
             np.add.reduce(mass[others], axis=0), np.add.reduce(total[others], axis=0), shrinkage
         )
     return np.ascontiguousarray(tables[fold, task])
+
+
+def past_fitted(
+    batch: LoggedBatch, epoch: IntArray, *, shrinkage: float = 10.0, weight: ArrayLike | None = None
+) -> FloatArray:
+    """Modelled reward of every arm in every round, each row from the rounds of earlier epochs only.
+
+    For a logging policy that learns: what is fitted on a row's own future depends on the row, through the
+    actions that it led to.
+
+    Parameters
+    ----------
+    batch
+        The rounds, in any order.
+    epoch
+        `(n,)`, 0 or more: which stretch of time each lies in, later ones having larger numbers.
+    shrinkage, weight
+        As in `cross_fitted`.
+
+    Returns
+    -------
+    FloatArray
+        `(n, K)` in `[0, 1]`; 0.5 throughout the first epoch.
+
+    Raises
+    ------
+    ValueError
+        `shrinkage` out of range, or `epoch` not one whole number a round.
+    """
+    if not shrinkage > 0.0:
+        raise ValueError(f"shrinkage is {shrinkage}: expected above 0; 10 is usual")
+    stretch = epochs_of(batch, epoch)
+    _, task = np.unique(batch.task, return_inverse=True)
+    n_epochs, n_tasks, k = int(stretch.max()) + 1, int(task.max()) + 1, batch.n_arms
+    cell = (stretch * n_tasks + task) * k + batch.action
+    shape, length = (n_epochs, n_tasks, k), n_epochs * n_tasks * k
+    counted = fit_weight(batch, weight)
+    mass = np.bincount(cell, weights=counted, minlength=length).reshape(shape)
+    total = np.bincount(cell, weights=counted * batch.reward, minlength=length).reshape(shape)
+    tables = np.empty(shape, dtype=np.float64)
+    for now in range(n_epochs):
+        tables[now] = shrunk(np.add.reduce(mass[:now], axis=0), np.add.reduce(total[:now], axis=0), shrinkage)
+    return np.ascontiguousarray(tables[stretch, task])
+
+
+def epochs_of(batch: LoggedBatch, epoch: IntArray) -> IntArray:
+    """Epochs as 0, 1, 2, ... without gaps, `(n,)`.
+
+    Raises
+    ------
+    ValueError
+        Not one whole number of 0 or more for each round.
+    """
+    array = whole("epoch", epoch)
+    if array.shape != (batch.n,):
+        raise ValueError(f"epoch has shape {array.shape}: expected ({batch.n},); pass one a round")
+    refuse("epoch", array, array < 0, "0 or more", "number the snapshots in the order they were used")
+    _, index = np.unique(array, return_inverse=True)
+    return index.astype(np.int64)
 
 
 def shrunk(weight: FloatArray, total: FloatArray, shrinkage: float) -> FloatArray:
