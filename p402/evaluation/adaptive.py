@@ -33,10 +33,11 @@ from p402.evaluation.estimate import Estimate, Limits, RewardOf
 from p402.evaluation.fits import Fit
 from p402.evaluation.intervals import by_session, check_alpha
 from p402.evaluation.logged import FloatArray, IntArray, LoggedBatch, matrix_of, real, refuse, target_of
-from p402.evaluation.reward_model import epochs_of, past_fitted
+from p402.evaluation.reward_model import past_fitted
 from p402.evaluation.side import Side
 from p402.evaluation.stated import stated
 from p402.evaluation.support import of_one
+from p402.evaluation.training import epochs_of
 
 Form = Literal["constant", "contextual"]
 
