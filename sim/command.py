@@ -1,4 +1,4 @@
-"""`p402 sim`: the simulated providers, the configuration that offers them, and logs drawn from real tables."""
+"""`p402 sim`: simulated providers, the configuration that offers them, and logs drawn from real tables."""
 
 import sys
 import time

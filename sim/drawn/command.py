@@ -8,13 +8,14 @@ import orjson
 import typer
 from rich.table import Table
 
-from p402.errors import P402Error, nearest
+from p402.errors import nearest
+from sim.drawn.datasheet import Written
 from sim.drawn.draw import LONGEST, draw
 from sim.drawn.feedback import FEEDBACK, Feedback
 from sim.drawn.offers import Rules
 from sim.drawn.tables import BUNDLED, open_table
 from sim.drawn.world import MODES, world_of
-from sim.drawn.written import Written, write
+from sim.drawn.written import write
 from sim.shown import bar, show
 
 ROUNDS: Final = 10_000
@@ -23,16 +24,28 @@ EVERY: Final = ("balanced", "quality", "cost", "speed")
 
 def draw_log(
     *,
-    out: Annotated[Path, typer.Option(help="New folder for log/, store/, outcomes.parquet, truth.json, README.md.")],
+    out: Annotated[
+        Path, typer.Option(help="New folder for log/, store/, outcomes.parquet, truth.json, README.md.")
+    ],
     table: Annotated[
         str, typer.Option(help="`paretobandit`, or the path of a tidy Parquet file (sim/drawn/README.md).")
     ] = BUNDLED,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Leave out prompts of a file that lack a model's outcome.")
+    ] = False,
     rounds: Annotated[int, typer.Option(help="Rounds to draw.", min=1)] = ROUNDS,
     seed: Annotated[int, typer.Option(help="Keys all chance.", min=0)] = 7,
-    modes: Annotated[str, typer.Option(help="Modes that sessions ask for in turn, comma separated.")] = ",".join(MODES),
-    floor: Annotated[float, typer.Option(help="Exploration floor of every mode.", min=0.0001, max=1.0)] = 0.01,
+    modes: Annotated[
+        str, typer.Option(help="Modes that sessions ask for in turn, comma separated.")
+    ] = ",".join(MODES),
+    floor: Annotated[
+        float, typer.Option(help="Exploration floor of every mode.", min=0.0001, max=1.0)
+    ] = 0.01,
     as_shipped: Annotated[
-        bool, typer.Option("--as-shipped", help="Keep the product's tolerance and cost ratio: few arms are explored.")
+        bool,
+        typer.Option(
+            "--as-shipped", help="Keep the product's tolerance and cost ratio: few arms are explored."
+        ),
     ] = False,
     feedback: Annotated[str, typer.Option(help=f"Which rounds are judged: {', '.join(FEEDBACK)}.")] = "all",
     longest: Annotated[int, typer.Option(help="Rounds of the longest session.", min=1)] = LONGEST,
@@ -42,26 +55,34 @@ def draw_log(
     asked = tuple(part.strip() for part in modes.split(","))
     for mode in asked:
         if mode not in EVERY:
-            raise P402Error(f"--modes: unknown mode {mode!r}; expected some of {', '.join(EVERY)}{nearest(mode, EVERY)}")
+            raise typer.BadParameter(
+                f"--modes: unknown mode {mode!r}; expected some of {', '.join(EVERY)}{nearest(mode, EVERY)}"
+            )
     if feedback not in get_args(Feedback):
-        raise P402Error(
-            f"unknown --feedback {feedback!r}; expected one of {', '.join(FEEDBACK)}{nearest(feedback, FEEDBACK)}"
+        raise typer.BadParameter(
+            f"unknown --feedback {feedback!r}; expected one of {', '.join(FEEDBACK)}"
+            f"{nearest(feedback, FEEDBACK)}"
         )
-    priced = open_table(table)
+    priced = open_table(table, complete=complete)
     world = world_of(priced, Rules(floor, wide=not as_shipped), asked)
     drawn = draw(world.traffic.prompts, rounds, seed, len(asked), longest)
     command = (
-        f"p402 sim draw --table {priced.name} --rounds {rounds} --seed {seed} --modes {','.join(asked)} "
-        f"--floor {floor:g}{' --as-shipped' if as_shipped else ''} --feedback {feedback} --longest {longest}"
+        f"p402 sim draw --table {priced.name}{' --complete' if complete else ''} --rounds {rounds} "
+        f"--seed {seed} --modes {','.join(asked)} --floor {floor:g}{' --as-shipped' if as_shipped else ''} "
+        f"--feedback {feedback} --longest {longest}"
     )
     with bar("drawing") as progress:
         chosen: Feedback = next(name for name in FEEDBACK if name == feedback)
         found = write(world, drawn, out, seed=seed, feedback=chosen, command=command, progress=progress)
-    show([_shown(found)], orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if as_json else None)
+    show(
+        [_shown(found)], orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if as_json else None
+    )
 
 
 def _shown(found: Written) -> Table:
-    title = f"{found.rounds:,} rounds of {found.table}, {found.arms} arms, {found.judged:,} judged: {found.out}"
+    title = (
+        f"{found.rounds:,} rounds of {found.table}, {found.arms} arms, {found.judged:,} judged: {found.out}"
+    )
     table = Table("behaviour", "policy", title=title)
     for column in ("value on the rounds", "value on the table", "unsupported"):
         table.add_column(column, justify="right")

@@ -73,7 +73,8 @@ def draw(prompts: Sequence[Prompt], rounds: int, seed: int, modes: int, longest:
     ts_ms = START_MS + PAUSE_MS * np.arange(rounds, dtype=np.int64)
     bits = chance.integers(0, 1 << 37, (rounds, 2))
     ids = tuple(
-        request_id(ms, high << 37 | low) for ms, (high, low) in zip(ts_ms.tolist(), bits.tolist(), strict=True)
+        request_id(ms, high << 37 | low)
+        for ms, (high, low) in zip(ts_ms.tolist(), bits.tolist(), strict=True)
     )
     return Rounds(
         prompt=prompt,
@@ -91,9 +92,7 @@ def groups_of(prompts: Sequence[Prompt]) -> tuple[Int, ...]:
     return tuple(np.flatnonzero(names == name) for name in sorted(set(names.tolist())))
 
 
-def traffic(
-    groups: Sequence[Int], rounds: int, longest: int, chance: np.random.Generator
-) -> tuple[Int, Int]:
+def traffic(groups: Sequence[Int], rounds: int, longest: int, chance: np.random.Generator) -> tuple[Int, Int]:
     """Prompt and session of each round: a session's benchmark is as likely as it is large."""
     sizes = np.array([len(group) for group in groups])
     lengths = chance.integers(1, longest + 1, rounds)

@@ -5,6 +5,7 @@ would configure them, and the prior knows the `val` split alone. It knows nothin
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -147,8 +148,15 @@ def benchmarks_of(priced: Priced) -> tuple[Benchmark, ...]:
     )
 
 
+def _slug(text: str) -> str:
+    """A lab's short name, as settings want it."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def _toml(priced: Priced, factors: Sequence[Decimal]) -> str:
-    return "\n".join([*_lines(priced, factors), "[tenants.default]", f"baseline_model = {json.dumps(baseline_of(priced))}"])
+    return "\n".join(
+        [*_lines(priced, factors), "[tenants.default]", f"baseline_model = {json.dumps(baseline_of(priced))}"]
+    )
 
 
 def _lines(priced: Priced, factors: Sequence[Decimal]) -> Iterator[str]:
@@ -164,7 +172,7 @@ def _lines(priced: Priced, factors: Sequence[Decimal]) -> Iterator[str]:
             yield f"[[providers.{provider_of(factor)}.models]]"
             yield f"id = {json.dumps(name)}"
             yield f"model_family = {json.dumps(name)}"
-            yield f"family = {json.dumps(model.split('/', 1)[0])}"
+            yield f"family = {json.dumps(_slug(model.split('/', 1)[0]))}"
             yield f"context_window = {WINDOW}"
             yield f"output_limit = {WINDOW}"
             yield 'capabilities = ["chat", "code"]'

@@ -68,8 +68,8 @@ def outcomes_of(offered: Offered, traffic: OutcomeTable, objective: Objective | 
     elif (off := np.abs(cost - asked_usd * 1e9) > MAX_OFF_NANO).any():
         i, k = np.argwhere(off)[0].tolist()
         raise CorruptData(
-            f"{traffic.source}: {prompt[i, k]}+{output[i, k]} tokens cost {cost[i, k]} nano-USD at list price; "
-            f"expected the bill of {asked_usd[i, k] * 1e9:.1f}; check the list prices"
+            f"{traffic.source}: {prompt[i, k]}+{output[i, k]} tokens cost {cost[i, k]} nano-USD at list "
+            f"price; expected the bill of {asked_usd[i, k] * 1e9:.1f}; check the list prices"
         )
     direct = billed(offered, np.full(len(columns), base), prompt, output)
     shape = quality.shape

@@ -54,12 +54,15 @@ class Priced:
     billed
         Whether price times tokens is the source's own bill; else costs are the source's, and prices are
         those that give its mean cost back.
+    dropped
+        Prompts left out because a model's outcome was missing.
     """
 
     name: str
     table: OutcomeTable
     prices: Mapping[str, ListPrice]
     billed: bool
+    dropped: int = 0
 
     @property
     def traffic(self) -> OutcomeTable:
@@ -67,8 +70,13 @@ class Priced:
         return self.table.where(lambda prompt: prompt.split != VAL)
 
 
-def open_table(name: str) -> Priced:
+def open_table(name: str, *, complete: bool = False) -> Priced:
     """The bundled table by its name, or a tidy Parquet file by its path.
+
+    Parameters
+    ----------
+    complete
+        Whether prompts of a file that lack a model's outcome are left out, instead of refused.
 
     Raises
     ------
@@ -82,11 +90,11 @@ def open_table(name: str) -> Priced:
     path = Path(name)
     if not path.is_file():
         raise MissingData(f"no table {name!r}; expected {BUNDLED!r}, or the path of a tidy Parquet file")
-    return read_tidy(path)
+    return read_tidy(path, complete=complete)
 
 
-def read_tidy(path: Path) -> Priced:
-    """A tidy Parquet file; prompts that lack a model's outcome are refused, repeated texts kept once.
+def read_tidy(path: Path, *, complete: bool = False) -> Priced:
+    """A tidy Parquet file; repeated texts are kept once.
 
     Raises
     ------
@@ -97,19 +105,23 @@ def read_tidy(path: Path) -> Priced:
     lacking = [column for column in NEEDED if column not in frame.columns]
     if lacking:
         raise CorruptData(f"{path}: no column {', '.join(lacking)}; expected {', '.join(NEEDED)}")
-    if frame.select(pl.any_horizontal(pl.col("prompt", "quality", "cost_usd").is_null().any())).item():
+    if any(frame[column].null_count() for column in NEEDED):
         raise CorruptData(
-            f"{path}: a prompt, quality or cost is null; expected every outcome known: drop those prompts first"
+            f"{path}: a prompt, task, model, quality or cost is null; expected every outcome known: "
+            f"drop those prompts first"
         )
     frame = frame.unique(["prompt", "model"], keep="first", maintain_order=True)
     models = tuple(sorted(frame["model"].unique().to_list()))
     whole = frame.group_by("prompt", maintain_order=True).agg(pl.len().alias("models"), pl.first("task"))
     short = whole.filter(pl.col("models") != len(models))
-    if len(short):
+    if len(short) and not complete:
         raise MissingOutcome(
-            f"{path}: {len(short)} of {len(whole)} prompts lack a model's outcome; expected all {len(models)} "
-            f"models on every prompt: drop those prompts first"
+            f"{path}: {len(short)} of {len(whole)} prompts lack a model's outcome; expected all "
+            f"{len(models)} models on every prompt: drop those prompts, or ask for the complete ones alone"
         )
+    if len(short):
+        whole = whole.filter(pl.col("models") == len(models))
+        frame = frame.join(whole.select("prompt"), on="prompt", how="semi")
     splits = _splits(frame, whole)
     texts = whole["prompt"].to_list()
     prompts = tuple(
@@ -138,7 +150,7 @@ def read_tidy(path: Path) -> Priced:
         prompt_tokens=_prompt_tokens(frame, texts, placed),
         output_tokens=_output_tokens(frame, cost, placed),
     )
-    return Priced(path.stem, table, prices_of(table), billed=False)
+    return Priced(path.stem, table, prices_of(table), billed=False, dropped=len(short))
 
 
 def task_of(benchmark: str) -> str:
@@ -185,8 +197,9 @@ def _prompt_tokens(frame: pl.DataFrame, texts: list[str], placed: Any) -> NDArra
 
 def _output_tokens(frame: pl.DataFrame, cost: NDArray[np.float64], placed: Any) -> NDArray[np.int64]:
     """Output tokens; where unknown, as many of 256 on average as the cost is of the model's mean cost."""
-    share = np.maximum(1, np.rint(USUAL_OUTPUT * cost / cost.mean(axis=0))).astype(np.int64)
+    share = np.asarray(np.maximum(1, np.rint(USUAL_OUTPUT * cost / cost.mean(axis=0))), np.int64)
     if "output_tokens" not in frame.columns:
         return share
     given = placed(frame["output_tokens"].cast(pl.Float64).to_numpy(), np.float64)
-    return np.where(np.isnan(given), share, np.maximum(1, np.nan_to_num(given))).astype(np.int64)
+    found = np.where(np.isnan(given), share, np.maximum(1, np.nan_to_num(given)))
+    return np.asarray(found, np.int64)
