@@ -155,6 +155,7 @@ def promotion_table(rows: Sequence[dict[str, object]]) -> Table:
         table.add_row(
             str(row["candidate"]), f"{row['rounds']:,}", f"{row['looks']:,}", f"{row['bound']:.1%}",
             f"{row['promoted']:.1%}", f"{row['low']:.1%} to {row['high']:.1%}",
-            f"{row['promoted_first']:.1%}", f"{row['believed']:,}", f"{row['held']:.1%}" if row["believed"] else "",
+            f"{row['promoted_first']:.1%}", f"{row['believed']:,}",
+            f"{row['held']:.1%}" if row["believed"] else "",
         )  # fmt: skip
     return table
