@@ -195,8 +195,8 @@ def observed_weight(
         raise ValueError(f"floor is {floor}: expected a probability in (0, 1], such as 0.1")
     arms = int(action.max(initial=0)) + 1
     code, cell = np.unique(task * arms + action, return_inverse=True)
-    successes = np.bincount(cell, weights=(~failed).astype(np.float64))
-    judged = np.bincount(cell, weights=rewards.judged.astype(np.float64))
+    successes = np.bincount(cell, weights=(~failed).astype(np.float64)).astype(np.float64)
+    judged = np.bincount(cell, weights=rewards.judged.astype(np.float64)).astype(np.float64)
     probability = np.maximum(observed_share(successes, judged, code % arms), floor)
     weight = np.where(rewards.judged, 1.0 / probability[cell], 0.0)
     return np.where(failed, 1.0, weight)

@@ -1,4 +1,7 @@
-"""`p402 sim draw`: a log that our policy draws from a full-information table, with what is true of it."""
+"""`p402 sim draw`: a log that our policy draws from a full-information table, with what is true of it.
+
+What writes logs and Parquet is imported when it is asked for: it needs the extra `replay`.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +13,11 @@ from rich.table import Table
 
 from p402.errors import nearest
 from sim.drawn.datasheet import Written
-from sim.drawn.draw import LONGEST, draw
+from sim.drawn.draw import LONGEST, MODES, draw
 from sim.drawn.feedback import FEEDBACK, Feedback
 from sim.drawn.offers import Rules
 from sim.drawn.tables import BUNDLED, open_table
-from sim.drawn.world import MODES, world_of
-from sim.drawn.written import write
+from sim.drawn.world import world_of
 from sim.shown import bar, show
 
 ROUNDS: Final = 10_000
@@ -63,6 +65,8 @@ def draw_log(
             f"unknown --feedback {feedback!r}; expected one of {', '.join(FEEDBACK)}"
             f"{nearest(feedback, FEEDBACK)}"
         )
+    from sim.drawn.written import write  # noqa: PLC0415
+
     priced = open_table(table, complete=complete)
     world = world_of(priced, Rules(floor, wide=not as_shipped), asked)
     drawn = draw(world.traffic.prompts, rounds, seed, len(asked), longest)

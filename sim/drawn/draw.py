@@ -19,6 +19,9 @@ from sim.drawn.offers import START_MS
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+MODES: Final = ("balanced", "quality", "cost")
+"""Modes that a drawn log asks for; speed is left out, as no source has latencies."""
+
 LONGEST: Final = 8
 """Rounds of the longest session; lengths from 1 are equally likely."""
 

@@ -23,7 +23,7 @@ from p402.settings import read_settings
 from p402.store.catalog import load_catalog
 from p402_datasets.outcomes import task_means
 from p402_datasets.paretobandit import VAL
-from sim.drawn.tables import Priced
+from sim.drawn.priced import Priced
 
 START_MS: Final = 1_795_132_800_000
 """2026-11-20 00:00 UTC: when the drawn day begins."""

@@ -6,16 +6,13 @@ Made once, then any number of logs can be drawn from it: this is where exact val
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from p402_datasets.outcomes import OutcomeTable
 from sim.drawn.contexts import Contexts, contexts_of
+from sim.drawn.draw import MODES
 from sim.drawn.offers import Offered, Rules, offer
+from sim.drawn.priced import Priced
 from sim.drawn.rewards import Outcomes, outcomes_of
-from sim.drawn.tables import Priced
-
-MODES: Final = ("balanced", "quality", "cost")
-"""Modes that a drawn log asks for; speed is left out, as no source has latencies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

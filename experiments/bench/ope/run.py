@@ -33,7 +33,8 @@ from experiments.bench.ope.shown import (
 from experiments.bench.ope.spread import Done, Task, spread, trials_of
 from p402.errors import P402Error
 from p402.evaluation.estimate import ESTIMAND
-from sim.drawn.tables import BUNDLED, NEEDED
+from sim.drawn.tables import BUNDLED
+from sim.drawn.tidy import NEEDED
 from sim.shown import bar
 
 TABLES: Final = "P402_TABLES"

@@ -6,7 +6,8 @@ import pytest
 from p402_datasets.errors import CorruptData, MissingData, MissingOutcome
 from p402_datasets.paretobandit import VAL
 from sim.drawn.offers import Rules, names_of
-from sim.drawn.tables import open_table, task_of
+from sim.drawn.tables import open_table
+from sim.drawn.tidy import task_of
 from sim.drawn.world import world_of
 
 
