@@ -66,7 +66,7 @@ def frame_of(done: Sequence[Done]) -> pl.DataFrame:
                     setting.behaviour.name,
                     setting.rounds,
                     setting.feedback,
-                    "sessions" if setting.longest > 1 else "single",
+                    f"to {setting.longest}",
                     *one,
                 )
                 for name, value in zip(_COLUMNS, values, strict=True):

@@ -33,8 +33,8 @@ BEHAVIOURS: Final = (
 )
 
 ROUNDS: Final = (500, 1_000, 2_000, 4_000, 16_000)
-LONGEST: Final = (1, 8)
-"""Rounds of the longest session."""
+LONGEST: Final = (1, 8, 40)
+"""Rounds of the longest session; lengths from 1 are equally likely. Long ones are few, and uneven."""
 
 LOOKED_AT: Final = (2_000, 8_000)
 """Sizes of the logs that the gate is tried on: a holdout of a day's rounds."""
