@@ -10,8 +10,9 @@ from p402.evaluation.estimators import compare, evaluate
 from p402.evaluation.fits import ALL_NAMES, NAMES, dm, dr, ips, sndr, snips
 from p402.evaluation.intervals import clustered_stderr
 from p402.evaluation.logged import SCALE, LoggedBatch, NoPropensity
-from p402.evaluation.reward_model import cross_fitted, mrdr_weight
+from p402.evaluation.reward_model import cross_fitted
 from p402.evaluation.side import Bends
+from p402.evaluation.training import mrdr_weight
 
 
 def by_name(estimates):
