@@ -13,9 +13,6 @@ from p402.evaluation.logged import FloatArray, LoggedBatch
 from p402.evaluation.traded import clipped_ips, dros, switch_dr
 from p402.evaluation.tuning import caps_for, chosen, strengths_for
 
-WEIGHTLESS = ("dm",)
-"""Estimators that need no propensity."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bends:

@@ -5,7 +5,7 @@ rounds alone, where the logging policy learned. Both are one matrix: which group
 fits nothing.
 
 Sources: Chernozhukov et al., Econometrics Journal 21(1), 2018 (folds); Hadad et al., PNAS 118(15), 2021
-(epochs); Farajtabar, Chow and Ghavamzadeh, "More robust doubly robust off-policy evaluation", ICML 2018 (MRDR).
+(epochs); Farajtabar, Chow and Ghavamzadeh, "More robust doubly robust off-policy evaluation", ICML 2018.
 """
 
 from dataclasses import dataclass

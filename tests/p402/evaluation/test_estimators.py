@@ -455,6 +455,14 @@ def test_a_null_propensity_is_refused_by_all_that_weigh_by_it(world, target, nam
         compare(batch, target[batch.task], target[batch.task], q)
 
 
+def test_estimates_come_in_the_order_asked_for(world, target):
+    batch = world.log(60, 27)
+    names = ("dr", "ips", "snips")
+    assert (
+        tuple(e.name for e in evaluate(batch, target[batch.task], cross_fitted(batch), names=names)) == names
+    )
+
+
 def test_a_null_propensity_leaves_the_model_which_says_that_it_is_one(world, target):
     batch = world.log(200, 22)
     q = cross_fitted(batch)
