@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from sim.drawn.feedback import FEEDBACK, Feedback
+from sim.drawn.feedback import Feedback
 from sim.drawn.offers import Rules
 
 
@@ -33,8 +33,14 @@ BEHAVIOURS: Final = (
 )
 
 ROUNDS: Final = (500, 1_000, 2_000, 4_000, 16_000)
-LONGEST: Final = (1, 8, 40)
-"""Rounds of the longest session; lengths from 1 are equally likely. Long ones are few, and uneven."""
+MISSING: Final[tuple[tuple[Feedback, int], ...]] = (
+    ("all", 1),
+    ("all", 40),
+    ("half", 8),
+    ("biased", 1),
+    ("biased", 8),
+)
+"""Which rounds are judged, and the longest session: lengths from 1 are equally likely, so uneven."""
 
 LOOKED_AT: Final = (2_000, 8_000)
 """Sizes of the logs that the gate is tried on: a holdout of a day's rounds."""
@@ -53,7 +59,7 @@ class Setting:
 
 def settings_of(tables: tuple[str, ...], rounds: tuple[int, ...] = ROUNDS) -> Iterator[Setting]:
     """Every setting, tables and behaviours outermost, so that a process makes each world once."""
-    for table, behaviour, feedback, longest, n in product(tables, BEHAVIOURS, FEEDBACK, LONGEST, rounds):
+    for table, behaviour, (feedback, longest), n in product(tables, BEHAVIOURS, MISSING, rounds):
         yield Setting(table, behaviour, n, feedback, longest)
 
 

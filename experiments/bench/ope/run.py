@@ -38,8 +38,8 @@ from sim.drawn.tidy import NEEDED
 from sim.shown import bar
 
 TABLES: Final = "P402_TABLES"
-TRIALS: Final = 12
-LOOKS: Final = 30
+TRIALS: Final = 8
+LOOKS: Final = 16
 MAX_Z: Final = 4.0
 """Most standard errors that the behaviour's IPS may be off on average, in any setting."""
 

@@ -140,7 +140,7 @@ def test_the_bench_prints_one_document_with_every_figure(stage, capsys, monkeypa
     status = run.main(options, {})
     document = json.loads(capsys.readouterr().out)
     whole = document["coverage"][0]
-    assert whole["intervals"] == 4 * 3 * 3 * 82
+    assert whole["intervals"] == 4 * 5 * 82
     assert 0.8 < whole["on_table"] <= 1.0
     assert status == (0 if document["ok"] else 1)
     assert {row["candidate"] for row in document["promotions"]} >= {"null, 30% changed"}
