@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p402.evaluation.estimators import evaluate
 from p402.evaluation.intervals import freedom_of, normal, stderr_of
+from p402.evaluation.logged import SCALE, LoggedBatch
 from p402.evaluation.skew import evened, tilt_of, untilted
 
 
@@ -70,3 +72,19 @@ def test_rare_losses_are_covered_more_often():
     student, hall_ = held / 2_000
     assert student < 0.95
     assert hall_ > student + 0.01
+
+
+def test_what_estimates_print_is_lengthened():
+    n = 400
+    batch = LoggedBatch(
+        action=np.zeros(n, np.int64),
+        reward=np.where(np.arange(n) < 12, 0.0, 1.0),
+        count=np.full(n, SCALE),
+        eligible=np.ones((n, 1), np.bool_),
+        session=np.arange(n),
+        observed=np.ones(n),
+        task=np.zeros(n, np.int64),
+    )
+    (found,) = evaluate(batch, np.ones((n, 1)), names=("ips",))
+    assert "widened for skew" in found.method
+    assert found.value - found.lower > 1.1 * (found.upper - found.value)
