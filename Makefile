@@ -8,10 +8,10 @@ CLIENTS := $(VENV)/clients
 PEERS := $(VENV)/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test style check bench chaos peers clean
+.PHONY: help setup demo test style check bench bench-ope chaos peers clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,9 @@ bench: $(STAMP)/dev  ## print the speed figures
 	$(BIN)/p402 bench
 	$(BIN)/python -m tests.serve.guard.measure
 	$(BIN)/python -m tests.serve.sessions.measure
+
+bench-ope: $(STAMP)/dev  ## print how often intervals hold the truth, on logs drawn from real tables
+	$(BIN)/python -m experiments.bench.ope
 
 chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
 	$(BIN)/python -m tests.chaos

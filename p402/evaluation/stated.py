@@ -7,8 +7,9 @@ say the same of themselves.
 from math import inf, isnan
 
 from p402.evaluation.estimate import ESTIMANDS, Estimate, Limits, RewardOf, warnings_of
-from p402.evaluation.intervals import freedom_of, normal, stderr_of
+from p402.evaluation.intervals import freedom_of, stderr_of
 from p402.evaluation.logged import FloatArray
+from p402.evaluation.skew import evened
 from p402.evaluation.support import Support
 
 
@@ -57,7 +58,7 @@ def stated(
     groups = totals.shape[0]
     stderr = inf if isnan(value) else stderr_of(totals, n)
     freedom = freedom_of(totals)
-    interval = normal(value, stderr, freedom + 1, alpha)
+    interval = evened(value, stderr, totals, freedom, alpha)
     return Estimate(
         name=name,
         estimand=ESTIMANDS[reward_of],
