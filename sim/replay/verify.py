@@ -6,7 +6,7 @@ never as passed over; so does an outcome that the logged choices do not bear out
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,12 @@ from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
 from p402.store.reader import connect
+from sim.replay.borne import KINDS, Borne, borne
 from sim.replay.columns import names
-from sim.replay.outcomes import Unfounded, outcomes_of
+from sim.replay.outcomes import Unfounded, held
+from sim.replay.pieces import Compacted
 from sim.replay.snapshots import Snapshots
-from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, lives_of, partitions, read
+from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, Partition, lives_of, partitions, read
 
 KEPT: Final = 100
 """Mismatches described in full; all are counted."""
@@ -149,10 +151,10 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
     """
     started = time.monotonic()
     snapshots, tally = Snapshots(store), _Tally()
-    pieces = sorted(partitions(log, CHOICE_KINDS), key=lambda piece: bool(piece.path))
-    total = sum(piece.rows for piece in pieces)
-    lives = lives_of(log)
-    for piece in pieces:  # what is not compacted yet comes first: it may be, meanwhile
+    pieces, lives = partitions(log, KINDS), lives_of(log)
+    choices = sorted((p for p in pieces if p.kind in CHOICE_KINDS), key=lambda piece: bool(piece.path))
+    total = sum(piece.rows for piece in choices)
+    for piece in choices:  # what is not compacted yet comes first: it may be, meanwhile
         for rows in read(piece, _WANTED[piece.kind], lives=lives):
             tally.count(piece.kind, len(rows))
             if isinstance(rows, Lost):
@@ -165,7 +167,7 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         torn, malformed = con.execute(
             "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
         ).fetchall()[0]
-        ended = outcomes_of(con)
+        ended = held(con, _borne(log, pieces))
     for what, number in ended.faults.items():
         tally.fault(what, number)
     return Verification(
@@ -185,6 +187,14 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         malformed=malformed,
         seconds=time.monotonic() - started,
     )
+
+
+def _borne(log: Path, pieces: Sequence[Partition]) -> Borne:
+    """What is sure of outcomes; the log is gone through as it now is, where it was compacted meanwhile."""
+    try:
+        return borne(pieces)
+    except Compacted:
+        return borne(partitions(log, KINDS))
 
 
 def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:
