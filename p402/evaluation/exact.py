@@ -7,7 +7,8 @@ three int64 limbs of 40 bits; in normal form (`settled`) equal sums have equal l
 what is summed.
 
 What it costs: three additions for one, and an absolute error of at most 2**-61 a number, which is less
-than float64 itself would lose in a sum of 256 numbers near 1.
+than float64 itself would lose in a sum of 256 numbers near 1. Sums of which every term is below 1e-6 lose
+relative accuracy: of weights that small nothing can be estimated anyway.
 
 Source: fixed-point accumulation as in Kulisch, "Very fast and exact accumulation of products",
 Computing 91, 2011, cut to the range that importance weights and their squares need.

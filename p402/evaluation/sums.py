@@ -109,7 +109,8 @@ class Sums:
         batch
             The rounds, unmatured ones included.
         new_probs, current_probs, q_hat
-            `(n, K)`, as for `estimators.compare`. The arms may be other ones in another chunk.
+            `(n, K)`, as for `estimators.compare`. Arms may be other ones in another chunk, and those that
+            neither policy ever takes may be left out: the bits are the same.
         most_units
             Most sessions that are told apart; with more there are as many buckets.
         change
@@ -413,7 +414,7 @@ def _columns(
         out[:, _WORTH + at] = weight * batch.reward
         out[:, _ERROR + at] = weight * error
         if model is not None:
-            out[:, _MODEL + at] = np.add.reduce(probs * model, axis=1)
+            out[:, _MODEL + at] = _over_arms(probs * model)
     worth, errors = out[:, _WORTH : _WORTH + 2], out[:, _ERROR : _ERROR + 2]
     gaps = worth[:, 0] - worth[:, 1], errors[:, 0] - errors[:, 1]
     return out, np.column_stack((worth, gaps[0], errors, gaps[1]))
@@ -421,7 +422,18 @@ def _columns(
 
 def _outside(batch: LoggedBatch, mass: FloatArray) -> FloatArray:
     """Mass of each row on arms that the log could not have taken."""
-    return np.asarray(np.add.reduce(np.where(batch.eligible, 0.0, mass), axis=1), dtype=np.float64)
+    return _over_arms(np.where(batch.eligible, 0.0, mass))
+
+
+def _over_arms(cells: FloatArray) -> FloatArray:
+    """Sum of each row, one arm after the other: arms that are 0 everywhere may be left out of the columns.
+
+    Not by `np.add.reduce`, which groups the terms of a row by their number, and of a single row otherwise.
+    """
+    out = np.zeros(cells.shape[0])
+    for arm in range(cells.shape[1]):
+        out += cells[:, arm]
+    return out
 
 
 def _counts(

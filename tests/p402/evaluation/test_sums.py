@@ -55,7 +55,8 @@ def a_log(rng, n, arms=5, sessions=40, steep=2.0):
 
 
 def a_policy(rng, n, arms):
-    counts = np.floor(rng.dirichlet(np.full(arms, 0.5), n) * SCALE).astype(np.int64)
+    mixed = 0.9 * rng.dirichlet(np.full(arms, 0.5), n) + 0.1 / arms
+    counts = np.floor(mixed * SCALE).astype(np.int64)
     counts[:, 0] += SCALE - counts.sum(axis=1)
     return counts / SCALE
 
@@ -138,6 +139,28 @@ def test_the_same_rounds_give_the_same_bits_however_they_are_cut_grouped_and_ord
         order = rng.permutation(n)
         shuffled = pieces_of(batch.take(order), new[order], behaviour[order], q[order], cuts, **given_)
         assert bits(merged(shuffled, rng)) == bits(whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_arms_that_neither_policy_takes_may_be_left_out_to_the_bit(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n = data.draw(st.integers(1, 100))
+    batch, behaviour = a_log(rng, n, arms=14)
+    new, q = a_policy(rng, n, 14), rng.random((n, 14))
+    wide = np.sort(rng.choice(40, 14, replace=False))
+
+    def spread(cells, empty):
+        out = np.full((n, 40), empty, cells.dtype)
+        out[:, wide] = cells
+        return np.where(np.isin(np.arange(40), wide), out, empty)
+
+    more = LoggedBatch(
+        *(wide[batch.action], batch.reward, batch.count, spread(batch.eligible, False)),
+        *(batch.session, batch.observed, batch.task),
+    )
+    few = Sums.of(batch, new, behaviour, q)
+    assert bits(few) == bits(Sums.of(more, spread(new, 0.0), spread(behaviour, 0.0), spread(q, 0.7)))
 
 
 def test_pieces_without_rounds_are_neutral():
