@@ -192,13 +192,7 @@ class Facts:
         some = np.flatnonzero(length > 0)
         first = attempts.values.take(pa.array(begin[some]))
         failed, cost, latency = np.zeros(len(length), np.bool_), *(np.full(len(length), nan) for _ in "12")
-        failed[some] = (
-            pc.equal(first.field("status"), "failed")
-            .fill_null(False)
-            .to_numpy(  # noqa: FBT003
-                zero_copy_only=False
-            )
-        )
+        failed[some] = first.field("status").to_numpy(zero_copy_only=False) == "failed"
         cost[some], latency[some] = _real(first.field("cost_nano")), _real(first.field("latency_ms"))
         return _Outcomes(*self._rows(table), failed, cost, _real(table.column("direct_nano")), latency)
 
@@ -239,8 +233,8 @@ class _Lookup:
         while len(np.unique(short)) < len(short):  # two keys share 64 bits: mix them otherwise
             if len(np.unique(key, axis=0)) < len(key):
                 raise StoreError(
-                    "two decisions have ids that differ in capitals only; expected ids as the gateway makes them; "
-                    "mend or leave out what wrote them"
+                    "two decisions have ids that differ in capitals only; expected ids as the gateway makes "
+                    "them; mend or leave out what wrote them"
                 )
             self._mix += np.uint64(2)
             short = _short(key, self._mix)

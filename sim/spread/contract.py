@@ -46,8 +46,20 @@ class Raised:
 Event = Done | Died | Raised
 
 
+Function = Callable[[Any], Any]
+
+
 class Crew(Protocol):
-    """Workers at work on one function."""
+    """Workers, and the function that they are at work on."""
+
+    @property
+    def size(self) -> int:
+        """Most partitions at work at once."""
+        ...
+
+    def begin(self, function: Function) -> None:
+        """Work on another function from now on; nothing is handed out then."""
+        ...
 
     @property
     def free(self) -> bool:
@@ -111,7 +123,6 @@ class Ray:
 
 
 Workers = InProcess | Processes | Ray
-Function = Callable[[Any], Any]
 
 ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 """Set to 1, since libraries of a worker read them when loaded: workers share a machine, not threads."""

@@ -10,9 +10,13 @@ class Alone:
 
     size = 1
 
-    def __init__(self, function: Function) -> None:
-        self._function = function
+    def __init__(self) -> None:
+        self._function: Function | None = None
         self._given: tuple[int, Any] | None = None
+
+    def begin(self, function: Function) -> None:
+        """Work on another function from now on."""
+        self._function = function
 
     @property
     def free(self) -> bool:
@@ -25,7 +29,7 @@ class Alone:
 
     def wait(self) -> Event:
         """Do it."""
-        assert self._given is not None, "something was handed out"
+        assert self._given is not None and self._function is not None, "something was handed out"  # noqa: PT018
         (index, partition), self._given = self._given, None
         try:
             return Done(index, self._function(partition))
@@ -34,3 +38,4 @@ class Alone:
 
     def close(self) -> None:
         """Nothing was started."""
+        self._given = None

@@ -29,15 +29,21 @@ class _Worker:
     process: SpawnProcess
     pipe: "connection.Connection[Any, Any]"
     index: int | None = None
+    function: Function | None = None
+    """What it was told to work on."""
 
 
 class Pool:
     """Up to `size` processes, started when there is something to do for them."""
 
-    def __init__(self, function: Function, size: int) -> None:
+    def __init__(self, size: int) -> None:
         self.size = size
-        self._function = function
+        self._function: Function | None = None
         self._workers: list[_Worker] = []
+
+    def begin(self, function: Function) -> None:
+        """Work on another function from now on."""
+        self._function = function
 
     @property
     def free(self) -> bool:
@@ -49,9 +55,16 @@ class Pool:
         worker = next((worker for worker in self._workers if worker.index is None), None)
         if worker is None:
             worker = self._started()
-        worker.index = index
-        with suppress(BrokenPipeError, ConnectionResetError):  # it died idle: `wait` says so
-            worker.pipe.send((index, partition))
+        fresh = worker.function is not self._function
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died idle: `wait` says so
+                worker.pipe.send((index, partition, self._function if fresh else None))
+        except (pickle.PicklingError, AttributeError, TypeError) as reason:
+            raise WorkersAway(
+                f"{self._function!r} cannot be sent to another process: {reason}; expected a function of a "
+                f"module and arguments that can be pickled; use one process otherwise"
+            ) from reason
+        worker.index, worker.function = index, self._function
 
     def wait(self) -> Event:
         """What the first process to say something, or to fall silent, leaves behind."""
@@ -83,15 +96,9 @@ class Pool:
 
     def _started(self) -> _Worker:
         ours, theirs = _spawn.Pipe()
-        process = _spawn.Process(target=_work, args=(theirs, self._function), name="p402-spread", daemon=True)
+        process = _spawn.Process(target=_work, args=(theirs,), name="p402-spread", daemon=True)
         with _quiet():
-            try:
-                process.start()
-            except (pickle.PicklingError, AttributeError, TypeError) as reason:
-                raise WorkersAway(
-                    f"{self._function!r} cannot be sent to another process: {reason}; expected a function "
-                    f"of a module and arguments that can be pickled; use one process otherwise"
-                ) from reason
+            process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
@@ -126,11 +133,17 @@ def _quiet() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _work(pipe: "connection.Connection[Any, Any]", function: Function) -> None:
+def _work(pipe: "connection.Connection[Any, Any]") -> None:
     """A process's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    function: Function = _nothing_to_do
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the caller is gone
         while True:
-            index, partition = pipe.recv()
+            index, partition, fresh = pipe.recv()
+            function = fresh or function
             pipe.send(tried(function, index, partition))
+
+
+def _nothing_to_do(_partition: Any) -> Any:
+    raise RuntimeError("a process was given a partition before a function: expected both at first")

@@ -40,7 +40,7 @@ except ImportError as absent:
 class Cluster:
     """Tasks of Ray, at most `size` at once."""
 
-    def __init__(self, function: Function, workers: Ray) -> None:
+    def __init__(self, workers: Ray) -> None:
         self._folder: str | None = None
         self._joined = False
         self._handler = signal.getsignal(signal.SIGTERM)
@@ -48,9 +48,13 @@ class Cluster:
         self.size = workers.count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         remote: Any = ray.remote(num_cpus=1, max_retries=0)  # which gives its libraries one thread as well
         self._task = remote(_tried)
-        self._function = ray.put(function)
+        self._function: Any = None
         self._code = code_version()
         self._waiting: dict[Any, int] = {}
+
+    def begin(self, function: Function) -> None:
+        """Work on another function from now on."""
+        self._function = ray.put(function)
 
     @property
     def free(self) -> bool:

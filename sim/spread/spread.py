@@ -10,21 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sim.shown import Advance
-from sim.spread.contract import (
-    Crew,
-    Died,
-    Done,
-    Function,
-    InProcess,
-    Processes,
-    Raised,
-    Ray,
-    WorkerDied,
-    Workers,
-)
-from sim.spread.in_process import Alone
+from sim.spread.contract import Crew, Died, Done, Function, Raised, WorkerDied, Workers
 from sim.spread.kept import Kept
-from sim.spread.processes import Pool
+from sim.spread.team import Team
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -43,7 +31,7 @@ def to_stderr(message: str) -> None:
 def spread(
     function: Callable[[P], R],
     partitions: Sequence[P],
-    workers: Workers | None = None,
+    workers: Workers | Team | None = None,
     *,
     kept: Kept[R] | None = None,
     sizes: Sequence[int] | None = None,
@@ -63,7 +51,7 @@ def spread(
     partitions
         Each small: what says where the rows are, not the rows.
     workers
-        `InProcess()` by default.
+        `InProcess()` by default. A `Team` is kept for the next map; an error ends its workers as well.
     kept
         Where results are kept and found again.
     sizes
@@ -87,11 +75,14 @@ def spread(
     sizes = [1] * len(partitions) if sizes is None else sizes
     if len(sizes) != len(partitions):
         raise ValueError(f"{len(sizes)} sizes of {len(partitions)} partitions: expected one of each")
-    run = _Run(function, partitions, workers or InProcess(), kept, sizes, progress, report)
+    team = workers if isinstance(workers, Team) else Team(workers)
+    ended = False
     try:
-        yield from run.results()
+        yield from _Run(function, partitions, team, kept, sizes, progress, report).results()
+        ended = True
     finally:
-        run.close()
+        if team is not workers or not ended:
+            team.close()
 
 
 class _Run:
@@ -101,13 +92,13 @@ class _Run:
         self,
         function: Function,
         partitions: Sequence[Any],
-        workers: Workers,
+        team: Team,
         kept: Kept[Any] | None,
         sizes: Sequence[int],
         progress: Advance,
         report: Callable[[str], None],
     ) -> None:
-        self._function, self._partitions, self._workers = function, partitions, workers
+        self._function, self._partitions, self._team = function, partitions, team
         self._kept, self._sizes, self._progress, self._report = kept, sizes, progress, report
         self._crew: Crew | None = None
         self._ready: dict[int, Any] = {}
@@ -126,11 +117,6 @@ class _Run:
                     self._take()
             yield self._ready.pop(index)
 
-    def close(self) -> None:
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
-
     def _hand_out(self, wanted: int) -> None:
         """Give every free worker something to do; find what is kept, so far as it is wanted soon."""
         while self._crew is None or self._crew.free:
@@ -146,11 +132,12 @@ class _Run:
                 return
 
     def _ahead(self) -> int:
-        return 1 if self._crew is None else _AHEAD * getattr(self._crew, "size", 1)
+        return 1 if self._crew is None else _AHEAD * self._crew.size
 
     def _submit(self, index: int) -> None:
         if self._crew is None:
-            self._crew = _crew(self._function, self._workers, len(self._partitions))
+            self._crew = self._team.crew()
+            self._crew.begin(self._function)
         self._tries[index] += 1
         self._crew.submit(index, self._partitions[index])
 
@@ -194,15 +181,3 @@ class _Run:
 
     def _name(self, index: int) -> str:
         return f"{index + 1} of {len(self._partitions)} ({self._partitions[index]})"
-
-
-def _crew(function: Function, workers: Workers, partitions: int) -> Crew:
-    match workers:
-        case InProcess():
-            return Alone(function)
-        case Processes(count):
-            return Pool(function, min(count, partitions))
-        case Ray():
-            from sim.spread.rays import Cluster  # noqa: PLC0415 - Ray is imported only where it is asked for
-
-            return Cluster(function, workers)

@@ -9,6 +9,7 @@ import pytest
 from sim.spread.contract import WorkerDied
 from sim.spread.kept import Kept
 from sim.spread.spread import spread
+from sim.spread.team import Team
 from tests.sim.spread import work
 
 
@@ -19,6 +20,18 @@ def kept_in(folder, n, question="q"):
 def test_results_come_in_the_order_of_their_partitions(workers):
     assert list(spread(work.square, range(20), workers)) == [x * x for x in range(20)]
     assert list(spread(work.slow_first, range(6), workers)) == list(range(6))
+
+
+def test_a_team_goes_from_one_map_to_the_next(workers, tmp_path):
+    with Team(workers) as team:
+        assert list(spread(work.square, range(6), team)) == [x * x for x in range(6)]
+        first = set(spread(work.pid, range(6), team))
+        function = partial(work.worked, str(tmp_path))
+        assert [x[0] for x in spread(function, range(3), team)] == [0.0, 1 / 7, 2 / 7]
+        with pytest.raises(ValueError, match="3 is refused"):
+            list(spread(work.refused, range(9), team))
+        assert list(spread(work.square, range(6), team)) == [x * x for x in range(6)]
+        assert len(first) <= 2
 
 
 def test_no_partitions_give_no_results(workers):
