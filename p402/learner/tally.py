@@ -44,8 +44,8 @@ class Tally:
     @classmethod
     def none(cls, folds: int = FOLDS) -> "Tally":
         """Of no rounds: neutral in `plus`."""
-        counts = np.zeros((3, folds, 0, 0), np.int64)
-        return cls((), (), *counts, np.zeros((LIMBS, folds, 0, 0), np.int64))
+        empty = np.zeros((folds, 0, 0), np.int64)
+        return cls((), (), empty, empty, empty, np.zeros((LIMBS, *empty.shape), np.int64))
 
     @classmethod
     def of(
@@ -76,14 +76,15 @@ class Tally:
         shape = folds, len(tasks), len(arms)
         cell = np.ravel_multi_index((folds_of(session, folds), row, column), shape)
         length = int(np.prod(shape))
-        counts = [
+        lost, answered, judged = (
             np.bincount(cell[rows], minlength=length).reshape(shape)
             for rows in (failed, ~failed, rewards.judged)
-        ]
+        )
         worth = np.zeros((LIMBS, length), np.int64)
         for limb, part in zip(worth, limbs_of(rewards.value[rewards.judged]), strict=True):
             np.add.at(limb, cell[rewards.judged], part)
-        return cls(known_tasks, known_arms, *counts, settled(worth).reshape(LIMBS, *shape))
+        sums = settled(worth).reshape(LIMBS, *shape)
+        return cls(known_tasks, known_arms, lost, answered, judged, sums)
 
     def plus(self, other: "Tally") -> "Tally":
         """Of both: associative and commutative to the bit."""
@@ -199,4 +200,4 @@ def _over(tally: Tally, tasks: tuple[str, ...], arms: tuple[str, ...]) -> Tally:
     whole = np.stack((tally.failed, tally.answered, tally.judged, *tally.worth))
     out = np.zeros((*whole.shape[:2], len(tasks), len(arms)), np.int64)
     out[:, :, rows[:, None], columns] = whole
-    return Tally(tasks, arms, *out[:3], out[3:])
+    return Tally(tasks, arms, out[0], out[1], out[2], out[3:])

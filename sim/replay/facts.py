@@ -147,7 +147,7 @@ class Facts:
         kind: type[R],
     ) -> tuple[Int, R]:
         """Rows of some pieces that speak of given ids, and of which."""
-        lookup = _Lookup(rows.key)
+        lookup = Lookup(rows.key)
         at, found = [np.zeros(0, np.int64)], [kind(**_EMPTY[kind])]
         for piece in pieces:
             if not _meets(self._span_of(piece), span):
@@ -171,7 +171,8 @@ class Facts:
     def _read(self, piece: Partition, columns: tuple[str, ...], read: Any, kind: type[R]) -> R:
         if piece in self._kept:
             self._kept.move_to_end(piece)
-            return self._kept[piece][0]
+            kept: R = self._kept[piece][0]
+            return kept
         tables, spans = [kind(**_EMPTY[kind])], [("", "")][:0]
         for table in rows_of(piece, columns, CHUNK_ROWS):
             tables.append(read(table))
@@ -221,10 +222,10 @@ class Facts:
         ]
         known.append(self._names.setdefault("", len(self._names)))  # null
         codes = coded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
-        return np.array(known, np.int64)[codes]
+        return np.asarray(np.array(known, np.int64)[codes])
 
 
-class _Lookup:
+class Lookup:
     """Finds keys among given ones, all different."""
 
     def __init__(self, key: Key) -> None:
