@@ -39,6 +39,11 @@ def keys(ids: pa.Array) -> tuple[NDArray[np.uint64], Bool]:
     return key, ours & _told(ids)
 
 
+def names(column: pa.ChunkedArray) -> Names:
+    """Names of a column; -1 for null."""
+    return _coded(column.combine_chunks())
+
+
 def inputs(given: pa.StructArray) -> InputColumns:
     """Columns of logged row inputs; null and a field that an old file lacks are the field's default."""
     reader = _Reader(given)

@@ -23,9 +23,12 @@ from p402.routing.live import LiveState
 from p402.routing.rows import to_batch
 from p402.store.schema import inputs_of
 from sim.replay import columns as arrow
-from sim.replay.lives import Fold, Live, LiveGap
+from sim.replay.lives import Folded, LiveGap, Lives, projected
 
 Int = NDArray[np.int64]
+
+_NEAR: Final = 1 << 20
+"""Numbers that lie so near each other are told apart by a table, not by sorting."""
 
 UNFIT: Final = (InvalidInput, ValueError, KeyError, IndexError, OverflowError, TypeError)
 """What a row that was never decided as it is logged may raise on the way to a batch."""
@@ -55,7 +58,7 @@ class Group:
     columns: InputColumns
     key: NDArray[np.uint64]
     ours: NDArray[np.bool_]
-    states: Sequence[Live]
+    states: Sequence[Folded]
     live_row: Int
 
     def __len__(self) -> int:
@@ -89,8 +92,8 @@ class Group:
         InvalidInput, ValueError, KeyError, IndexError, OverflowError, TypeError
             A row cannot have been decided as it is logged (`UNFIT`).
         """
-        used, live_row = np.unique(self.live_row, return_inverse=True)
-        lives = tuple(self.states[k].on(snapshot.index) for k in used.tolist())
+        used, live_row = distinct(self.live_row, len(self.states))
+        lives = projected([self.states[k] for k in used.tolist()], snapshot.index)
         if inputs is not None:
             return to_batch(snapshot, self.column("id"), inputs, lives, live_row.tolist())
         columns = self.columns if asked is None else asked.of(self.columns)
@@ -142,30 +145,29 @@ class Lost:
         return int(self.table.num_rows)
 
 
-def grouped(table: pa.Table, fold: Fold, most_lives: int) -> Iterator[Group | Lost]:
+def grouped(table: pa.Table, lives: Lives, most_lives: int) -> Iterator[Group | Lost]:
     """Rows by snapshot, in their order, with the live state that each saw.
 
     Parameters
     ----------
     table
         `worker`, `live_seq`, `snapshot`, `id`, `inputs` and what else the caller wants.
-    fold
-        Is asked for the live states of the rows by worker and seq, ascending.
+    lives
+        The live states of the log's workers.
     most_lives
-        Live states in one group.
+        Live states at once; of more, rows go in halves.
     """
     if not table.num_rows:
         return
     table = table.combine_chunks()
     live, cited = _cited(table)
-    states: list[Live | None] = []
-    lost: dict[int, str] = {}
-    for k, (worker, seq) in enumerate(cited):
-        try:
-            states.append(fold.at(worker, seq))
-        except LiveGap as gap:
-            states.append(None)
-            lost[k] = str(gap)
+    if len(cited) > most_lives and table.num_rows > 1:
+        half = table.num_rows // 2
+        for part in (table.slice(0, half), table.slice(half)):
+            yield from grouped(part, lives, most_lives)
+        return
+    states = lives.many(cited)
+    lost = {k: str(state) for k, state in enumerate(states) if isinstance(state, LiveGap)}
     rest = table.drop_columns(["inputs"])
     fit = np.ones(table.num_rows, np.bool_)
     for k, why in lost.items():
@@ -185,31 +187,15 @@ def grouped(table: pa.Table, fold: Fold, most_lives: int) -> Iterator[Group | Lo
         rows = np.flatnonzero((code == number) & fit)
         if not len(rows):
             continue
-        used, live_row = np.unique(live[rows], return_inverse=True)
-        known = [state for k in used.tolist() if (state := states[k]) is not None]
-        group = Group(snapshot, rest, given, columns, key, ours, known, live_row)
-        if len(rows) < table.num_rows:
-            part = columns.rows(rows)
-            group = Group(
-                snapshot,
-                rest.take(rows),
-                given.take(pa.array(rows)),
-                part,
-                key[rows],
-                ours[rows],
-                known,
-                live_row,
-            )
-        if len(known) <= most_lives:
-            yield group
+        used, live_row = distinct(live[rows], len(states))
+        known = [state for k in used.tolist() if not isinstance(state := states[k], LiveGap)]
+        if len(rows) == table.num_rows:
+            yield Group(snapshot, rest, given, columns, key, ours, known, live_row)
             continue
-        for first in range(0, len(known), most_lives):
-            within = np.flatnonzero((live_row >= first) & (live_row < first + most_lives))
-            found = group.take(within)
-            yield Group(
-                snapshot, found.table, found.given, found.columns, found.key, found.ours,
-                known[first : first + most_lives], found.live_row - first,
-            )  # fmt: skip
+        part, there = columns.rows(rows), pa.array(rows)
+        yield Group(
+            snapshot, rest.take(there), given.take(there), part, key[rows], ours[rows], known, live_row
+        )
 
 
 def _cited(table: pa.Table) -> tuple[Int, list[tuple[str, int]]]:
@@ -221,12 +207,24 @@ def _cited(table: pa.Table) -> tuple[Int, list[tuple[str, int]]]:
     rank[by_name] = np.arange(len(names))
     worker = rank[workers.indices.to_numpy()]
     seq = table.column("live_seq").chunk(0).to_numpy()
-    start = np.flatnonzero(np.concatenate([[True], (worker[1:] != worker[:-1]) | (seq[1:] != seq[:-1])]))
-    seqs, place = np.unique(seq[start], return_inverse=True)
-    cited, run = np.unique(worker[start] * len(seqs) + place, return_inverse=True)
-    live = np.repeat(run, np.diff(np.append(start, len(seq))))
+    first, spread = int(seq.min()), int(seq.max()) - int(seq.min()) + 1
+    if spread <= _NEAR:
+        seqs, place = np.arange(first, first + spread), seq - first
+    else:
+        seqs, place = np.unique(seq, return_inverse=True)
+    cited, live = distinct(worker * len(seqs) + place, len(names) * len(seqs))
     told = [(names[by_name[k // len(seqs)]], int(seqs[k % len(seqs)])) for k in cited.tolist()]
     return live, told
+
+
+def distinct(codes: Int, size: int) -> tuple[Int, Int]:
+    """Codes below `size` that occur, ascending, and each one's place among them."""
+    if size > _NEAR:
+        used, place = np.unique(codes, return_inverse=True)
+        return used, place
+    there = np.zeros(size, np.bool_)
+    there[codes] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
 
 
 def _unread(given: dict[str, Any] | None) -> str:

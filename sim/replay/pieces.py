@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from p402.errors import StoreError
-from p402.events import AnyEvent
+from p402.events import AnyEvent, RowInputs
 from p402.store import manifest as manifests
 from p402.store.damage import damage_of
 from p402.store.reader import uncompacted, unread
@@ -33,14 +33,25 @@ CHOICE_KINDS: Final = ("decision", "attempt")
 BUNDLE_BYTES: Final = 64 << 20
 """Bytes of segments in one partition, or a single segment."""
 
-_CODED: Final = ("worker", "snapshot", "arm", "tenant", "task", "baseline", "status", "code", "source")
+_CODED: Final = frozenset(
+    {"worker", "snapshot", "arm", "tenant", "task", "baseline", "status", "code", "source"}
+    | {f"inputs.{name}" for name in ("mode", "policy", "previous_arm", "model", "family")}
+)
 """Columns of few different names, which are read as codes."""
 
-_CODED_INPUTS: Final = ("mode", "policy", "previous_arm", "model", "family")
+_DEFAULT_INPUTS: Final = {
+    field.name: None if field.default is msgspec.NODEFAULT else field.default
+    for field in msgspec.structs.fields(RowInputs)
+    if not field.required
+}
 
 _ID_ROWS: Final = 1 << 17
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
+
+
+class Compacted(StoreError):
+    """A segment lies in Parquet by now: name the log's pieces again."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -151,19 +162,37 @@ def _tables(
 
 def _parquet(partition: Partition, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
     log, path = Path(partition.log), Path(partition.log) / partition.path
-    with _reading(log, path), pq.ParquetFile(path, read_dictionary=_codes(path)) as file:
-        there = [name for name in columns if name in file.schema_arrow.names]
-        for batch in file.iter_batches(
-            chunk_rows, row_groups=[partition.row_group], columns=there, use_threads=False
+    with _reading(log, path):
+        metadata = pq.read_metadata(path)
+        leaves = _leaves(metadata, partition.row_group, columns)
+        coded = [leaf for leaf in leaves if leaf in _CODED]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded) as file:
+            for batch in file.iter_batches(
+                chunk_rows, row_groups=[partition.row_group], columns=leaves, use_threads=False
+            ):
+                yield pa.Table.from_batches([batch])
+
+
+def _leaves(metadata: pq.FileMetaData, row_group: int, columns: Sequence[str]) -> list[str]:
+    """Columns to be read of a row group: of row inputs, only the fields that a row uses."""
+    found, group = [], metadata.row_group(row_group)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        top, *rest = column.path_in_schema.split(".")
+        if top in columns and not (
+            top == "inputs" and _unused(column.statistics, rest[0], column.num_values)
         ):
-            yield pa.Table.from_batches([batch])
+            found.append(column.path_in_schema)
+    return found
 
 
-def _codes(path: Path) -> list[str]:
-    """Columns of a file to be read as codes."""
-    wanted = {*_CODED, *(f"inputs.{name}" for name in _CODED_INPUTS)}
-    schema = pq.read_metadata(path).schema
-    return [name for i in range(len(schema)) if (name := schema.column(i).path) in wanted]
+def _unused(statistics: pq.Statistics | None, name: str, values: int) -> bool:
+    """Whether a field of row inputs has its default in every row, as its statistics tell."""
+    if statistics is None or name not in _DEFAULT_INPUTS or not statistics.has_null_count:
+        return False
+    if statistics.null_count:
+        return bool(statistics.null_count == values)  # null is the default, and so is a list without items
+    return bool(statistics.has_min_max and statistics.min == statistics.max == _DEFAULT_INPUTS[name])
 
 
 def _whole(table: pa.Table, kind: str, columns: Sequence[str]) -> pa.Table:
@@ -186,7 +215,7 @@ def lines_of(partition: Partition) -> Iterator[list[bytes]]:
 
     Raises
     ------
-    StoreError
+    Compacted
         A segment was compacted away since the partition was named.
     """
     own = b'{"kind":"%s"' % partition.kind.encode()
@@ -194,7 +223,7 @@ def lines_of(partition: Partition) -> Iterator[list[bytes]]:
     for name, size in partition.segments:
         data = read_segment(Path(partition.log), name)
         if data is None:
-            raise StoreError(
+            raise Compacted(
                 f"{partition.log}: segment {name} was compacted while the log was read; expected a pause: "
                 f"try again, or compact first"
             )
@@ -230,26 +259,36 @@ def _decoded(
             yield np.array([i]), tables[kind].select(list(columns))
 
 
-def deltas_of(log: Path) -> Callable[[str], pa.Table]:
-    """Where the deltas of a worker's live state are: `seq`, `ts_ms` and `arms` of each that the log has.
+def deltas_of(log: Path) -> Callable[[Sequence[str]], list[pa.Table]]:
+    """Where workers' deltas of live state are: `worker`, `seq`, `ts_ms` and `arms` of each that the log has.
 
-    The pieces are named once, when a worker is first asked for.
+    The pieces are named when they are first asked for, and again where some were compacted since.
     """
     named: list[Partition] = []
-    wanted = ("worker", "seq", "ts_ms", "arms")
 
-    def deltas(worker: str) -> pa.Table:
-        if not named:
-            named.extend(pieces_of(log, ["live"])[0])
-        found = [SCHEMAS["live"].empty_table().select(list(wanted))]
-        for partition in named:
-            for table in rows_of(partition, wanted, CHUNK):
-                mine = table.filter(pc.equal(table.column("worker").cast(pa.string()), worker))
-                if mine.num_rows:
-                    found.append(mine.cast(found[0].schema))
-        return pa.concat_tables(found)
+    def deltas(workers: Sequence[str]) -> list[pa.Table]:
+        for again in (True, False):
+            named[:] = named or pieces_of(log, ["live"])[0]
+            try:
+                return _of_workers(named, workers)
+            except Compacted:
+                if not again:
+                    raise
+                named.clear()
+        raise AssertionError
 
     return deltas
+
+
+def _of_workers(pieces: Sequence[Partition], workers: Sequence[str]) -> list[pa.Table]:
+    wanted = ("worker", "seq", "ts_ms", "arms")
+    found: list[pa.Table] = []
+    for partition in pieces:
+        for table in rows_of(partition, wanted, CHUNK):
+            of_them = pc.is_in(table.column("worker").cast(pa.string()), pa.array(workers, pa.string()))
+            if pc.any(of_them).as_py():
+                found.append(table.filter(of_them))
+    return found
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Which rows the log has for a replay, and what live state each of them saw.
 
-Two ways in. `groups` takes a query over the log's views, ordered by worker and live state, so that one pass
-over the deltas serves every row. `partitions` names pieces of the log that `read` can read alone, in another
-process: a row group of a Parquet file, or segments that are not compacted yet (`sim.replay.pieces`).
-Either way rows come as groups of one snapshot and few live states, ready to be decided in one batch,
-and memory is bounded by a chunk and one worker's deltas, however long the log is.
-It knows nothing of what is done with the rows.
+Two ways in. `groups` takes a query over the log's views, and gives its rows in an order that follows from
+them alone: by worker, live state, snapshot and id, which DuckDB sorts. `partitions` names pieces of the log
+that `read` can read alone, in another process: a row group of a Parquet file, or segments that are not
+compacted yet (`sim.replay.pieces`). Either way rows come as groups of one snapshot and few live states, ready
+to be decided in one batch, and of the rows a chunk is held, however long the log is.
+It knows nothing of what is done with them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,8 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from p402.store.schema import arms_of
 from sim.replay.group import UNFIT, Group, Lost, grouped
-from sim.replay.lives import Delta, Fold, LiveFold, LiveGap, Lives, State
+from sim.replay.lives import LiveGap, Lives
 from sim.replay.pieces import CHOICE_KINDS, Partition, deltas_of, pieces_of, rows_of
 from sim.replay.twice import without_doubles
 
@@ -26,15 +25,11 @@ __all__ = [
     "CHUNK_ROWS",
     "MAX_LIVES",
     "UNFIT",
-    "Delta",
-    "Fold",
     "Group",
-    "LiveFold",
     "LiveGap",
     "Lives",
     "Lost",
     "Partition",
-    "State",
     "groups",
     "lives_of",
     "partitions",
@@ -43,12 +38,12 @@ __all__ = [
 
 CHUNK_ROWS: Final = 65_536
 
-MAX_LIVES: Final = 512
+MAX_LIVES: Final = 4_096
 """Live states in one batch: each is a handful of columns over the snapshot's arms."""
 
 _NEEDED: Final = ("worker", "live_seq", "snapshot", "id", "inputs")
 
-_DELTAS: Final = "SELECT worker, seq, arms FROM live ORDER BY worker, seq, ts_ms"
+_DELTAS: Final = "SELECT worker, seq, ts_ms, arms FROM live WHERE worker IN (SELECT unnest($1::VARCHAR[]))"
 
 
 def groups(
@@ -65,17 +60,15 @@ def groups(
     chunk_rows
         Rows held at once.
     """
-    fold = LiveFold(_deltas(con.cursor()))
+
+    def deltas(workers: Sequence[str]) -> list[pa.Table]:
+        return [con.cursor().sql(_DELTAS, params=[list(workers)]).to_arrow_table()]
+
+    lives = Lives(deltas)
     ordered = f"SELECT * FROM ({query}) ORDER BY worker, live_seq, snapshot, id"  # noqa: S608 - our queries
     reader = con.cursor().sql(ordered, params=list(params)).to_arrow_reader(chunk_rows)
     for batch in reader:
-        yield from grouped(pa.Table.from_batches([batch]), fold, MAX_LIVES)
-
-
-def _deltas(con: duckdb.DuckDBPyConnection) -> Iterator[Delta]:
-    for batch in con.sql(_DELTAS).to_arrow_reader(CHUNK_ROWS):
-        for row in batch.to_pylist():
-            yield Delta(row["worker"], row["seq"], arms_of(row["arms"]))
+        yield from grouped(pa.Table.from_batches([batch]), lives, MAX_LIVES)
 
 
 def partitions(log: Path, kinds: Sequence[str] = ("decision",)) -> tuple[Partition, ...]:
@@ -100,7 +93,7 @@ def read(
     partition: Partition,
     columns: Sequence[str] = (),
     *,
-    lives: Fold | None = None,
+    lives: Lives | None = None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> Iterator[Group | Lost]:
     """Rows of one partition in their order, with their live state.
@@ -121,10 +114,10 @@ def read(
     StoreError
         The partition is damaged or was compacted away since it was named.
     """
-    fold = lives_of(Path(partition.log)) if lives is None else lives
+    known = lives_of(Path(partition.log)) if lives is None else lives
     wanted = tuple(dict.fromkeys((*_NEEDED, *columns)))
     for table in rows_of(partition, wanted, chunk_rows):
-        yield from grouped(table, fold, MAX_LIVES)
+        yield from grouped(table, known, MAX_LIVES)
 
 
 def lives_of(log: Path) -> Lives:
