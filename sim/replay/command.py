@@ -5,6 +5,7 @@ question or its data is no good.
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,11 +15,13 @@ import typer.main
 from p402.errors import P402Error, nearest
 from sim.replay import report
 from sim.replay.explain import explain
+from sim.replay.pass_two import By
 from sim.replay.target import parse
 from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
 from sim.replay.window import Unfaithful
 from sim.shown import bar, show
+from sim.spread.contract import InProcess, Processes, Ray, Workers
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
 
@@ -65,6 +68,24 @@ def replay(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Value the policy without its exploration.")
     ] = False,
+    by: Annotated[
+        By | None, typer.Option(help="With --policy: value each task, or each tenant, by itself as well.")
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(help="With --policy: work on so many processes; the same figures to the bit.", min=1),
+    ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS",
+            help="With --policy: work on a Ray cluster, or on one that is started here (local).",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="With --policy: keep finished parts in this folder, and go on from those in it."),
+    ] = None,
     log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = DEFAULT_LOG,
     store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
@@ -73,7 +94,8 @@ def replay(
     if sum((verify_all, policy is not None, explain_id is not None)) != 1:
         raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
     if policy is not None:
-        _value(policy, behaviour, log, store, greedy=greedy, as_json=as_json)
+        how = How(by, workers_of(processes, ray), resume)
+        _value(policy, behaviour, log, store, how, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
         show(report.explained(found), report.as_json(found) if as_json else None)
@@ -91,7 +113,33 @@ def _verify(log: Path, store: Path, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _value(policy: str, behaviour: str, log: Path, store: Path, *, greedy: bool, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a strategy is valued: by what, on which workers, and where finished parts are kept."""
+
+    by: By | None
+    workers: Workers
+    resume: Path | None
+
+
+def workers_of(processes: int, ray: str | None) -> Workers:
+    """Workers that the options name.
+
+    Raises
+    ------
+    BadQuestion
+        They name two kinds.
+    """
+    if ray is not None and processes > 1:
+        raise BadQuestion("expected --processes or --ray; found both")
+    if ray is not None:
+        return Ray(None if ray == "local" else ray)
+    return Processes(processes) if processes > 1 else InProcess()
+
+
+def _value(
+    policy: str, behaviour: str, log: Path, store: Path, how: How, *, greedy: bool, as_json: bool
+) -> None:
     target = parse(policy, greedy=greedy)
     if behaviour not in BEHAVIOURS:
         raise BadQuestion(
@@ -100,5 +148,15 @@ def _value(policy: str, behaviour: str, log: Path, store: Path, *, greedy: bool,
         )
     named = f"{policy}, greedy" if greedy else policy
     with bar("replaying") as progress:
-        result = value(log, store, named, target, behaviour, progress=progress)
+        result = value(
+            log,
+            store,
+            named,
+            target,
+            behaviour,
+            by=how.by,
+            workers=how.workers,
+            resume=how.resume,
+            progress=progress,
+        )
     show(report.valuation(result), report.as_json(result) if as_json else None)
