@@ -5,6 +5,8 @@ choice is taken again (promise P20). A row that cannot be decided again counts a
 never as passed over; so does an outcome that the logged choices do not bear out (`sim.replay.outcomes`).
 """
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
-from p402.store.reader import connect
+from p402.store.reader import connect, uncompacted
 from sim.replay.borne import KINDS, Borne, borne
 from sim.replay.columns import names
 from sim.replay.outcomes import Unfounded, held
@@ -36,6 +38,9 @@ UNION ALL
 SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FROM attempts
 """
 """Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
+
+_RSS_PER_MIB: Final = 1 << 20 if sys.platform == "darwin" else 1 << 10
+"""Units of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
 
 _COUNTED: Final = ("count", "n_eligible", "n_explored")
 _WANTED: Final = {"decision": ("arm", *_COUNTED), "attempt": ("arm", "attempt")}
@@ -93,6 +98,10 @@ class Verification:
         Lines of segments not yet compacted that were no event; none of them was a whole row.
     seconds
         Wall time it took.
+    peak_mib
+        Most memory that this process has held at once.
+    bytes_per_million
+        Bytes of the log on disk, Parquet and segments, for a million rounds; None where there is no round.
     """
 
     rows: int
@@ -110,6 +119,8 @@ class Verification:
     torn: int
     malformed: int
     seconds: float
+    peak_mib: float
+    bytes_per_million: float | None
 
     @property
     def ok(self) -> bool:
@@ -168,6 +179,7 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
             "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
         ).fetchall()[0]
         ended = held(con, _borne(log, pieces))
+    size = _size_bytes(log)
     for what, number in ended.faults.items():
         tally.fault(what, number)
     return Verification(
@@ -186,7 +198,15 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         torn=torn,
         malformed=malformed,
         seconds=time.monotonic() - started,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB,
+        bytes_per_million=size / tally.decisions * 1e6 if tally.decisions else None,
     )
+
+
+def _size_bytes(log: Path) -> int:
+    """Bytes of the log's events on disk."""
+    manifest, segments = uncompacted(log)
+    return sum(part.size_bytes for part in manifest.parts) + sum(size for _, size in segments)
 
 
 def _borne(log: Path, pieces: Sequence[Partition]) -> Borne:
