@@ -35,8 +35,8 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-CELLS: Final = 1 << 20
-"""Rounds times arms valued at once: 8 MiB a matrix."""
+CELLS: Final = 1 << 19
+"""Rounds times arms valued at once: 4 MiB a matrix."""
 
 CHUNK_ROWS: Final = 1 << 16
 
