@@ -153,9 +153,10 @@ def value(
     WorkerDied, WorkersAway
         As `sim.spread.spread`.
     """
-    window = window_of(log, store, behaviour)
     team = workers if isinstance(workers, Team) else Team(workers)
     try:
+        team.warm(second)
+        window = window_of(log, store, behaviour)
         told, found = _passes(window, target, policy, by, team, resume, progress)
     finally:
         if team is not workers:
@@ -199,7 +200,7 @@ def _passes(
     NoRounds
         As `value`.
     """
-    pieces = window.decisions
+    pieces = sorted(window.decisions, key=lambda piece: -piece.rows)  # a large one at the end holds all up
     sizes = [piece.rows for piece in pieces]
     total = (1 + _WORTH) * sum(sizes)
 

@@ -18,6 +18,9 @@ class Alone:
         """Work on another function from now on."""
         self._function = function
 
+    def warm(self, function: Function) -> None:
+        """The caller has loaded it."""
+
     @property
     def free(self) -> bool:
         """Whether nothing waits to be done."""
