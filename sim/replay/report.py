@@ -41,7 +41,9 @@ def verification(result: Verification) -> Iterator[RenderableType]:
     ):
         table.add_row(name, f"{number:,}")
     rate = result.rows / result.seconds if result.seconds else 0.0
-    table.caption = f"{result.seconds:.2f} s, {rate:,.0f} rows a second"
+    table.caption = f"{result.seconds:.2f} s, {rate:,.0f} rows a second, {result.peak_mib:,.0f} MiB at most"
+    if result.bytes_per_million is not None:
+        table.caption += f"; on disk {result.bytes_per_million / (1 << 20):,.0f} MiB a million rounds"
     yield table
     if result.mismatches:
         yield _mismatches(result)
