@@ -18,7 +18,8 @@ from p402.evaluation.diagnostics import Calibration, RatioTest
 from p402.evaluation.estimate import ESTIMAND, Estimate
 from p402.evaluation.fits import Name
 from p402.evaluation.gate import Gate
-from p402.evaluation.sums import Sums, calibration, difference, estimates
+from p402.evaluation.summed import calibration, difference, estimates
+from p402.evaluation.sums import Sums
 from p402.learner.tally import Model, Tally
 from p402.store import manifest as manifests
 from sim.replay.pass_one import Told, ToldCodec, first

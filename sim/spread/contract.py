@@ -61,7 +61,7 @@ class Crew(Protocol):
         """Work on another function from now on; nothing is handed out then."""
         ...
 
-    def warm(self, function: Function) -> None:
+    def warm(self, function: Callable[..., Any]) -> None:
         """Start everybody who is started at all, and let them load what the function needs."""
         ...
 

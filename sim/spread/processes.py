@@ -8,7 +8,7 @@ as well. They ignore ctrl-C: the caller hears it and ends them.
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
@@ -45,7 +45,7 @@ class Pool:
         """Work on another function from now on."""
         self._function = function
 
-    def warm(self, function: Function) -> None:
+    def warm(self, function: Callable[..., Any]) -> None:
         """Start every process; each loads the function's module while the caller does something else."""
         while len(self._workers) < self.size:
             worker = self._started()

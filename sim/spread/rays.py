@@ -56,7 +56,7 @@ class Cluster:
         """Work on another function from now on."""
         self._function = ray.put(function)
 
-    def warm(self, function: Function) -> None:
+    def warm(self, function: Callable[..., Any]) -> None:
         """Ray starts its workers when it sees fit."""
 
     @property

@@ -4,10 +4,11 @@ A team starts nobody before there is something to do, unless it is asked to, and
 when it is left.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sim.spread.contract import Crew, Function, InProcess, Processes, Ray, Workers
+from sim.spread.contract import Crew, InProcess, Processes, Ray, Workers
 from sim.spread.in_process import Alone
 from sim.spread.processes import Pool
 
@@ -25,7 +26,7 @@ class Team:
             self._crew = _crew(self._workers)
         return self._crew
 
-    def warm(self, function: Function) -> None:
+    def warm(self, function: Callable[..., Any]) -> None:
         """Start the workers now, and let them load what a function needs; raises as `crew`."""
         self.crew().warm(function)
 
