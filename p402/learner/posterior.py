@@ -296,11 +296,16 @@ class Beliefs:
         self._age[spent] += 1
 
     def expire(self, before_ms: int) -> None:
-        """Close rounds older than an instant: their words stay, and no further word on them counts."""
+        """Close rounds older than an instant: their words stay, and no further word on them counts.
+
+        What was kept to recognise them goes in the order that they were heard of.
+        """
         self._forgotten_before = max(self._forgotten_before, before_ms)
-        self._heard = {
-            pair: word for pair, word in self._heard.items() if pair[0] >> 16 >= self._forgotten_before
-        }
+        while self._heard:
+            oldest = next(iter(self._heard))
+            if oldest[0] >> 16 >= self._forgotten_before:
+                return
+            del self._heard[oldest]
 
     def rebase(self, prior: Prior) -> None:
         """Go on from another prior: evidence stays with the arms of its name, others start without.
