@@ -20,6 +20,7 @@ Control 58(4), 1993, for discounting towards a prior rather than towards nothing
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Final, NamedTuple
 
 import msgspec
@@ -166,6 +167,11 @@ class Beliefs:
     features
         (D,) names.
 
+    Attributes
+    ----------
+    scale
+        What the prior's sds are multiplied by; 1 until `fit_scale`.
+
     Notes
     -----
     The order of words does not matter beyond rounding, except that of two words on one round the later
@@ -185,6 +191,7 @@ class Beliefs:
             raise ValueError(f"noise is {noise}: expected a standard deviation above 0, such as 0.25")
         self.prior = prior
         self.noise = noise
+        self.scale = 1.0
         self.evidence = np.zeros((k, d, d))
         self.vector = np.zeros((k, d))
         self.n_words = 0
@@ -198,9 +205,37 @@ class Beliefs:
 
     @property
     def precision(self) -> Float:
-        """(K, D, D) A = A0 + E."""
-        a: Float = self.evidence + np.diag(self.prior.precision)
+        """(K, D, D) A = A0 / scale^2 + E."""
+        return self._precision(self.scale)
+
+    def _precision(self, scale: float) -> Float:
+        a: Float = self.evidence + np.diag(self.prior.precision / scale**2)
         return a
+
+    def log_evidence(self, scale: float) -> float:
+        """How likely the evidence is where the prior's sds are `scale` times what they are, in nats.
+
+        Beside a constant: sum over arms of (log |A0| - log |A| + v' A^-1 v) / 2, with A0 so scaled.
+        """
+        a = self._precision(scale)
+        k, d = self.vector.shape
+        own = k * (float(np.log(self.prior.precision).sum()) - 2 * d * log(scale))
+        moved = np.linalg.solve(a, self.vector[:, :, None])[:, :, 0]
+        fit = float(np.einsum("kd,kd->", self.vector, moved))
+        return 0.5 * (own - float(np.linalg.slogdet(a).logabsdet.sum()) + fit)
+
+    def fit_scale(self, scales: Sequence[float]) -> float:
+        """Take the scale of the prior's sds that makes the evidence of all arms together likeliest.
+
+        How far benchmarks are off is learned from all arms and used for each: where they prove right, an
+        arm without evidence keeps to its benchmark; where they prove wrong, it is soon left. Of equals
+        the first counts, and 1 where there is no evidence.
+
+        Source: Bishop, as above, 3.5 (the evidence approximation).
+        """
+        if self.vector.any():
+            self.scale = max(scales, key=self.log_evidence)
+        return self.scale
 
     @property
     def mean(self) -> Float:
