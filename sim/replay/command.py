@@ -54,8 +54,8 @@ def replay(
         typer.Option(
             "--policy",
             help="Value a strategy: cost, quality, speed, balanced, weights:quality=0.6,cost=0.4,speed=0, "
-            "random, cheapest, logged. With --table, several, and p402, static, epsilon-greedy, linucb, ucb1, "
-            "knn, best-single, zero-router or module:Class as well.",
+            "random, cheapest, logged. With --table, several, and p402, static, epsilon-greedy, linucb, "
+            "ucb1, knn, best-single, zero-router or module:Class as well.",
         ),
     ] = None,
     table: Annotated[

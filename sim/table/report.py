@@ -22,16 +22,9 @@ def shown(result: Compared) -> Iterator[RenderableType]:
         f"utility {result.weights[0]:g} quality + {result.weights[1]:g} cost score; {known}; "
         f"{told.judged:.0%} of answers judged, {told.delay_ms / 1000:g} s late"
     )
-    table = Table(title="Means a round, with 95 % intervals over orders")
+    table = Table(title="Means a round, ± 95 % over orders; regret is to each prompt's best arm")
     table.add_column("policy", no_wrap=True)
-    for name in (
-        "utility",
-        "quality",
-        "USD per 1k calls",
-        "regret to oracle",
-        "to best single",
-        "behind the first",
-    ):
+    for name in ("utility", "quality", "USD/1k", "regret", "over single", "behind first"):
         table.add_column(name, justify="right", no_wrap=True)
     for standing in result.standings:
         worth = standing.worth
@@ -41,7 +34,7 @@ def shown(result: Compared) -> Iterator[RenderableType]:
             f"{worth['quality'].value:.4f}",
             f"{worth['cost_usd'].value * 1000:.4g}",
             _said(worth["regret"]),
-            f"{worth['regret_single'].value:+.4f}",
+            f"{-worth['regret_single'].value:+.4f}",
             "" if standing.behind is None else _said(standing.behind, sign=True),
         )
     yield table
@@ -56,7 +49,7 @@ def as_json(result: Compared) -> str:
 
 
 def _areas(result: Compared) -> Table:
-    table = Table(title="Quality-cost curve over nine cost weights: mean quality under it")
+    table = Table(title="Mean quality under the curve")
     table.add_column("policy", no_wrap=True)
     table.add_column("by log cost", justify="right")
     table.add_column("by cost", justify="right")
@@ -70,4 +63,4 @@ def _areas(result: Compared) -> Table:
 
 def _said(mean: Mean, *, sign: bool = False) -> str:
     reach = mean.upper - mean.value
-    return f"{mean.value:+.4f} ± {reach:.4f}" if sign else f"{mean.value:.4f} ± {reach:.4f}"
+    return f"{mean.value:+.4f} ±{reach:.4f}" if sign else f"{mean.value:.4f} ±{reach:.4f}"
