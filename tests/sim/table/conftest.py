@@ -20,23 +20,21 @@ TEXT = (
 
 def a_frame(n=240, seed=0):
     rng = np.random.default_rng(seed)
-    rows = []
-    for i in range(n):
-        task = i % 3
-        for model in MODELS:
-            rows.append(
-                {
-                    "source": "made",
-                    "prompt_id": str(i),
-                    "task": TASKS[task],
-                    "prompt": TEXT[task].format(i=i),
-                    "model": model,
-                    "quality": float(np.clip(QUALITY[model][task] + rng.normal(0, 0.1), 0, 1)),
-                    "input_tokens": 20,
-                    "output_tokens": int(rng.integers(20, 60)),
-                    "cost_usd": COST[model] * float(rng.uniform(0.8, 1.2)),
-                }
-            )
+    rows = [
+        {
+            "source": "made",
+            "prompt_id": str(i),
+            "task": TASKS[i % 3],
+            "prompt": TEXT[i % 3].format(i=i),
+            "model": model,
+            "quality": float(np.clip(QUALITY[model][i % 3] + rng.normal(0, 0.1), 0, 1)),
+            "input_tokens": 20,
+            "output_tokens": int(rng.integers(20, 60)),
+            "cost_usd": COST[model] * float(rng.uniform(0.8, 1.2)),
+        }
+        for i in range(n)
+        for model in MODELS
+    ]
     return pl.DataFrame(rows)
 
 
