@@ -17,6 +17,7 @@ from p402.errors import P402Error, nearest
 from p402.events import RowInputs
 from p402.learner.weights import Weights
 from p402.routing.batch import RequestBatch
+from p402.routing.columns import Asked
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import CHUNK_CELLS, Workings, work
 from p402.routing.scale import COUNT_ONE
@@ -144,6 +145,16 @@ def _weights(text: str) -> Weights:
         return Weights.of(given.get("cost", 0.0), given.get("quality", 0.0), given.get("speed", 0.0))
     except ValueError as error:
         raise UnknownPolicy(f"{shape}; {error}") from error
+
+
+def asked_of(target: Target) -> Asked | None:
+    """What a strategy asks for instead of what was logged; None where it decides on rows as they are."""
+    if not isinstance(target, Rule):
+        return None
+    weights = None
+    if target.weights is not None:
+        weights = target.weights.quality, target.weights.cost, target.weights.speed
+    return Asked(mode=target.mode, weights=weights, explore=target.explore, variant=0)
 
 
 def asked(target: Target, rows: Sequence[RowInputs]) -> list[RowInputs]:
