@@ -5,6 +5,7 @@ question or its data is no good.
 """
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,10 +15,11 @@ import typer.main
 from p402.errors import P402Error, nearest
 from sim.replay import report
 from sim.replay.explain import explain
-from sim.replay.target import parse
+from sim.replay.target import Target, parse
+from sim.replay.training import trained
 from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
-from sim.replay.window import Unfaithful
+from sim.replay.window import Unfaithful, window_of
 from sim.shown import bar, show
 from sim.table.command import replay_table
 
@@ -54,8 +56,17 @@ def replay(
         typer.Option(
             "--policy",
             help="Value a strategy: cost, quality, speed, balanced, weights:quality=0.6,cost=0.4,speed=0, "
-            "random, cheapest, logged. With --table, several, and p402, static, epsilon-greedy, linucb, "
-            "ucb1, knn, best-single, zero-router or module:Class as well.",
+            "random, cheapest, logged, static, best-single, zero-router, module:Class; several with --table; "
+            "with it or --train-until, the learners p402, epsilon-greedy, linucb, ucb1, knn.",
+        ),
+    ] = None,
+    train_until: Annotated[
+        str | None,
+        typer.Option(
+            "--train-until",
+            metavar="TIME",
+            help="With a learner: let it learn from the log's rounds before this time, UTC, and value it, "
+            "frozen, on those after.",
         ),
     ] = None,
     table: Annotated[
@@ -106,9 +117,10 @@ def replay(
 ) -> None:
     """Replay the log with the very code that decided it, or policies on a table of measured outcomes."""
     if table is not None:
-        if verify_all or explain_id is not None or not policy or greedy:
+        if verify_all or explain_id is not None or not policy or greedy or train_until:
             raise BadQuestion(
-                "expected --table with one --policy or more, and no --verify, --explain or --greedy"
+                "expected --table with one --policy or more, "
+                "and no --verify, --explain, --greedy or --train-until"
             )
         replay_table(
             table,
@@ -129,7 +141,8 @@ def replay(
     if sum((verify_all, bool(policy), explain_id is not None)) != 1 or len(policy or ()) > 1:
         raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
     if policy:
-        _value(policy[0], behaviour, log, store, greedy=greedy, as_json=as_json)
+        train = None if train_until is None else _instant(train_until)
+        _value(policy[0], behaviour, log, store, train, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
         show(report.explained(found), report.as_json(found) if as_json else None)
@@ -147,14 +160,39 @@ def _verify(log: Path, store: Path, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _value(policy: str, behaviour: str, log: Path, store: Path, *, greedy: bool, as_json: bool) -> None:
-    target = parse(policy, greedy=greedy)
+def _instant(text: str) -> int:
+    """Milliseconds since 1970 of a day or time; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadQuestion(
+            f"--train-until: found {text!r}, expected a day or a time such as 2026-11-25T18:00"
+        ) from error
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def _value(
+    policy: str,
+    behaviour: str,
+    log: Path,
+    store: Path,
+    train_until_ms: int | None,
+    *,
+    greedy: bool,
+    as_json: bool,
+) -> None:
     if behaviour not in BEHAVIOURS:
         raise BadQuestion(
             f"unknown --behaviour {behaviour!r}; expected one of {', '.join(BEHAVIOURS)}"
             f"{nearest(behaviour, BEHAVIOURS)}"
         )
     named = f"{policy}, greedy" if greedy else policy
+    if train_until_ms is None:
+        target: Target = parse(policy, greedy=greedy)
+    else:
+        with bar("training") as progress:
+            target = trained(policy, window_of(log, store, behaviour), train_until_ms, progress)
+        named = f"{policy}, trained {target.trained} and frozen"
     with bar("replaying") as progress:
-        result = value(log, store, named, target, behaviour, progress=progress)
+        result = value(log, store, named, target, behaviour, since_ms=train_until_ms, progress=progress)
     show(report.valuation(result), report.as_json(result) if as_json else None)

@@ -121,6 +121,7 @@ def value(
     *,
     alpha: float = 0.05,
     by: By | None = None,
+    since_ms: int | None = None,
     workers: Workers | Team | None = None,
     resume: Path | None = None,
     progress: Advance = lambda _done, _total: None,
@@ -137,6 +138,8 @@ def value(
         Error rate of the two-sided intervals.
     by
         Value each task, or each tenant, by itself as well.
+    since_ms
+        Only rounds from this instant on; None for all.
     workers
         On which the log is read; the same value to the bit on any.
     resume
@@ -153,7 +156,7 @@ def value(
     WorkerDied, WorkersAway
         As `sim.spread.spread`.
     """
-    window = window_of(log, store, behaviour)
+    window = window_of(log, store, behaviour, since_ms)
     team = workers if isinstance(workers, Team) else Team(workers)
     try:
         told, found = _passes(window, target, policy, by, team, resume, progress)
@@ -213,7 +216,7 @@ def _passes(
         kept = None if resume is None else Kept(resume, question, digests, codec)
         return spread(function, pieces, team, kept=kept, sizes=sizes, progress=advance)
 
-    about = f"{window.behaviour} {_digest((*window.outcomes, *window.rewards))}"
+    about = f"{window.behaviour} since {window.since_ms} {_digest((*window.outcomes, *window.rewards))}"
     told = Told(Tally.none(), {})
     for each in over(partial(first, window), f"pass one of {about}", ToldCodec(), 0):
         told = told.plus(each)

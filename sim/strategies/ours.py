@@ -164,11 +164,15 @@ class Ours:
         self._fitted_ms = 0
 
     def begin(self, snapshot: Snapshot) -> Snapshot:
-        """The operator's snapshot with this policy and what is believed so far."""
+        """The operator's snapshot with this policy and what is believed so far.
+
+        The prior of an arm is what the first snapshot that had it believed.
+        """
         spec = replace(snapshot.spec, policy=self._policy(snapshot.spec.policy))
+        self._start = Start.of(snapshot) if self._start is None else self._start.with_arms_of(snapshot)
         prior = prior_of(spec.arms, spec.posterior, self.tuning.spread)
+        prior = changed(prior, mean=np.ascontiguousarray(self._start.table(snapshot).T))
         if self.beliefs is None:
-            self._start = Start.of(snapshot)
             posterior = spec.posterior
             self.beliefs = Beliefs(prior, self.tuning.spread.noise, posterior.tasks, posterior.features)
         else:
