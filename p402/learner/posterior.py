@@ -208,9 +208,13 @@ class Beliefs:
         """(K, D, D) A = A0 / scale^2 + E."""
         return self._precision(self.scale)
 
-    def _precision(self, scale: float) -> Float:
-        a: Float = self.evidence + np.diag(self.prior.precision / scale**2)
+    def _precision(self, scale: float, arms: Int | slice = slice(None)) -> Float:
+        a: Float = self.evidence[arms] + np.diag(self.prior.precision / scale**2)
         return a
+
+    def _identity(self, n: int) -> Float:
+        d = self.vector.shape[1]
+        return np.broadcast_to(np.eye(d), (n, d, d))
 
     def log_evidence(self, scale: float) -> float:
         """How likely the evidence is where the prior's sds are `scale` times what they are, in nats.
@@ -258,10 +262,13 @@ class Beliefs:
     def expected(self, arm: Sequence[str], features: Float) -> tuple[Float, Float]:
         """(n,) expected quality of one arm a row, and its sd; nan where the arm is unknown."""
         place = self._places(arm)
-        known = np.maximum(place, 0)
-        mean = np.einsum("nd,nd->n", features, self.mean[known])
-        inverse = np.linalg.inv(self.precision)
-        sd = np.sqrt(np.maximum(np.einsum("nd,nde,ne->n", features, inverse[known], features), 0.0))
+        arms, which = np.unique(np.maximum(place, 0), return_inverse=True)
+        right = np.concatenate([self.vector[arms][:, :, None], self._identity(len(arms))], axis=2)
+        solved = np.linalg.solve(self._precision(self.scale, arms), right)
+        theta, inverse = self.prior.mean[arms] + solved[:, :, 0], solved[:, :, 1:]
+        mean = np.einsum("nd,nd->n", features, theta[which])
+        variance = np.einsum("nd,nde,ne->n", features, inverse[which], features)
+        sd = np.sqrt(np.maximum(variance, 0.0))
         return np.where(place < 0, np.nan, mean), np.where(place < 0, np.nan, sd)
 
     def learn(self, words: Words) -> int:
@@ -378,11 +385,14 @@ class Beliefs:
         base
             Of the same arms, in the prior's order.
         """
-        theta, prior = self.mean, self.prior.mean
+        contexts, prior = self.contexts, self.prior.mean
+        across = np.broadcast_to(contexts.T, (len(prior), *contexts.T.shape))
+        solved = np.linalg.solve(self.precision, np.concatenate([self.vector[:, :, None], across], axis=2))
+        theta = np.asarray(prior + solved[:, :, 0], np.float64)
+        sd = np.sqrt(np.maximum(np.einsum("td,kdt->kt", contexts, solved[:, :, 1:]), 0.0))
         most = (MAX_THETA - theta.shape[1]) / PARAM_ONE
         for k in np.flatnonzero(np.abs(theta).sum(axis=1) > most).tolist():
             theta[k] = _within(prior[k], theta[k], most)
-        sd = self.sd(self.contexts)
         return msgspec.structs.replace(
             base,
             theta=tuple(tuple(row) for row in np.rint(theta * PARAM_ONE).astype(np.int64).tolist()),
