@@ -129,13 +129,13 @@ class Sums:
         arms = np.count_nonzero(batch.eligible, axis=1).astype(np.float64)
         totals = (weight * weight, on_changed, on_changed * on_changed, *outside, _over_arms(onto))
         known = (1.0 / batch.propensity, arms, np.abs(terms))
-        differs = [*((np.abs(gains[:, :2]) > change).any(axis=0)), (np.abs(moved) > 0.0).any()]
+        differs = [bool((np.abs(gain) > change).any()) for gain in gains.T[:2]] + [bool((moved != 0.0).any())]
         largest = np.column_stack((weight, np.abs(weight[:, 0] - weight[:, 1]), np.abs(terms)))
         return cls(
             Units.of(batch.session, columns, most_units),
             total(np.column_stack((*totals, *known))),
             np.max(largest, axis=0),
-            np.array([*np.count_nonzero(changed, axis=0).tolist(), *differs], np.int64),
+            np.array([*(int(np.count_nonzero(column)) for column in changed.T), *differs], np.int64),
             model is not None,
             change,
         )

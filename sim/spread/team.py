@@ -6,7 +6,7 @@ when it is left.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sim.spread.contract import Crew, InProcess, Processes, Ray, Workers
 from sim.spread.in_process import Alone
