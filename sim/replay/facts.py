@@ -32,7 +32,7 @@ Key = NDArray[np.uint64]
 Span = tuple[str, str]
 """Least and greatest id."""
 
-MOST_ROWS: Final = 1 << 20
+MOST_ROWS: Final = 1 << 19
 """Rows of outcomes and rewards kept as numbers, up to 80 bytes each; beyond, the longest unused go."""
 
 CHUNK_ROWS: Final = 1 << 16

@@ -23,6 +23,7 @@ from p402.learner.tally import Model
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import CHUNK_CELLS, work
 from p402.routing.scale import COUNT_ONE
+from sim.replay.contextual import Contextual
 from sim.replay.facts import Facts, Key, Lookup, key_of
 from sim.replay.lives import Lives
 from sim.replay.pieces import Partition, pieces_of, rows_of
@@ -35,8 +36,8 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-CELLS: Final = 1 << 20
-"""Rounds times arms valued at once: 8 MiB a matrix."""
+CELLS: Final = 1 << 19
+"""Rounds times arms valued at once: 4 MiB a matrix."""
 
 CHUNK_ROWS: Final = 1 << 16
 
@@ -61,6 +62,8 @@ class Window:
         Mode whose rounds are used.
     decisions, outcomes, rewards
         Pieces of the log; a row of `decisions` is in no other one.
+    since_ms
+        Rounds whose ids are older do not count; None for all.
     """
 
     log: str
@@ -69,6 +72,7 @@ class Window:
     decisions: tuple[Partition, ...]
     outcomes: tuple[Partition, ...]
     rewards: tuple[Partition, ...]
+    since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +142,7 @@ class Chunk:
     row: Int
 
 
-def window_of(log: Path, store: Path, behaviour: str = "balanced") -> Window:
+def window_of(log: Path, store: Path, behaviour: str = "balanced", since_ms: int | None = None) -> Window:
     """The log as it now is.
 
     Raises
@@ -150,7 +154,7 @@ def window_of(log: Path, store: Path, behaviour: str = "balanced") -> Window:
         known.cache_clear()
     decisions, outcomes, rewards = pieces_of(log, ("decision", "outcome", "reward"))
     named = tuple(without_doubles(decisions))
-    return Window(str(log), str(store), behaviour, named, tuple(outcomes), tuple(rewards))
+    return Window(str(log), str(store), behaviour, named, tuple(outcomes), tuple(rewards), since_ms)
 
 
 def rounds_in(window: Window, piece: Partition, objective: Objective | None = None) -> Rounds:
@@ -172,6 +176,9 @@ def rounds_in(window: Window, piece: Partition, objective: Objective | None = No
     if not tables:
         tables.append(_NOTHING)
     rows = pa.concat_tables([table.cast(_NOTHING.schema) for table in tables]).combine_chunks()
+    if window.since_ms is not None:
+        made_ms = (key_of(rows.column("id"))[:, 0] >> np.uint64(16)).astype(np.int64)
+        rows = rows.filter(pa.array(made_ms >= window.since_ms)).combine_chunks()
     parts = _facts(window.outcomes, window.rewards).of(rows.column("id"), rows.column("tenant"))
     found = {name: _coded(rows.column(name)) for name in ("task", "arm", "tenant")}
     return Rounds(
@@ -256,6 +263,8 @@ def replayed(group: Group, snapshot: Snapshot, target: Target) -> tuple[Float, F
         if changed is not None:
             was = probabilities(Logged(), snapshot, batch)
             return was, probabilities(target, snapshot, group.batch(snapshot, asked=changed))
+        if isinstance(target, Contextual):
+            return probabilities(Logged(), snapshot, batch), target.of(snapshot, batch)
         was, would = np.empty((2, len(batch), snapshot.n_arms))
         step = max(1, CHUNK_CELLS // snapshot.n_arms)
         for start in range(0, len(batch), step):

@@ -243,7 +243,7 @@ def test_imported_calls_are_said_to_have_no_propensity(house, spec_of, monkeypat
     )
     monkeypatch.setattr(manifests, "load", lambda _root: manifests.Manifest(digest="", parts=[part]))
     monkeypatch.setattr(
-        "sim.replay.value.window_of", lambda *a: window_module.Window(*map(str, a), (), (), ())
+        "sim.replay.value.window_of", lambda *a: window_module.Window(*map(str, a[:3]), (), (), ())
     )
     with pytest.raises(NoRounds, match="found none, and 7 imported calls, whose propensity is null"):
         value(house.log, house.store, "cost", parse("cost"))
