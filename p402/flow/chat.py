@@ -41,6 +41,7 @@ from p402.guard.single import refuse_single
 from p402.ids import request_id
 from p402.ports import CapReached, Hold, Ports, Usage
 from p402.request import ChatRequest, Tenant
+from p402.routing.decide import Decide, decide_one
 from p402.routing.pricing import bill, with_fee, without_fee
 from p402.units import PICO_PER_NANO
 
@@ -63,6 +64,8 @@ class Flow:
         Arm id to the model's id at its provider, where they differ.
     lacks
         Per provider the forms of a request that its language cannot say.
+    decide
+        Who chooses. Only rounds of `decide_one` replay; a simulation may try another strategy's here.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Flow:
         state: WorkerState,
         upstream_model: Mapping[str, str],
         lacks: Mapping[str, frozenset[str]] = NOTHING_LACKS,
+        decide: Decide = decide_one,
     ) -> None:
         self.ports = ports
         self.state = state
         self._upstream_model = upstream_model
         self._lacks = lacks
+        self._decide = decide
 
     async def chat(self, request: ChatRequest, tenant: Tenant, arrived_ms: float) -> Answer:
         """Answer one request.
@@ -160,7 +165,7 @@ class Flow:
         now_ms = self.ports.clock.now_ms()
         self._publish_live(now_ms)
         made = request_id(now_ms, self.ports.clock.random_bits())
-        return make_plan(made, request, tenant, self.state, now_ms, self._lacks)
+        return make_plan(made, request, tenant, self.state, now_ms, self._lacks, self._decide)
 
     def _publish_live(self, now_ms: int) -> None:
         """Log a change of live state that is due, and decide by it only then."""

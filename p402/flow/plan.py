@@ -22,7 +22,7 @@ from p402.ports import Warmth
 from p402.request import ChatRequest, Tenant
 from p402.routing import features
 from p402.routing.compiled import Snapshot
-from p402.routing.decide import decide_one
+from p402.routing.decide import Decide, decide_one
 from p402.routing.features import Signals
 from p402.routing.live import RATIO_ONE, LiveState
 from p402.routing.pricing import affordable_output, bound, with_fee, without_fee
@@ -84,6 +84,8 @@ class Plan(msgspec.Struct, frozen=True):
         Arm number and model name that the direct cost is priced at; None where there is none.
     hidden
         Arms that no tenant may use, and nobody is told of.
+    decide
+        Who chooses, first and at every failover.
     """
 
     request_id: str
@@ -98,6 +100,7 @@ class Plan(msgspec.Struct, frozen=True):
     live: LiveState
     baseline: tuple[int, str] | None
     hidden: frozenset[str]
+    decide: Decide = decide_one
 
 
 def session_of(request: ChatRequest, tenant: Tenant) -> str:
@@ -182,6 +185,7 @@ def make_plan(
     state: WorkerState,
     now_ms: int,
     lacks: Mapping[str, frozenset[str]] = NOTHING_LACKS,
+    decide: Decide = decide_one,
 ) -> Plan:
     """Read everything that `decide` needs of one request.
 
@@ -189,6 +193,8 @@ def make_plan(
     ----------
     lacks
         Per provider the forms of a request that its language cannot say; none where it is absent.
+    decide
+        Who chooses.
 
     Raises
     ------
@@ -249,6 +255,7 @@ def make_plan(
         live=state.live,
         baseline=baseline_arm(snapshot, model, tenant.policy),
         hidden=state.hidden,
+        decide=decide,
     )
 
 
@@ -309,7 +316,7 @@ def _by_name(routed: RowInputs, model: str, provider: str | None) -> RowInputs:
 
 def choose(plan: Plan, inputs: RowInputs, live: LiveState) -> Choice | None:
     """Decide for one row; None where no arm is eligible."""
-    made = decide_one(plan.snapshot, plan.request_id, inputs, live)
+    made = plan.decide(plan.snapshot, plan.request_id, inputs, live)
     if made.arm < 0:
         return None
     name = plan.snapshot.spec.arms.arm[made.arm]

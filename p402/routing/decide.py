@@ -5,7 +5,7 @@ keyed by request id. Work goes in chunks that stay in the processor's cache; chu
 show in the result, since every sum is exact (`p402.routing.scale`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,9 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 
 _NOBODY: Final = Decided(NO_ARM, 0, NO_ARM, 0, 0)
+
+Decide = Callable[[Snapshot, str, RowInputs, LiveState], Decided]
+"""Chooses for one request, by its id: `decide_one`, or what a simulation tries in its place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,8 +5,10 @@ choice is taken again (promise P20). A row that cannot be decided again counts a
 never as passed over; so does an outcome that the logged choices do not bear out (`sim.replay.outcomes`).
 """
 
+import resource
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +19,13 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
-from p402.store.reader import connect
-from sim.replay.outcomes import Unfounded, outcomes_of
+from p402.store.reader import connect, uncompacted
+from sim.replay.borne import KINDS, Borne, borne
+from sim.replay.columns import names
+from sim.replay.outcomes import Unfounded, held
+from sim.replay.pieces import Compacted
 from sim.replay.snapshots import Snapshots
-from sim.replay.source import UNFIT, Group, Lost, groups
+from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, Partition, lives_of, partitions, read
 
 KEPT: Final = 100
 """Mismatches described in full; all are counted."""
@@ -34,7 +39,11 @@ SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FR
 """
 """Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
 
+_RSS_PER_MIB: Final = 1 << 20 if sys.platform == "darwin" else 1 << 10
+"""Units of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
+
 _COUNTED: Final = ("count", "n_eligible", "n_explored")
+_WANTED: Final = {"decision": ("arm", *_COUNTED), "attempt": ("arm", "attempt")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,10 @@ class Verification:
         Lines of segments not yet compacted that were no event; none of them was a whole row.
     seconds
         Wall time it took.
+    peak_mib
+        Most memory that this process has held at once.
+    bytes_per_million
+        Bytes of the log on disk, Parquet and segments, for a million rounds; None where there is no round.
     """
 
     rows: int
@@ -106,6 +119,8 @@ class Verification:
     torn: int
     malformed: int
     seconds: float
+    peak_mib: float
+    bytes_per_million: float | None
 
     @property
     def ok(self) -> bool:
@@ -121,10 +136,9 @@ class _Tally:
     mismatches: list[Mismatch] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
 
-    def count(self, rows: Group | Lost) -> None:
-        attempts = rows.table.num_rows - rows.table.column("attempt").null_count
-        self.attempts += attempts
-        self.decisions += rows.table.num_rows - attempts
+    def count(self, kind: str, rows: int) -> None:
+        self.decisions += rows if kind == "decision" else 0
+        self.attempts += rows if kind == "attempt" else 0
 
     def fault(self, what: str, rows: int) -> None:
         self.faults[what] = self.faults.get(what, 0) + rows
@@ -148,19 +162,24 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
     """
     started = time.monotonic()
     snapshots, tally = Snapshots(store), _Tally()
-    with connect(log) as con:
-        total = _one(con.execute(f"SELECT count(*) FROM ({CHOICES})").fetchone())  # noqa: S608 - our query
-        torn, malformed = con.execute(
-            "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
-        ).fetchall()[0]
-        for rows in groups(con, CHOICES):
-            tally.count(rows)
+    pieces, lives = partitions(log, KINDS), lives_of(log)
+    choices = sorted((p for p in pieces if p.kind in CHOICE_KINDS), key=lambda piece: bool(piece.path))
+    total = sum(piece.rows for piece in choices)
+    for piece in choices:  # what is not compacted yet comes first: it may be, meanwhile
+        for rows in read(piece, _WANTED[piece.kind], lives=lives):
+            tally.count(piece.kind, len(rows))
             if isinstance(rows, Lost):
                 tally.fault(rows.why, len(rows))
             else:
                 _check(rows, snapshots, tally)
             progress(tally.decisions + tally.attempts, total)
-        ended = outcomes_of(con)
+    progress(tally.decisions + tally.attempts, tally.decisions + tally.attempts)
+    with connect(log) as con:
+        torn, malformed = con.execute(
+            "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
+        ).fetchall()[0]
+        ended = held(con, _borne(log, pieces))
+    size = _size_bytes(log)
     for what, number in ended.faults.items():
         tally.fault(what, number)
     return Verification(
@@ -179,11 +198,23 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         torn=torn,
         malformed=malformed,
         seconds=time.monotonic() - started,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB,
+        bytes_per_million=size / tally.decisions * 1e6 if tally.decisions else None,
     )
 
 
-def _one(row: tuple[Any, ...] | None) -> int:
-    return 0 if row is None else int(row[0])
+def _size_bytes(log: Path) -> int:
+    """Bytes of the log's events on disk."""
+    manifest, segments = uncompacted(log)
+    return sum(part.size_bytes for part in manifest.parts) + sum(size for _, size in segments)
+
+
+def _borne(log: Path, pieces: Sequence[Partition]) -> Borne:
+    """What is sure of outcomes; the log is gone through as it now is, where it was compacted meanwhile."""
+    try:
+        return borne(pieces)
+    except Compacted:
+        return borne(partitions(log, KINDS))
 
 
 def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:
@@ -219,19 +250,17 @@ def _check_halves(group: Group, snapshots: Snapshots, tally: _Tally, error: Exce
 
 
 def _differs(group: Group, snapshot: Snapshot, made: Decisions) -> NDArray[np.bool_]:
-    arms = [-1 if arm is None else snapshot.index.get(arm, -2) for arm in group.column("arm")]
-    bad: NDArray[np.bool_] = np.array(arms, np.int64) != made.arm
-    decision = np.array([attempt is None for attempt in group.column("attempt")], np.bool_)
-    for name in _COUNTED:
-        logged = np.array([-1 if v is None else v for v in group.column(name)], np.int64)
-        bad |= decision & (logged != getattr(made, name))
+    table = group.table
+    bad: NDArray[np.bool_] = names(table.column("arm")).onto(snapshot.index, -2) != made.arm
+    for name in _COUNTED if "attempt" not in table.column_names else ():
+        bad |= table.column(name).fill_null(-1).to_numpy() != getattr(made, name)
     return bad
 
 
 def _differences(row: dict[str, Any], i: int, snapshot: Snapshot, made: Decisions) -> tuple[Difference, ...]:
     chosen = made.arm.item(i)
     recomputed: dict[str, str | int | None] = {"arm": None if chosen < 0 else snapshot.spec.arms.arm[chosen]}
-    if row["attempt"] is None:
+    if row.get("attempt") is None:
         recomputed |= {name: getattr(made, name).item(i) for name in _COUNTED}
     return tuple(Difference(n, row[n], now) for n, now in recomputed.items() if row[n] != now)
 
@@ -239,7 +268,7 @@ def _differences(row: dict[str, Any], i: int, snapshot: Snapshot, made: Decision
 def _mismatch(row: dict[str, Any], differences: tuple[Difference, ...]) -> Mismatch:
     return Mismatch(
         id=row["id"],
-        attempt=row["attempt"],
+        attempt=row.get("attempt"),
         worker=row["worker"],
         live_seq=row["live_seq"],
         snapshot=row["snapshot"],

@@ -1,0 +1,1 @@
+"""Strategies that choose arms and learn from what came of it: ours, baselines, and a user's own."""
