@@ -82,7 +82,7 @@ def plain(prior, given, scale=None):
 
 
 @given(n=st.integers(0, 60), seed=st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_theta_and_sd_are_those_of_the_formula(n, seed):
     made, given = beliefs(seed), words(n, seed)
     assert made.learn(given) == n
@@ -100,7 +100,7 @@ def test_theta_and_sd_are_those_of_the_formula(n, seed):
 
 
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 40), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_neither_order_nor_batches_matter_beyond_rounding(seed, cuts):
     given, rng = words(40, seed), np.random.default_rng(seed + 1)
     whole, pieces = beliefs(), beliefs()
@@ -114,7 +114,7 @@ def test_neither_order_nor_batches_matter_beyond_rounding(seed, cuts):
 
 
 @given(seed=st.integers(0, 1000), rhos=st.lists(st.floats(0.0, 1.0), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_taking_the_same_in_again_changes_nothing(seed, rhos):
     made, given = beliefs(), words(30, seed)
     made.learn(given)
@@ -127,7 +127,7 @@ def test_taking_the_same_in_again_changes_nothing(seed, rhos):
 
 
 @given(seed=st.integers(0, 1000), rho=st.floats(0.05, 1.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_later_word_stands_in_the_earlier_ones_place(seed, rho):
     given = words(30, seed)
     revised = replace(some(given, range(10)), quality=np.linspace(0, 1, 10), weight=np.full(10, 1.5))
@@ -189,7 +189,7 @@ def test_forgetting_everything_is_the_prior_to_the_bit(seed):
 
 
 @given(seed=st.integers(0, 1000), rho=st.floats(0.0, 1.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_forgetting_is_a_share_of_what_the_formula_adds(seed, rho):
     made, given = beliefs(seed), words(30, seed)
     made.learn(given)
@@ -200,7 +200,7 @@ def test_forgetting_is_a_share_of_what_the_formula_adds(seed, rho):
 
 
 @given(seed=st.integers(0, 1000), rho=st.floats(0.0, 1.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_forgetting_that_keeps_the_mean_widens_and_moves_nothing(seed, rho):
     made, given = beliefs(seed), words(30, seed)
     made.learn(given)
@@ -218,7 +218,7 @@ def test_forgetting_that_keeps_the_mean_widens_and_moves_nothing(seed, rho):
     seed=st.integers(0, 1000),
     steps=st.lists(st.tuples(st.booleans(), st.floats(0.0, 1.0), st.booleans()), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_uncertainty_is_never_above_the_priors(seed, steps):
     made, x = beliefs(seed), words(20, seed + 7).features
     prior_sd = made.sd(x)
