@@ -5,6 +5,7 @@ question or its data is no good.
 """
 
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,12 +16,14 @@ import typer.main
 from p402.errors import P402Error, nearest
 from sim.replay import report
 from sim.replay.explain import explain
+from sim.replay.pass_two import By
 from sim.replay.target import Target, parse
 from sim.replay.training import trained
 from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
 from sim.replay.window import Unfaithful, window_of
 from sim.shown import bar, show
+from sim.spread.contract import InProcess, Processes, Ray, Workers
 from sim.table.command import replay_table
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
@@ -111,6 +114,24 @@ def replay(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Value the policy without its exploration.")
     ] = False,
+    by: Annotated[
+        By | None, typer.Option(help="With --policy: value each task, or each tenant, by itself as well.")
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(help="With --policy: work on so many processes; the same figures to the bit.", min=1),
+    ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS",
+            help="With --policy: work on a Ray cluster, or on one that is started here (local).",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="With --policy: keep finished parts in this folder, and go on from those in it."),
+    ] = None,
     log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = DEFAULT_LOG,
     store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
@@ -142,7 +163,8 @@ def replay(
         raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
     if policy:
         train = None if train_until is None else _instant(train_until)
-        _value(policy[0], behaviour, log, store, train, greedy=greedy, as_json=as_json)
+        how = How(by, workers_of(processes, ray), resume, train)
+        _value(policy[0], behaviour, log, store, how, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
         show(report.explained(found), report.as_json(found) if as_json else None)
@@ -160,6 +182,31 @@ def _verify(log: Path, store: Path, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a strategy is valued: by what, on which workers, where parts are kept, on what it was trained."""
+
+    by: By | None
+    workers: Workers
+    resume: Path | None
+    train_until_ms: int | None
+
+
+def workers_of(processes: int, ray: str | None) -> Workers:
+    """Workers that the options name.
+
+    Raises
+    ------
+    BadQuestion
+        They name two kinds.
+    """
+    if ray is not None and processes > 1:
+        raise BadQuestion("expected --processes or --ray; found both")
+    if ray is not None:
+        return Ray(None if ray == "local" else ray)
+    return Processes(processes) if processes > 1 else InProcess()
+
+
 def _instant(text: str) -> int:
     """Milliseconds since 1970 of a day or time; one without a zone is UTC."""
     try:
@@ -172,14 +219,7 @@ def _instant(text: str) -> int:
 
 
 def _value(
-    policy: str,
-    behaviour: str,
-    log: Path,
-    store: Path,
-    train_until_ms: int | None,
-    *,
-    greedy: bool,
-    as_json: bool,
+    policy: str, behaviour: str, log: Path, store: Path, how: How, *, greedy: bool, as_json: bool
 ) -> None:
     if behaviour not in BEHAVIOURS:
         raise BadQuestion(
@@ -187,12 +227,23 @@ def _value(
             f"{nearest(behaviour, BEHAVIOURS)}"
         )
     named = f"{policy}, greedy" if greedy else policy
-    if train_until_ms is None:
+    if how.train_until_ms is None:
         target: Target = parse(policy, greedy=greedy)
     else:
         with bar("training") as progress:
-            target = trained(policy, window_of(log, store, behaviour), train_until_ms, progress)
+            target = trained(policy, window_of(log, store, behaviour), how.train_until_ms, progress)
         named = f"{policy}, trained {target.trained} and frozen"
     with bar("replaying") as progress:
-        result = value(log, store, named, target, behaviour, since_ms=train_until_ms, progress=progress)
+        result = value(
+            log,
+            store,
+            named,
+            target,
+            behaviour,
+            since_ms=how.train_until_ms,
+            by=how.by,
+            workers=how.workers,
+            resume=how.resume,
+            progress=progress,
+        )
     show(report.valuation(result), report.as_json(result) if as_json else None)
