@@ -30,7 +30,7 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """A table of a spec: what it does not know is an error, what is as usual is not written."""
 
 
-class Spread(Strict):
+class Spread(Strict, frozen=True, kw_only=True):
     """A log-normal law between two bounds; `sigma` of 0 is always the median.
 
     Attributes
@@ -49,7 +49,7 @@ class Spread(Strict):
     most: Positive = 1e12
 
 
-class Burst(Strict):
+class Burst(Strict, frozen=True, kw_only=True):
     """More sessions, or fewer, for a while."""
 
     at_h: Least0
@@ -57,7 +57,7 @@ class Burst(Strict):
     factor: Least0
 
 
-class Arrivals(Strict):
+class Arrivals(Strict, frozen=True, kw_only=True):
     """How many requests come; a Poisson process of sessions whose rate follows the clock.
 
     Attributes
@@ -76,7 +76,7 @@ class Arrivals(Strict):
     bursts: tuple[Burst, ...] = ()
 
 
-class Sessions(Strict):
+class Sessions(Strict, frozen=True, kw_only=True):
     """How conversations go.
 
     Attributes
@@ -103,7 +103,7 @@ class Sessions(Strict):
     named: Share = 1.0
 
 
-class TenantSpec(Strict):
+class TenantSpec(Strict, frozen=True, kw_only=True):
     """Who calls.
 
     Attributes
@@ -139,7 +139,7 @@ class TenantSpec(Strict):
     fee_bps: Annotated[int, Meta(ge=0, le=10_000)] = 0
 
 
-class TaskSpec(Strict):
+class TaskSpec(Strict, frozen=True, kw_only=True):
     """What is asked.
 
     Attributes
@@ -164,30 +164,30 @@ class TaskSpec(Strict):
     texts: tuple[str, ...] = ()
 
 
-class Bernoulli(Strict, tag="bernoulli", tag_field="kind"):
+class Bernoulli(Strict, frozen=True, kw_only=True, tag="bernoulli", tag_field="kind"):
     """Right or wrong: 1 with the mean's probability."""
 
 
-class Beta(Strict, tag="beta", tag_field="kind"):
+class Beta(Strict, frozen=True, kw_only=True, tag="beta", tag_field="kind"):
     """A beta law of that mean; `concentration` is the sum of its two parameters."""
 
     concentration: Positive = 10.0
 
 
-class Gaussian(Strict, tag="gaussian", tag_field="kind"):
+class Gaussian(Strict, frozen=True, kw_only=True, tag="gaussian", tag_field="kind"):
     """The mean and normal noise, clipped to [0, 1]: its expectation is of the clipped law."""
 
     sd: Least0 = 0.2
 
 
-class Graded(Strict, tag="graded", tag_field="kind"):
+class Graded(Strict, frozen=True, kw_only=True, tag="graded", tag_field="kind"):
     """Grades: the nearest of `levels` to the mean and normal noise."""
 
     levels: tuple[Share, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     sd: Least0 = 0.2
 
 
-class Rows(Strict, tag="rows", tag_field="kind"):
+class Rows(Strict, frozen=True, kw_only=True, tag="rows", tag_field="kind"):
     """Real outcomes: the request's row of the world's outcome table, in the column of model `column`."""
 
     column: str
@@ -196,7 +196,7 @@ class Rows(Strict, tag="rows", tag_field="kind"):
 Reward = Bernoulli | Beta | Gaussian | Graded | Rows
 
 
-class ModelSpec(Strict):
+class ModelSpec(Strict, frozen=True, kw_only=True):
     """A model, wherever it is served.
 
     Attributes
@@ -233,7 +233,7 @@ class ModelSpec(Strict):
     retires_h: Positive | None = None
 
 
-class PriceChange(Strict):
+class PriceChange(Strict, frozen=True, kw_only=True):
     """From `at_h` on, list prices are multiplied by `factor` as well: of one model here, or of all."""
 
     at_h: Least0
@@ -241,7 +241,7 @@ class PriceChange(Strict):
     model: str | None = None
 
 
-class Drift(Strict):
+class Drift(Strict, frozen=True, kw_only=True):
     """A silent change of quality from `at_h` on, or until `until_h`: of one model here, or of all."""
 
     at_h: Least0
@@ -250,14 +250,14 @@ class Drift(Strict):
     model: str | None = None
 
 
-class Outage(Strict):
+class Outage(Strict, frozen=True, kw_only=True):
     """The provider answers nothing but 503."""
 
     at_h: Least0
     hours: Positive
 
 
-class ProviderSpec(Strict):
+class ProviderSpec(Strict, frozen=True, kw_only=True):
     """A provider and what it serves.
 
     Attributes
@@ -311,7 +311,7 @@ class ProviderSpec(Strict):
     cache_read_factor: Share | None = None
 
 
-class Judge(Strict):
+class Judge(Strict, frozen=True, kw_only=True):
     """One source of words on answers.
 
     Attributes
@@ -334,7 +334,7 @@ class Judge(Strict):
     noise_sd: Least0 = 0.0
 
 
-class Worth(Strict):
+class Worth(Strict, frozen=True, kw_only=True):
     """What a round is worth: `quality` of its quality and `cost` of its cost score; a failure is worth 0.
 
     `half_usd_per_ktok` is the cost of 1,000 tokens at which the cost score is one half, as in routing.
@@ -345,7 +345,7 @@ class Worth(Strict):
     half_usd_per_ktok: Positive = 0.002
 
 
-class WorldSpec(Strict):
+class WorldSpec(Strict, frozen=True, kw_only=True):
     """A whole world.
 
     Attributes
