@@ -196,13 +196,14 @@ class Strategy(Protocol):
     ----------
     name
         As it was asked for.
-    decide
-        What the flow asks for every choice (`p402.flow.Flow(decide=...)`): `p402.routing.decide.decide_one`,
-        or a policy's adapter.
     """
 
     name: str
-    decide: Decide
+
+    @property
+    def decide(self) -> Decide:
+        """What the flow asks for every choice, `p402.flow.chat.Flow(decide=...)`."""
+        ...
 
     def begin(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot to run under.

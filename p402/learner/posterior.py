@@ -1,0 +1,420 @@
+"""What is believed of each arm's quality given context, and how sure that is: Bayesian linear regression.
+
+Per arm, with x the features of a round in [0, 1], r its quality, w its weight and s the noise:
+
+    A = A0 + sum w x x' / s^2        b = A0 mu0 + sum w x r / s^2
+    theta = A^-1 b                   sd(x) = sqrt(x' A^-1 x)
+
+The prior mean mu0 is the benchmark's (`p402.assemble`), its precision A0 a diagonal in blocks: the bias,
+the tasks, everything else. What is held is the evidence beyond the prior, E = A - A0 and
+v = b - A mu0, so that forgetting is a product, and forgetting everything is the prior to the bit.
+
+Forgetting goes by the clock, not by pulls: an arm that nobody takes drifts back to its benchmark with
+growing uncertainty, and is tried again. A word on a round that has been taken in replaces the earlier
+word, with the evidence that is left of it. It knows no clock, no log, and neither cost nor speed.
+
+Source: Bishop, "Pattern Recognition and Machine Learning", 2006, 3.3 for the regression; West and Harrison,
+"Bayesian Forecasting and Dynamic Models", 1997, 6.3 for discounting evidence; Kulhavy and Zarrop, Int. J.
+Control 58(4), 1993, for discounting towards a prior rather than towards nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from p402.routing.compiled import MAX_THETA
+from p402.routing.scale import PARAM_ONE
+from p402.routing.spec import Arms, Posterior
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+BIAS: Final = "bias"
+TASK: Final = "task_"
+_USUAL: Final = 0.5
+"""A feature that is neither bias nor task, before any request was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Prior standard deviations, each above 0, and the noise of one judgement.
+
+    Attributes
+    ----------
+    bias, task, other
+        Of the coefficients of the bias, of the tasks, and of the rest.
+    noise
+        How far one judgement lies from the expected quality.
+    """
+
+    bias: float = 0.2
+    task: float = 0.2
+    other: float = 0.1
+    noise: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("bias", "task", "other", "noise"):
+            value = getattr(self, name)
+            if not 0.0 < value < np.inf:
+                raise ValueError(f"{name} is {value}: expected a standard deviation above 0, such as 0.2")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """What is believed before anything was learned.
+
+    Attributes
+    ----------
+    arms
+        (K,) names, unique.
+    mean
+        (K, D) coefficients for features in [0, 1].
+    precision
+        (D,) diagonal of A0, the same for every arm.
+    """
+
+    arms: tuple[str, ...]
+    mean: Float
+    precision: Float
+
+
+def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
+    """The prior that a snapshot's starting posterior is, with block variances of its own."""
+    sd = [
+        spread.bias if name == BIAS else spread.task if name.startswith(TASK) else spread.other
+        for name in posterior.features
+    ]
+    mean = np.array(posterior.theta, np.float64) / PARAM_ONE
+    return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Judgements that arrived, (n,) or as said.
+
+    Attributes
+    ----------
+    key
+        (n, 2) uint64 request ids: the later word on a round replaces the earlier one.
+    arm
+        Names of the arms that the rounds' rewards belong to; unknown ones are passed over.
+    features
+        (n, D) in [0, 1].
+    task
+        Index of the round's task.
+    quality
+        In [0, 1].
+    weight
+        0 or more: 1 / P(observed), see `p402.learner.observed`.
+
+    Raises
+    ------
+    ValueError
+        Columns of unequal length, or a value out of range; the message gives its first bad row.
+    """
+
+    key: NDArray[np.uint64]
+    arm: Sequence[str]
+    features: Float
+    task: Int
+    quality: Float
+    weight: Float
+
+    def __post_init__(self) -> None:
+        n = len(self.arm)
+        for name in ("key", "features", "task", "quality", "weight"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(
+                    f"{name} has {len(getattr(self, name))} rows: expected {n}, one for each arm"
+                )
+        for name, least, most in (("quality", 0.0, 1.0), ("weight", 0.0, np.inf)):
+            column = getattr(self, name)
+            off = np.flatnonzero(~((column >= least) & (column <= most) & np.isfinite(column)))
+            if len(off):
+                raise ValueError(
+                    f"{name} of row {off[0]} is {column[off[0]]}: expected {least:g} to {most:g}; "
+                    f"leave out rounds that nobody judged"
+                )
+
+
+class _Heard(NamedTuple):
+    """A word that was taken in: precision is w / s^2 then, `left` and `age` those of its arm then."""
+
+    arm: str
+    features: Float
+    precision: float
+    quality: float
+    left: float
+    age: int
+
+
+class Beliefs:
+    """Evidence on every arm beyond the prior, and what it makes of the prior.
+
+    Parameters
+    ----------
+    prior
+        What to start from, and to return to.
+    noise
+        Standard deviation of one judgement about its expected quality.
+    tasks
+        (T,) names, in the order of `sd`; a task's typical request is learned, by name of feature.
+    features
+        (D,) names.
+
+    Notes
+    -----
+    The order of words does not matter beyond rounding, except that of two words on one round the later
+    counts. The sd of any context is never above the prior's.
+    """
+
+    def __init__(self, prior: Prior, noise: float, tasks: Sequence[str], features: Sequence[str]) -> None:
+        k, d = prior.mean.shape
+        if prior.precision.shape != (d,) or len(features) != d or len(prior.arms) != k:
+            raise ValueError(
+                f"prior has {len(prior.arms)} arms, means of {prior.mean.shape} and a precision of "
+                f"{prior.precision.shape} for {len(features)} features: expected (K, D) and (D,)"
+            )
+        if not prior.precision.min() > 0.0:
+            raise ValueError("a prior precision is not above 0: nothing would be believed before evidence")
+        if not 0.0 < noise < np.inf:
+            raise ValueError(f"noise is {noise}: expected a standard deviation above 0, such as 0.25")
+        self.prior = prior
+        self.noise = noise
+        self.evidence = np.zeros((k, d, d))
+        self.vector = np.zeros((k, d))
+        self.n_words = 0
+        self._column = {arm: i for i, arm in enumerate(prior.arms)}
+        self._left = np.ones(k)
+        self._age = np.zeros(k, np.int64)
+        self._heard: dict[tuple[int, int], _Heard] = {}
+        self._forgotten_before = 0
+        self._typical = _usual_contexts(tasks, features)
+        self._seen = np.ones(len(tasks))
+
+    @property
+    def precision(self) -> Float:
+        """(K, D, D) A = A0 + E."""
+        a: Float = self.evidence + np.diag(self.prior.precision)
+        return a
+
+    @property
+    def mean(self) -> Float:
+        """(K, D) theta = mu0 + A^-1 v, which is A^-1 b."""
+        moved = np.linalg.solve(self.precision, self.vector[:, :, None])[:, :, 0]
+        return np.asarray(self.prior.mean + moved, np.float64)
+
+    @property
+    def contexts(self) -> Float:
+        """(T, D) what a request of each task is like: a mean of those learned from."""
+        return self._typical / self._seen[:, None]
+
+    def sd(self, contexts: Float) -> Float:
+        """(K, m) standard deviation of the expected quality at each of (m, D) contexts."""
+        right = np.broadcast_to(contexts.T, (len(self.evidence), *contexts.T.shape))
+        spread = np.linalg.solve(self.precision, right)
+        variance: Float = np.einsum("md,kdm->km", contexts, spread)
+        return np.sqrt(np.maximum(variance, 0.0))
+
+    def expected(self, arm: Sequence[str], features: Float) -> tuple[Float, Float]:
+        """(n,) expected quality of one arm a row, and its sd; nan where the arm is unknown."""
+        place = self._places(arm)
+        known = np.maximum(place, 0)
+        mean = np.einsum("nd,nd->n", features, self.mean[known])
+        inverse = np.linalg.inv(self.precision)
+        sd = np.sqrt(np.maximum(np.einsum("nd,nde,ne->n", features, inverse[known], features), 0.0))
+        return np.where(place < 0, np.nan, mean), np.where(place < 0, np.nan, sd)
+
+    def learn(self, words: Words) -> int:
+        """Take in words in their order; how many counted. Taking the same in again changes nothing.
+
+        Words of unknown arms do not count, nor do those on rounds that `expire` closed.
+        """
+        place = self._places(words.arm)
+        pairs: list[tuple[int, int]] = [(high, low) for high, low in words.key.tolist()]
+        last = {pair: i for i, pair in enumerate(pairs)}
+        taken = []
+        for i, pair in enumerate(pairs):
+            if last[pair] != i or place[i] < 0 or pair[0] >> 16 < self._forgotten_before:
+                continue
+            precision = float(words.weight[i]) / self.noise**2
+            if not self._again(pair, words.arm[i], words.features[i], float(words.quality[i]), precision):
+                taken.append(i)
+                k = int(place[i])
+                self._heard[pair] = _Heard(
+                    words.arm[i],
+                    words.features[i].copy(),
+                    precision,
+                    float(words.quality[i]),
+                    float(self._left[k]),
+                    int(self._age[k]),
+                )
+        rows = np.array(taken, np.int64)
+        precision_of = words.weight[rows] / self.noise**2
+        for k in np.unique(place[rows]).tolist():
+            mine = rows[place[rows] == k]
+            self._add(k, words.features[mine], words.quality[mine], precision_of[place[rows] == k])
+        np.add.at(self._typical, words.task[rows], words.features[rows])
+        np.add.at(self._seen, words.task[rows], 1.0)
+        self.n_words += len(rows)
+        return len(rows)
+
+    def forget(self, rho: float, arms: Sequence[str] | None = None, *, keep_mean: bool = False) -> None:
+        """Keep a share of the evidence: A <- rho A + (1 - rho) A0, and b with it towards A0 mu0.
+
+        Parameters
+        ----------
+        rho
+            In [0, 1]; 0 leaves the prior.
+        arms
+            Which; all where None.
+        keep_mean
+            Widen the uncertainty and leave theta in place, instead of drawing it back to the prior mean:
+            b <- A theta. A later word on an older round then corrects by what its own evidence has
+            left, which is no longer exact.
+        """
+        if not 0.0 <= rho <= 1.0:
+            raise ValueError(f"rho is {rho}: expected the share of evidence to keep, in [0, 1]")
+        if arms is None:
+            which = np.arange(len(self._left))
+        else:
+            places = self._places(arms)
+            which = places[places >= 0]
+        moved = self.mean[which] - self.prior.mean[which] if keep_mean else None
+        self.evidence[which] *= rho
+        self.vector[which] *= rho
+        if moved is not None:
+            a = self.precision[which]
+            self.vector[which] = np.einsum("kde,ke->kd", a, moved)
+        self._left[which] *= rho
+        spent = which[self._left[which] < _SPENT]
+        self._left[spent] = 1.0
+        self._age[spent] += 1
+
+    def expire(self, before_ms: int) -> None:
+        """Close rounds older than an instant: their words stay, and no further word on them counts."""
+        self._forgotten_before = max(self._forgotten_before, before_ms)
+        self._heard = {
+            pair: word for pair, word in self._heard.items() if pair[0] >> 16 >= self._forgotten_before
+        }
+
+    def rebase(self, prior: Prior) -> None:
+        """Go on from another prior: evidence stays with the arms of its name, others start without.
+
+        Evidence is held relative to the prior mean, so what was observed is what stays.
+        """
+        if prior.precision.shape != self.prior.precision.shape:
+            raise ValueError(
+                f"the new prior has {prior.precision.shape} features: expected {self.prior.precision.shape}; "
+                f"start anew where features change"
+            )
+        k, d = prior.mean.shape
+        evidence, vector = np.zeros((k, d, d)), np.zeros((k, d))
+        left, age = np.ones(k), np.full(k, int(self._age.max(initial=0)) + 1)
+        for new, arm in enumerate(prior.arms):
+            old = self._column.get(arm)
+            if old is None:
+                continue
+            shift = self.prior.mean[old] - prior.mean[new]
+            evidence[new] = self.evidence[old]
+            vector[new] = self.vector[old] + np.einsum("de,e->d", self.evidence[old], shift)
+            left[new], age[new] = self._left[old], self._age[old]
+        self.prior, self.evidence, self.vector = prior, evidence, vector
+        self._left, self._age = left, age
+        self._column = {arm: i for i, arm in enumerate(prior.arms)}
+
+    def compile(self, base: Posterior) -> Posterior:
+        """The snapshot's component: coefficients and sd per (arm, task), multiples of 2**-20.
+
+        An arm whose coefficients would add up to more than exact sums allow is drawn towards its prior
+        mean as far as it takes. What else the component holds is the base's.
+
+        Parameters
+        ----------
+        base
+            Of the same arms, in the prior's order.
+        """
+        theta, prior = self.mean, self.prior.mean
+        most = (MAX_THETA - theta.shape[1]) / PARAM_ONE
+        for k in np.flatnonzero(np.abs(theta).sum(axis=1) > most).tolist():
+            theta[k] = _within(prior[k], theta[k], most)
+        sd = self.sd(self.contexts)
+        return msgspec.structs.replace(
+            base,
+            theta=tuple(tuple(row) for row in np.rint(theta * PARAM_ONE).astype(np.int64).tolist()),
+            sd=tuple(tuple(row) for row in np.rint(sd * PARAM_ONE).astype(np.int64).tolist()),
+        )
+
+    def _places(self, arm: Sequence[str]) -> Int:
+        return np.array([self._column.get(name, -1) for name in arm], np.int64)
+
+    def _add(self, k: int, features: Float, quality: Float, precision: Float) -> None:
+        weighted = features * precision[:, None]
+        residual = quality - np.einsum("nd,d->n", features, self.prior.mean[k])
+        self.evidence[k] += np.einsum("nd,ne->de", features, weighted)
+        self.vector[k] += np.einsum("n,nd->d", residual, weighted)
+
+    def _again(
+        self, pair: tuple[int, int], arm: str, features: Float, quality: float, precision: float
+    ) -> bool:
+        """Whether the round was heard of before; if so, the new word stands in the old one's place.
+
+        What the old word has left is what the new one gets: it is the age of the round that counts.
+        """
+        old = self._heard.get(pair)
+        if old is None:
+            return False
+        k = self._column.get(old.arm)
+        same = old.arm == arm and old.precision == precision and bool((old.features == features).all())
+        if (same and old.quality == quality) or k is None or old.age != self._age[k]:
+            return True
+        share = self._left[k] / old.left
+        self._add(k, old.features[None, :], np.array([old.quality]), np.array([-old.precision * share]))
+        new = self._column[arm]
+        self._add(new, features[None, :], np.array([quality]), np.array([precision * share]))
+        self._heard[pair] = _Heard(
+            arm,
+            features.copy(),
+            precision,
+            quality,
+            float(self._left[new] / share),
+            int(self._age[new]),
+        )
+        return True
+
+
+_SPENT: Final = 1e-12
+"""Share of its evidence below which a round has nothing left to correct."""
+
+
+def _usual_contexts(tasks: Sequence[str], features: Sequence[str]) -> Float:
+    """(T, D) a request of each task, before any was seen."""
+    return np.array(
+        [
+            [
+                1.0
+                if name in (BIAS, TASK + task)
+                else 0.0
+                if name.startswith(TASK) or name in ("code", "math")
+                else _USUAL
+                for name in features
+            ]
+            for task in tasks
+        ]
+    )
+
+
+def _within(prior: Float, theta: Float, most: float) -> Float:
+    """The point on the way from the prior to theta whose absolute coefficients add up to `most`."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if np.abs(prior + middle * (theta - prior)).sum() > most:
+            high = middle
+        else:
+            low = middle
+    return prior + low * (theta - prior)

@@ -1,0 +1,281 @@
+"""P402 as a strategy: the real `decide` under snapshots that are its own, and the posterior tick.
+
+`Fixed` is a mode, weights or the starting benchmark: it learns nothing. `Ours` learns: judgements go into
+`p402.learner.posterior`, and a tick compiles what is believed into the next snapshot. Both choose by
+`p402.routing.decide` and nothing else.
+"""
+
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
+from typing import Any, Final
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from p402.events import RowInputs
+from p402.learner.drift import Drift
+from p402.learner.observed import Observed
+from p402.learner.posterior import Beliefs, Spread, Words, prior_of
+from p402.learner.weights import Weights
+from p402.routing.batch import RequestBatch
+from p402.routing.compiled import Snapshot, compile_snapshot
+from p402.routing.decide import Decided, decide, decide_one, work
+from p402.routing.live import LiveState
+from p402.routing.rows import MODE_CODES
+from p402.routing.scale import COUNT_ONE, param
+from p402.routing.spec import Mode, Policy
+from sim.strategies.contract import Int, Rounds
+from sim.strategies.drawn import Drawn
+from sim.strategies.seen import Start, contexts_of
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How `p402` learns and explores; what was tuned where is in this folder's README.
+
+    Attributes
+    ----------
+    spread
+        Prior standard deviations and noise.
+    half_life_ms
+        After which half of the evidence is forgotten; 0 forgets nothing.
+    keep_mean
+        Forget by widening alone, the mean staying where it is.
+    on_drift
+        Share of the evidence that a provider's arms keep at an alarm of the change detector; 1 has none.
+    alarm
+        The detector's.
+    tick_ms
+        Least time between two snapshots.
+    closes_ms
+        Age at which a round takes no further word.
+    beta, loss_cap, floor, tolerance
+        Of the policy, for every mode that explores; None leaves the snapshot's.
+    """
+
+    spread: Spread = field(default_factory=Spread)
+    half_life_ms: int = 6 * HOUR_MS
+    keep_mean: bool = False
+    on_drift: float = 1.0
+    alarm: float = 8.0
+    tick_ms: int = MINUTE_MS
+    closes_ms: int = 48 * HOUR_MS
+    beta: float | None = None
+    loss_cap: float | None = None
+    floor: float | None = None
+    tolerance: float | None = None
+
+
+class Fixed:
+    """A mode, weights, or the promoted modes as they are, under the operator's snapshot: nothing is learned.
+
+    Parameters
+    ----------
+    name
+        As it was asked for.
+    mode, weights
+        What every request is taken to ask for; None leaves each request's own.
+    explore
+        Whether chance may choose where the snapshot and the tenant let it.
+    benchmark
+        Go by the benchmark's mean alone, without optimism.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mode: str | None = None,
+        weights: Weights | None = None,
+        *,
+        explore: bool = True,
+        benchmark: bool = False,
+    ) -> None:
+        self.name = name
+        self._mode = mode
+        self._weights = None if weights is None else [weights.quality, weights.cost, weights.speed]
+        self._explore = explore
+        self._benchmark = benchmark
+        self._start: Start | None = None
+
+    def begin(self, snapshot: Snapshot) -> Snapshot:
+        """The operator's snapshot, without optimism where the benchmark alone should speak."""
+        if self._start is None:
+            self._start = Start.of(snapshot)
+        if not self._benchmark:
+            return snapshot
+        spec = snapshot.spec
+        return compile_snapshot(replace(spec, policy=replace(spec.policy, beta=0)))
+
+    def learn(self, rounds: Rounds, now_ms: int) -> Snapshot | None:  # noqa: ARG002 - the contract's
+        """Nothing."""
+        return None
+
+    def decide(self, snapshot: Snapshot, request_id: str, inputs: RowInputs, live: LiveState) -> Decided:
+        """What `decide_one` chooses for the request as if it had asked for this."""
+        asked = inputs if self._explore else replace(inputs, explore=False)
+        if self._mode is not None:
+            asked = replace(asked, mode=self._mode, weights=self._weights)
+        return decide_one(snapshot, request_id, asked, live)
+
+    def choose(
+        self, snapshot: Snapshot, batch: RequestBatch, prompts: tuple[str, ...] | None = None
+    ) -> Drawn:
+        """The same for a batch."""
+        return drawn(snapshot, self._asked(batch), self._start or Start.of(snapshot), prompts)
+
+    def _asked(self, batch: RequestBatch) -> RequestBatch:
+        n = len(batch)
+        changes: dict[str, Any] = {}
+        if not self._explore:
+            changes["explore"] = np.zeros(n, np.bool_)
+        if self._mode is not None:
+            changes["mode"] = np.full(n, MODE_CODES[self._mode], np.int64)
+            if self._weights is not None:
+                changes["weights"] = np.tile(np.array(self._weights, np.float64), (n, 1))
+        return changed(batch, **changes)
+
+
+class Ours:
+    """P402: Bayesian linear posterior, inverse-gap weighting, a tick a minute."""
+
+    decide = staticmethod(decide_one)
+
+    def __init__(self, name: str = "p402", tuning: Tuning | None = None) -> None:
+        self.name = name
+        self.tuning = tuning or Tuning()
+        self.beliefs: Beliefs | None = None
+        self._base: Snapshot | None = None
+        self._start: Start | None = None
+        self._observed = Observed()
+        self._drift = Drift(alarm=self.tuning.alarm)
+        self._known: dict[tuple[int, int], bool] = {}
+        self._waiting: list[Rounds] = []
+        self._last_ms: int | None = None
+
+    def begin(self, snapshot: Snapshot) -> Snapshot:
+        """The operator's snapshot with this policy and what is believed so far."""
+        spec = replace(snapshot.spec, policy=self._policy(snapshot.spec.policy))
+        prior = prior_of(spec.arms, spec.posterior, self.tuning.spread)
+        if self.beliefs is None:
+            self._start = Start.of(snapshot)
+            posterior = spec.posterior
+            self.beliefs = Beliefs(prior, self.tuning.spread.noise, posterior.tasks, posterior.features)
+        else:
+            self.beliefs.rebase(prior)
+        self._base = compile_snapshot(spec)
+        return self._compiled()
+
+    def learn(self, rounds: Rounds, now_ms: int) -> Snapshot | None:
+        """Keep what arrived until the tick is due; then forget, take it in and compile."""
+        if len(rounds):
+            self._waiting.append(rounds)
+        last = self._last_ms
+        if last is not None and now_ms - last < self.tuning.tick_ms:
+            return None
+        self._last_ms = now_ms
+        if last is not None:
+            self._forget(now_ms - last)
+        if self.beliefs is None:
+            raise RuntimeError("learn came before begin: a strategy starts under a snapshot")
+        self._close(now_ms - self.tuning.closes_ms)
+        news = [self._take_in(some) for some in self._waiting]
+        self._waiting.clear()
+        if not any(news) and self.beliefs.n_words == 0:
+            return None
+        return self._compiled()
+
+    def choose(
+        self, snapshot: Snapshot, batch: RequestBatch, prompts: tuple[str, ...] | None = None
+    ) -> Drawn:
+        """What `decide` chooses for a batch."""
+        return drawn(snapshot, batch, self._start or Start.of(snapshot), prompts)
+
+    def _compiled(self) -> Snapshot:
+        assert self._base is not None, "a strategy begins before it learns"
+        assert self.beliefs is not None, "a strategy begins before it learns"
+        spec = self._base.spec
+        return compile_snapshot(replace(spec, posterior=self.beliefs.compile(spec.posterior)))
+
+    def _policy(self, policy: Policy) -> Policy:
+        tuned = self.tuning
+        variants = tuple(tuple(self._mode(mode) for mode in variant) for variant in policy.variants)
+        beta = policy.beta if tuned.beta is None else param(tuned.beta)
+        return replace(policy, beta=beta, variants=variants)
+
+    def _mode(self, mode: Mode) -> Mode:
+        if not mode.explore:
+            return mode
+        given = {
+            "loss_cap": self.tuning.loss_cap,
+            "floor": self.tuning.floor,
+            "tolerance": self.tuning.tolerance,
+        }
+        return replace(mode, **{name: param(value) for name, value in given.items() if value is not None})
+
+    def _forget(self, elapsed_ms: int) -> None:
+        if self.tuning.half_life_ms and elapsed_ms > 0 and self.beliefs is not None:
+            rho = 0.5 ** (elapsed_ms / self.tuning.half_life_ms)
+            self.beliefs.forget(rho, keep_mean=self.tuning.keep_mean)
+
+    def _close(self, before_ms: int) -> None:
+        """Take no further word on rounds older than an instant, and forget that they were."""
+        assert self.beliefs is not None, "a strategy begins before it learns"
+        self.beliefs.expire(before_ms)
+        while self._known and next(iter(self._known))[0] >> 16 < before_ms:
+            del self._known[next(iter(self._known))]
+
+    def _take_in(self, rounds: Rounds) -> int:
+        assert self.beliefs is not None, "a strategy begins before it learns"
+        seen = rounds.contexts
+        names = [seen.arms[k] for k in rounds.action.tolist()]
+        first = self._count(rounds, names)
+        judged = np.flatnonzero(~np.isnan(rounds.quality))
+        arm = [names[i] for i in judged.tolist()]
+        words = Words(
+            key=seen.key[judged],
+            arm=arm,
+            features=seen.features[judged],
+            task=seen.task[judged],
+            quality=rounds.quality[judged],
+            weight=self._observed.weight(seen.task[judged], arm, rounds.failed[judged]),
+        )
+        if self.tuning.on_drift < 1.0 and len(judged):
+            self._watch(words, rounds, judged, first[judged])
+        return self.beliefs.learn(words)
+
+    def _count(self, rounds: Rounds, names: list[str]) -> NDArray[np.bool_]:
+        """Note successes and judgements, each round's once; (n,) whether a round's quality is first heard."""
+        task, known = rounds.contexts.task.tolist(), (~np.isnan(rounds.quality)).tolist()
+        first = np.zeros(len(rounds), np.bool_)
+        for i, ((high, low), gone) in enumerate(
+            zip(rounds.contexts.key.tolist(), rounds.failed.tolist(), strict=True)
+        ):
+            before = self._known.get((high, low))
+            first[i] = known[i] and not before
+            if not gone and (before is None or first[i]):
+                self._observed.count(task[i], names[i], new=before is None, judged=known[i])
+            self._known[high, low] = known[i] or bool(before)
+        return first
+
+    def _watch(self, words: Words, rounds: Rounds, judged: Int, first: NDArray[np.bool_]) -> None:
+        """Forget faster where a provider's answers have changed, before its new words are taken in."""
+        assert self.beliefs is not None, "a strategy begins before it learns"
+        arms, providers = rounds.contexts.arms, rounds.contexts.providers
+        mean, sd = self.beliefs.expected(words.arm, words.features)
+        z = (words.quality - mean) / np.sqrt(sd**2 + self.beliefs.noise**2)
+        whose = [providers[k] for k in rounds.action[judged].tolist()]
+        for name in self._drift.hear(whose, np.where(first, z, np.nan)):
+            theirs = [arm for arm, of in zip(arms, providers, strict=True) if of == name]
+            self.beliefs.forget(self.tuning.on_drift, theirs)
+
+
+def drawn(snapshot: Snapshot, batch: RequestBatch, start: Start, prompts: tuple[str, ...] | None) -> Drawn:
+    """What `decide` chooses for a batch, with the probabilities of every arm."""
+    made = decide(snapshot, batch)
+    worked = np.atleast_2d(work(snapshot, batch).counts) / COUNT_ONE
+    seen = contexts_of(snapshot, batch, start.table(snapshot), prompts=prompts)
+    return Drawn(made.arm.astype(np.int64), made.count / COUNT_ONE, worked, seen)
