@@ -15,7 +15,7 @@ from p402.catalog.model import Catalog
 from p402.settings import read_settings
 from sim.world.spec import ModelSpec, ProviderSpec, TenantSpec, WorldSpec
 
-NOTHING: Final = Catalog(version="", built_on="2026-11-26", sources=(), aliases={}, deployments=())
+NOTHING: Final = Catalog(version="", built_on="2026-11-26", sources={}, aliases={}, deployments=())
 """A world's models are its own: no catalogue has them."""
 
 DECIMALS: Final = 9

@@ -5,7 +5,7 @@ failover and settlement, the guard's law in memory, live state and breakers, wor
 head, the log and the store of snapshots. A run of the same world, strategy and seed is the same to the bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -280,7 +280,7 @@ class Played:
     async def _reward(self, flow: Flow, ended: Round, source: str, quality: float) -> None:
         """Log one source's word at its moment."""
         tenant = self.tenants[ended.asked.session.tenant.name]
-        status = "accepted" if quality >= 0.5 else "rejected"  # noqa: PLR2004
+        status = "accepted" if quality >= 0.5 else "rejected"
         flow.outcome(
             tenant,
             Reward(
@@ -341,4 +341,8 @@ def _rejected(ended: Round, answer: Rejected, waited_ms: float) -> None:
     ended.status, ended.latency_ms = "failed", waited_ms
     ended.cost_nano = sum(attempt.cost_nano or 0 for attempt in answer.attempts)
     first = answer.attempts[0]
-    ended.first_cost_nano, ended.first_latency_ms, ended.first_failed = first.cost_nano, first.latency_ms, True
+    ended.first_cost_nano, ended.first_latency_ms, ended.first_failed = (
+        first.cost_nano,
+        first.latency_ms,
+        True,
+    )

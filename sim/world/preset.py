@@ -48,17 +48,32 @@ OFFICE: Final = (
 WEEK: Final = (1.1, 1.15, 1.15, 1.1, 1.0, 0.75, 0.75)
 
 TASKS: Final = (
-    TaskSpec(name="chat", share=3, output=Spread(median=180, sigma=0.6, least=1, most=4000), difficulty_sd=0.08),
-    TaskSpec(name="code", share=2, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.1),
-    TaskSpec(name="math", share=1, output=Spread(median=350, sigma=0.6, least=1, most=8000), difficulty_sd=0.12),
     TaskSpec(
-        name="reasoning", share=1, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.12
+        name="chat", share=3, output=Spread(median=180, sigma=0.6, least=1, most=4000), difficulty_sd=0.08
     ),
     TaskSpec(
-        name="knowledge", share=2, output=Spread(median=140, sigma=0.6, least=1, most=2000), difficulty_sd=0.08
+        name="code", share=2, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.1
     ),
     TaskSpec(
-        name="extraction", share=1, output=Spread(median=130, sigma=0.6, least=1, most=2000), difficulty_sd=0.05
+        name="math", share=1, output=Spread(median=350, sigma=0.6, least=1, most=8000), difficulty_sd=0.12
+    ),
+    TaskSpec(
+        name="reasoning",
+        share=1,
+        output=Spread(median=450, sigma=0.6, least=1, most=8000),
+        difficulty_sd=0.12,
+    ),
+    TaskSpec(
+        name="knowledge",
+        share=2,
+        output=Spread(median=140, sigma=0.6, least=1, most=2000),
+        difficulty_sd=0.08,
+    ),
+    TaskSpec(
+        name="extraction",
+        share=1,
+        output=Spread(median=130, sigma=0.6, least=1, most=2000),
+        difficulty_sd=0.05,
     ),
 )
 
@@ -183,7 +198,9 @@ def _calm() -> WorldSpec:
         sessions=Sessions(mean_turns=3, most_turns=20, pause_s=_PAUSE),
         tenants=(
             TenantSpec(name="shop", share=2, modes=_MIXED, stream=0.3, baseline_model="model-05"),
-            TenantSpec(name="lab", modes={"balanced": 1, "quality": 1}, stream=0.3, baseline_model="model-05"),
+            TenantSpec(
+                name="lab", modes={"balanced": 1, "quality": 1}, stream=0.3, baseline_model="model-05"
+            ),
         ),
         tasks=TASKS,
         models=models,
@@ -225,8 +242,8 @@ def _storm() -> WorldSpec:
         msgspec.structs.replace(
             model,
             reward=kinds[i % len(kinds)],
-            appears_h=3.0 if i == 7 else 0.0,  # noqa: PLR2004
-            retires_h=4.0 if i == 2 else None,  # noqa: PLR2004
+            appears_h=3.0 if i == 7 else 0.0,
+            retires_h=4.0 if i == 2 else None,
         )
         for i, model in enumerate(drawn_models(8, [task.name for task in TASKS], key=6))
     )
