@@ -1,4 +1,4 @@
-"""What a gateway in front of a world's providers starts with, at any instant: arms, prices, what is published.
+"""What a gateway in front of a world's providers begins with, at any instant: arms, prices, published scores.
 
 The product's own assembly makes the snapshot, from settings and benchmarks that say what an operator could
 know: list prices of that second, published scores, who may be called. What the world hides (true quality,

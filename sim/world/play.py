@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from p402.answer import Completed, Metadata, Rejected, StreamEnd, Streaming
+from p402.answer import Completed, Metadata, Rejected, StreamEnd, StreamEvents, Streaming
 from p402.errors import ConfigError
 from p402.events import AnyEvent, Reward, RowInputs
 from p402.flow.chat import Flow
@@ -20,14 +20,12 @@ from p402.flow.peers import exchange
 from p402.flow.state import WorkerState
 from p402.ids import request_id
 from p402.ports import Log, Ports
-from p402.request import Tenant
 from p402.routing.compiled import Snapshot, compile_snapshot, parts_of
 from p402.routing.decide import Decided, decide_one
 from p402.routing.live import LiveState
 from p402.store.components import ComponentStore
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
-from p402_datasets.outcomes import OutcomeTable
 from sim.memory import MemoryBoard, MemoryGuard, MemorySessions
 from sim.shown import Advance
 from sim.strategies.contract import Strategy
@@ -144,7 +142,7 @@ class Played:
         self.clock = VirtualClock(spec.start_ms)
         self.loop = Loop(self.clock)
         self.chance = Chance(seed)
-        table: OutcomeTable | None = table_of(spec)
+        table = table_of(spec)
         self.truth = Truth(spec, table)
         self.traffic = Traffic(spec, self.chance, rounds, table)
         self.rows = Rows(seed, strategy.name, self.truth, sink)
@@ -152,7 +150,7 @@ class Played:
         self._expected = rounds or max(1, round(spec.arrivals.per_hour * spec.hours))
         self._progress = progress
         self._store = None if store is None else ComponentStore(store)
-        self.tenants: dict[str, Tenant] = dict(offer_at(spec, 0.0).tenants)
+        self.tenants = dict(offer_at(spec, 0.0).tenants)
         self.guard = MemoryGuard(lambda tenant: self.tenants[tenant].limits, self.clock.now_ms)
         self.board = MemoryBoard(self.clock.now_ms)
         self.upstream = SimUpstream(spec, self.truth, self.clock, self.chance, self.under_way)
@@ -220,7 +218,7 @@ class Played:
         arrived_ms = self.clock.ms
         answer = await flow.chat(asked.request, self.tenants[asked.session.tenant.name], arrived_ms)
         if isinstance(answer, Streaming):
-            end = [item async for item in answer.events if isinstance(item, StreamEnd)][0]
+            end = await _read(answer.events)
             _answered(ended, end.metadata, None if end.failure is None else end.failure.code)
         elif isinstance(answer, Rejected):
             _rejected(ended, answer, self.clock.ms - arrived_ms)
@@ -307,6 +305,15 @@ class Played:
     def _swap(self, snapshot: Snapshot) -> None:
         for flow in self.flows:
             flow.state.swap(snapshot)
+
+
+async def _read(events: StreamEvents) -> StreamEnd:
+    """Read a stream to its end, as a client does."""
+    async for item in events:
+        if isinstance(item, StreamEnd):
+            await events.aclose()
+            return item
+    raise RuntimeError("a stream of the flow ended without its last word")
 
 
 class _Nowhere:

@@ -128,7 +128,8 @@ def _day() -> WorldSpec:
     return WorldSpec(
         name="day",
         about="24 arms of 12 models at 6 providers over a day. At noon elm, which serves the best arm, gets "
-        "worse and model-11 costs a sixth at fir; at 18:00 model-07 gets better at hazel. Only the price is told.",
+        "worse and model-11 costs a sixth at fir; at 18:00 model-07 gets better at hazel. Only the price is "
+        "told.",
         tick_s=120,
         arrivals=Arrivals(per_hour=375, hourly=OFFICE),
         sessions=Sessions(mean_turns=2, most_turns=20, pause_s=_PAUSE),
@@ -192,7 +193,7 @@ def _calm() -> WorldSpec:
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="calm",
-        about="12 arms of 6 models at 3 providers over a day on which nothing changes and hardly anything fails.",
+        about="12 arms of 6 models at 3 providers over a day on which nothing changes and little fails.",
         tick_s=120,
         arrivals=Arrivals(per_hour=200, hourly=OFFICE),
         sessions=Sessions(mean_turns=3, most_turns=20, pause_s=_PAUSE),
@@ -250,8 +251,8 @@ def _storm() -> WorldSpec:
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="storm",
-        about="16 arms of 8 models at 4 providers over six hours of bursts, outages, rate limits, full slots, "
-        "tight budgets, prices that rise, a model that retires and one that appears; two workers.",
+        about="16 arms of 8 models at 4 providers over six hours of bursts, outages, rate limits, full "
+        "slots, tight budgets, prices that rise, a model that retires and one that appears; two workers.",
         hours=6,
         workers=2,
         tick_s=60,
@@ -361,9 +362,9 @@ def _table() -> WorldSpec:
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="table",
-        about=f"Real outcomes: prompts of the {paretobandit.TEST} split of {whole.source} with each model's real "
-        f"judged quality and tokens, at list prices; scores published from its {paretobandit.VAL} split. "
-        "Speeds and failures of the four providers are invented.",
+        about=f"Real outcomes: prompts of the {paretobandit.TEST} split of {whole.source} with each model's "
+        f"real judged quality and tokens, at list prices; scores published from its {paretobandit.VAL} "
+        "split. Speeds and failures of the four providers are invented.",
         tick_s=120,
         arrivals=Arrivals(per_hour=300, hourly=OFFICE),
         tenants=(TenantSpec(name="shop", names_task=0.0, baseline_model="gemini-2.5-pro"),),

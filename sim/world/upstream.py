@@ -79,7 +79,7 @@ class _Provider:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What comes of an attempt: first content and end on the clock; a failure ends it, before content or after."""
+    """What comes of an attempt: first content and end on the clock; a failure ends it."""
 
     first_ms: float
     ends_ms: float
