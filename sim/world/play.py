@@ -29,8 +29,11 @@ from p402.store.writer import LogWriter
 from sim.memory import MemoryBoard, MemoryGuard, MemorySessions
 from sim.shown import Advance
 from sim.strategies.contract import Strategy
+from sim.strategies.ours import Fixed
+from sim.world.alike import Alike
 from sim.world.chance import Chance, Stream
 from sim.world.clock import Loop, Until, VirtualClock
+from sim.world.gateway import Gateway
 from sim.world.handed import Handed
 from sim.world.judges import words_on
 from sim.world.offer import offer_at, offer_changes_h
@@ -44,6 +47,9 @@ from sim.world.truth import Truth
 from sim.world.upstream import SimUpstream
 
 HOUR_MS: Final = 3_600_000
+LEARNS_NOTHING: Final = (Fixed, Gateway)
+"""Strategies that need not be told what came of it."""
+
 EXCHANGE_MS: Final = 1_000
 NEVER_SEALS_MS: Final = 1 << 62
 """Segments of a simulated log are sealed by size: virtual minutes would seal one in every blink."""
@@ -145,10 +151,12 @@ class Played:
         table = table_of(spec)
         self.truth = Truth(spec, table)
         self.traffic = Traffic(spec, self.chance, rounds, table)
-        self.rows = Rows(seed, strategy.name, self.truth, sink)
+        self.alike = Alike()
+        self.rows = Rows(seed, strategy.name, self.truth, self.alike, sink)
         self.under_way: dict[str, Round] = {}
         self._expected = rounds or max(1, round(spec.arrivals.per_hour * spec.hours))
         self._progress = progress
+        self._told = store is not None or not isinstance(strategy, LEARNS_NOTHING)
         self._store = None if store is None else ComponentStore(store)
         self.tenants = dict(offer_at(spec, 0.0).tenants)
         self.guard = MemoryGuard(lambda tenant: self.tenants[tenant].limits, self.clock.now_ms)
@@ -162,7 +170,7 @@ class Played:
     def run(self, logs: list[LogWriter]) -> None:
         """Play it to its end."""
         snapshot = self._begin(0.0)
-        self.handed = Handed(snapshot)
+        self.handed = Handed(snapshot, self.alike)
         head = load_head()
         shared = MemorySessions(self.clock.now_ms) if self.spec.workers > 1 else None
         for number in range(self.spec.workers):
@@ -171,7 +179,8 @@ class Played:
             state = WorkerState(f"w{number}", snapshot, head)
             self.flows.append(Flow(ports, state, {}, decide=self._decide))
         self.loop.start(self._arrivals())
-        self.loop.start(self._ticks())
+        if not isinstance(self.strategy, LEARNS_NOTHING):
+            self.loop.start(self._ticks())
         self.loop.start(self._offers())
         self.loop.run()
         self.rows.flush()
@@ -256,7 +265,7 @@ class Played:
 
     def _hear(self, flow: Flow, ended: Round) -> None:
         """Lay out what will be said of a round, and when the strategy hears of it."""
-        if not ended.calls:
+        if not ended.calls or not self._told:
             return
         if ended.first_failed:
             self.handed.tell(ended, 0.0, self.clock.ms)
