@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_spec(tmp_path / "absent.toml")
     (tmp_path / "torn.toml").write_text("name = ")
-    with pytest.raises(ConfigError, match="torn.toml: not TOML"):
+    with pytest.raises(ConfigError, match=r"torn\.toml: not TOML"):
         read_spec(tmp_path / "torn.toml")
 
 

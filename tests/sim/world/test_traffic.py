@@ -1,5 +1,7 @@
 """What is asked and when: keyed by session and turn alone, at the rates that the spec says."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -75,7 +77,7 @@ def test_a_conversation_grows_by_what_was_said():
         turns.setdefault(asked.session.number, []).append(asked)
     longest = max(turns.values(), key=len)
     assert len(longest) > 2
-    for number, (before, after) in enumerate(zip(longest, longest[1:], strict=False), 1):
+    for number, (before, after) in enumerate(pairwise(longest), 1):
         assert after.tokens > before.tokens + 150
         assert after.turn == number
         assert after.request.transcript.turns == 2 * number + 1
