@@ -19,9 +19,11 @@ from sim.compare.kept import NotWritable
 from sim.compare.played import canonical, play, sized, spec_of, setting_of, strategy_of
 from sim.compare.pool import cores
 from sim.compare.report import tables
+from sim.compare.setting import Setting
 from sim.compare.whole import conclude
 from sim.compare.whole import play as play_missing
 from sim.shown import bar, show
+from sim.world.spec import WorldSpec
 
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -103,7 +105,7 @@ class _Asked:
     """The question, found good."""
 
     world: tuple[str, str]
-    spec: bytes
+    spec: WorldSpec
     strategies: tuple[str, ...]
     seeds: tuple[int, ...]
     named_seeds: str
@@ -112,7 +114,7 @@ class _Asked:
 
     @property
     def jobs(self) -> list[Job]:
-        return jobs_of(self.spec, self.strategies, self.seeds)
+        return jobs_of(canonical(self.spec), self.strategies, self.seeds)
 
     def again(self, out: Path) -> str:
         """The command that asks it again."""
@@ -122,7 +124,7 @@ class _Asked:
         return shlex.join([*words, "--out", out.name or "compared"])
 
     @property
-    def setting(self):
+    def setting(self) -> Setting:
         return setting_of(self.spec)
 
 
@@ -154,7 +156,7 @@ def _asked(
         raise BadQuestion(str(error)) from error
     return _Asked(
         world=("--preset", preset or "day") if path is None else ("--spec", path.name),
-        spec=canonical(world),
+        spec=world,
         strategies=named,
         seeds=which,
         named_seeds=seeds,

@@ -31,7 +31,7 @@ class Setting:
         Of the spec's canonical bytes.
     start_ms, hours
         When it begins and for how long sessions begin.
-    arms, providers, models, tenants, tasks
+    arms, providers, models, tenants
         How many of each there are.
     baseline
         The model that the direct cost is of.
@@ -50,7 +50,6 @@ class Setting:
     providers: int
     models: int
     tenants: int
-    tasks: int
     baseline: str
     worth: str
     happenings: tuple[Happening, ...]

@@ -84,7 +84,7 @@ def play(job: Job) -> pa.Table:
 def setting(**more) -> Setting:
     given = {
         "name": "small", "about": "A small world of tests.", "sha256": "ab" * 32, "start_ms": START_MS, "hours": 24.0,
-        "arms": ARMS, "providers": ARMS, "models": 1, "tenants": 3, "tasks": 3, "baseline": "model",
+        "arms": ARMS, "providers": ARMS, "models": 1, "tenants": 3, "baseline": "model",
         "worth": "half quality, half cost score; 0 for a failure",
         "happenings": (
             Happening(START_MS + DAY_MS // 2, "sim-2 gets worse by 0.15"),
