@@ -1,7 +1,7 @@
-"""`p402 sim compare`: strategies on the same simulated traffic, with paired intervals, and a report of one page.
+"""`p402 sim compare`: strategies on the same simulated traffic, with paired intervals, and a one-page report.
 
-Exit status: 0 there is a comparison, 1 a run or a write failed, 2 the question is no good, 130 it was interrupted;
-what is finished is kept in every case.
+Exit status: 0 there is a comparison, 1 a run or a write failed, 2 the question is no good, 130 it was
+interrupted; what is finished is kept in every case.
 """
 
 import shlex
@@ -16,7 +16,7 @@ import typer.main
 from p402.errors import P402Error, nearest
 from sim.compare.job import Job, jobs_of
 from sim.compare.kept import NotWritable
-from sim.compare.played import canonical, play, sized, spec_of, setting_of, strategy_of
+from sim.compare.played import canonical, play, setting_of, sized, spec_of, strategy_of
 from sim.compare.pool import cores
 from sim.compare.report import tables
 from sim.compare.setting import Setting
@@ -56,7 +56,10 @@ def _group() -> None:
 def compare(
     *,
     out: Annotated[
-        Path, typer.Option(help="Folder for rounds, tables, plots and report.html; finished runs in it are reused.")
+        Path,
+        typer.Option(
+            help="Folder for rounds, tables, plots and report.html; finished runs in it are reused."
+        ),
     ],
     preset: Annotated[str | None, typer.Option(help="A world that comes with P402 (default: day).")] = None,
     spec: Annotated[Path | None, typer.Option(help="A world's spec instead, TOML or JSON.")] = None,
@@ -73,15 +76,17 @@ def compare(
     rounds: Annotated[
         int | None, typer.Option(help="About so many requests a run, in the same hours.", min=1)
     ] = None,
-    processes: Annotated[int | None, typer.Option(help="At most so many (default: one a core).", min=1)] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="At most so many (default: one a core).", min=1)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Play finished runs again as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")] = False,
 ) -> None:
     """Compare routing strategies on the same simulated traffic.
 
-    Every strategy meets the same requests on each seed, and what an arm would answer is the same whoever asks,
-    so differences are paired. Regret, quality, cost, savings, latency and failures come with 95 % intervals over
-    seeds, by task and tenant too. All of it is simulated.
+    Every strategy meets the same requests on each seed, and what an arm would answer is the same whoever
+    asks, so differences are paired. Regret, quality, cost, savings, latency and failures come with 95 %
+    intervals over seeds, by task and tenant too. All of it is simulated.
     """
     asked = _asked(preset, spec, strategies, strategy or [], seeds, reference, rounds)
     jobs = asked.jobs
@@ -89,7 +94,8 @@ def compare(
         played = play_missing(out, jobs, play, processes or cores(), bar, force=force)
     except KeyboardInterrupt:
         print(
-            f"p402 sim compare: interrupted; finished runs are kept in {out}, the same command goes on from there",
+            f"p402 sim compare: interrupted; finished runs are kept in {out}, the same command goes on from "
+            f"there",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None

@@ -104,9 +104,7 @@ class Comparison:
 
     def figure(self, strategy: str, measure: Measure) -> Figure:
         """The figure of a strategy over everything."""
-        return next(
-            f for f in self.figures if (f.strategy, f.kind, f.measure) == (strategy, "all", measure)
-        )
+        return next(f for f in self.figures if (f.strategy, f.kind, f.measure) == (strategy, "all", measure))
 
     def difference(self, strategy: str, measure: Measure) -> Difference:
         """The difference of a strategy over everything."""
@@ -225,7 +223,17 @@ def _differences(
             within = None if runs is None else within_runs(runs)
             made.append(
                 Difference(
-                    name, reference, kind, group, cell.measure, gap, family, len(members), p_holm, within, cell.rounds
+                    name,
+                    reference,
+                    kind,
+                    group,
+                    cell.measure,
+                    gap,
+                    family,
+                    len(members),
+                    p_holm,
+                    within,
+                    cell.rounds,
                 )
             )
     return tuple(made)

@@ -95,7 +95,7 @@ def band_of(curves: Sequence[Float]) -> Band:
 
 
 def shares_over_time(curves: Sequence[Curve]) -> dict[str, Float]:
-    """Share of first choices of each arm by time, (BINS,), all seeds' choices together; nan in an empty bin."""
+    """Share of each arm in first choices by time, (BINS,), of all seeds together; nan in an empty bin."""
     summed: dict[str, Int] = {}
     for curve in curves:
         for arm, counts in curve.chosen.items():

@@ -16,7 +16,7 @@ REFUSALS_MATTER: Final = 0.001
 
 def doubts(result: Comparison) -> tuple[str, ...]:
     """Everything that speaks against it; empty when nothing does."""
-    return tuple([*_seeds(result), *_refusals(result), *_failures(result), *_order(result)])
+    return (*_seeds(result), *_refusals(result), *_failures(result), *_order(result))
 
 
 def _seeds(result: Comparison) -> Iterator[str]:
@@ -31,8 +31,8 @@ def _refusals(result: Comparison) -> Iterator[str]:
     most, least = max(shares, key=lambda name: shares[name]), min(shares, key=lambda name: shares[name])
     if shares[most] - shares[least] > REFUSALS_MATTER:
         yield (
-            f"refusals_differ: {shares[most]:.2%} of requests were refused under {most}, {shares[least]:.2%} under "
-            f"{least}; a refusal has no regret, cost or quality: look at it beside them"
+            f"refusals_differ: {shares[most]:.2%} of requests were refused under {most}, {shares[least]:.2%} "
+            f"under {least}; a refusal has no regret, cost or quality: look at it beside them"
         )
 
 

@@ -49,7 +49,9 @@ class Job:
         return f"{self.strategy}, seed {self.seed}"
 
 
-def jobs_of(spec: bytes, strategies: Sequence[str], seeds: Sequence[int], code: str | None = None) -> list[Job]:
+def jobs_of(
+    spec: bytes, strategies: Sequence[str], seeds: Sequence[int], code: str | None = None
+) -> list[Job]:
     """Every strategy on every seed, seed by seed, so that what is finished early can be compared.
 
     `code` stands for the code that plays; by default it is read from its files.

@@ -57,10 +57,10 @@ NAMES: Final = {
 }
 """Of each light colour the CSS variable's name."""
 
-_DASHES: Final = ("solid", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (6, 1.5, 1.4, 1.5)))
-_MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "h")
-
 Dash = str | tuple[int, tuple[float, ...]]
+
+_DASHES: Final[tuple[Dash, ...]] = ("solid", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (6, 1.5, 1.4, 1.5)))
+_MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "h")
 
 
 @dataclass(frozen=True, slots=True)

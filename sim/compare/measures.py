@@ -125,26 +125,27 @@ def _latency(run: Run) -> Float:
 
 
 REGRET: Final = Ratio(
-    "regret", "Regret / 1k", "expected utility lost to the best eligible arm, for each 1,000 requests; the first "
-    "choice's, by the world's declared truth at that moment; a refusal loses 0",
+    "regret", "Regret / 1k", "expected utility lost to the best eligible arm, for each 1,000 requests; the "
+    "first choice's, by the world's declared truth at that moment; a refusal loses 0",
     "lower", "count", _regret, 1_000.0,
 )  # fmt: skip
 VALUE: Final = Ratio(
-    "value", "Value", "mean expected utility of the first choice (half quality, half cost score, failures at 0), "
-    "by the world's declared truth at that moment, over requests that were not refused",
+    "value", "Value", "mean expected utility of the first choice, by the world's declared truth at that "
+    "moment, over requests that were not refused",
     "higher", "score", _value,
 )  # fmt: skip
 QUALITY: Final = Ratio(
-    "quality", "Quality", "mean quality that the answer realised, 0 for a failure, over requests that were not "
-    "refused; after failover that of the arm that served", "higher", "score", _quality,
+    "quality", "Quality", "mean quality that the answer realised, 0 for a failure, over requests that were "
+    "not refused; after failover that of the arm that served", "higher", "score", _quality,
 )  # fmt: skip
 COST: Final = Ratio(
-    "cost_usd_per_1k", "Cost / 1k", "USD billed for all attempts, for each 1,000 requests that were not refused",
+    "cost_usd_per_1k", "Cost / 1k", "USD billed for all attempts, for each 1,000 requests that were not "
+    "refused, platform fees left out",
     "lower", "usd", _cost, 1_000.0,
 )  # fmt: skip
 SAVING: Final = Ratio(
-    "saving", "Saving", "share of the direct cost (the same exchanges at the baseline model) that was not spent, "
-    "over requests whose direct cost is known", "higher", "share", _saving,
+    "saving", "Saving", "share of the direct cost (the same exchanges at the baseline model) that was not "
+    "spent, over requests whose direct cost is known: those that were answered", "higher", "share", _saving,
 )  # fmt: skip
 FAILED: Final = Ratio(
     "failed", "Failed", "share of requests without an answer after all attempts, of those not refused",
@@ -155,8 +156,8 @@ REFUSED: Final = Ratio(
     _refused,
 )  # fmt: skip
 P50: Final = Quantile(
-    "latency_p50_ms", "p50 ms", "median time from request to last byte, failed attempts included, over answered "
-    "requests", "lower", "ms", _latency, 0.5,
+    "latency_p50_ms", "p50 ms", "median time from request to last byte, failed attempts included, over "
+    "answered requests", "lower", "ms", _latency, 0.5,
 )  # fmt: skip
 P95: Final = Quantile(
     "latency_p95_ms", "p95 ms", "95th percentile of the same", "lower", "ms", _latency, 0.95

@@ -77,9 +77,7 @@ def difference(ours: Sequence[float], reference: Sequence[float]) -> Bounded:
 
 def reduction(ours: Sequence[float], reference: Sequence[float]) -> Bounded:
     """By what share ours is less than the reference's, `1 - ours / reference`, paired by seed."""
-    return over_seeds(
-        [1.0 - a / b if b > 0.0 else nan for a, b in zip(ours, reference, strict=True)]
-    )
+    return over_seeds([1.0 - a / b if b > 0.0 else nan for a, b in zip(ours, reference, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,5 @@ def _bounded(value: float, stderr: float, units: int, freedom: int | None = None
         return Bounded(value, -inf, inf, nan, units)
     freedom = units - 1 if freedom is None else freedom
     interval = normal(value, stderr, freedom + 1, ALPHA)
-    if stderr == 0.0:
-        p = 1.0 if value == 0.0 else 0.0
-    else:
-        p = two_sided(value / stderr, freedom)
-    return Bounded(value, interval.lower, interval.upper, p, units)
+    statistic = value / stderr if stderr > 0.0 else 0.0 if value == 0.0 else inf
+    return Bounded(value, interval.lower, interval.upper, two_sided(statistic, freedom), units)

@@ -104,8 +104,8 @@ def setting_of(spec: WorldSpec) -> Setting:
         tenants=len(spec.tenants),
         baseline=_baseline(spec),
         worth=(
-            f"{worth.quality:g} times quality plus {worth.cost:g} times a cost score, which falls with the cost and is "
-            f"one half at ${worth.half_usd_per_ktok:g} for 1,000 tokens; a failure is worth 0"
+            f"{worth.quality:g} times quality plus {worth.cost:g} times a cost score, which falls with the "
+            f"cost and is one half at ${worth.half_usd_per_ktok:g} for 1,000 tokens; a failure is worth 0"
         ),
         happenings=tuple(sorted(_happenings(spec), key=lambda h: (h.at_ms, h.what))),
     )

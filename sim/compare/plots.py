@@ -70,15 +70,13 @@ def _regret(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot
     axes.set_ylim(bottom=0.0)
     _hours(axes, setting, result)
     _legend(drawing, len(result.strategies))
-    ends = "; ".join(
-        f"{name} {_said(result, name, REGRET_TOTAL)}" for name in result.ranking.order
-    )
+    ends = "; ".join(f"{name} {_said(result, name, REGRET_TOTAL)}" for name in result.ranking.order)
     return Plot(
         "regret",
         "Regret over time, less is better",
         f"Regret summed over a run, mean over seeds, at its end: {ends}.",
-        f"Expected utility lost to the best arm, summed over the run. Lines are means over {_seeds(result)}, bands "
-        f"their 95 % intervals, point by point. {_events(setting)}",
+        "Expected utility lost to the best arm, summed over the run. Lines are means over "
+        f"{_seeds(result)}, bands their 95 % intervals, point by point. {_events(setting)}",
         standing(drawing),
     )
 
@@ -97,9 +95,9 @@ def _gap(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
         "regret-difference",
         f"Regret beyond that of {result.reference}, same seeds",
         f"The paired difference of summed regret to {result.reference} over time, for {', '.join(others)}.",
-        f"Each seed's regret less that of {result.reference} on the same requests, then the mean and its 95 % "
-        f"interval over {_seeds(result)}: narrower than the bands of either, since luck that both share cancels. "
-        f"A line that rises is still losing.",
+        f"Each seed's regret less that of {result.reference} on the same requests, then the mean and its "
+        f"95 % interval over {_seeds(result)}: narrower than the bands of either, since luck that both "
+        f"share cancels. A line that rises is still losing.",
         standing(drawing),
     )
 
@@ -138,8 +136,8 @@ def _frontier(result: Comparison, look: dict[str, Look]) -> Plot:
         "frontier",
         "Quality and cost: up and left is better",
         f"{said}. On the frontier: {', '.join(front)}.",
-        f"Crosses are 95 % intervals over {_seeds(result)}. The broad line joins what no other strategy beats on "
-        f"both: {', '.join(front)}.",
+        f"Crosses are 95 % intervals over {_seeds(result)}. The broad line joins what no other strategy "
+        f"beats on both: {', '.join(front)}.",
         standing(drawing),
     )
 
@@ -181,8 +179,8 @@ def _costs(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
         "cost",
         "Cost, and what was saved of the direct cost",
         f"{said}. The direct cost is that of the same exchanges at {setting.baseline}.",
-        f"Coloured: what was billed. Pale: what the same exchanges would have cost at {setting.baseline}, the "
-        f"baseline. Dark lines and brackets: 95 % intervals over {_seeds(result)}.",
+        f"Coloured: what was billed. Pale: what the same exchanges would have cost at {setting.baseline}, "
+        f"the baseline. Dark lines and brackets: 95 % intervals over {_seeds(result)}.",
         standing(drawing),
     )
 
@@ -212,8 +210,8 @@ def _latency(result: Comparison, look: dict[str, Look]) -> Plot:
         "latency",
         "Share of answers that took no longer",
         f"{said}.",
-        f"Up and left is faster. Failed attempts before an answer are in its time. Means and 95 % intervals over "
-        f"{_seeds(result)}.",
+        "Up and left is faster. Failed attempts before an answer are in its time. Means and 95 % "
+        f"intervals over {_seeds(result)}.",
         standing(drawing),
     )
 
@@ -317,10 +315,14 @@ def _seeds(result: Comparison) -> str:
 def _events(setting: Setting) -> str:
     if not setting.happenings:
         return "Nothing changes in this world."
-    return "Dashed: " + "; ".join(
-        f"({number}) {(h.at_ms - setting.start_ms) / 3_600_000.0:g} h, {h.what}"
-        for number, h in enumerate(setting.happenings, start=1)
-    ) + "."
+    return (
+        "Dashed: "
+        + "; ".join(
+            f"({number}) {(h.at_ms - setting.start_ms) / 3_600_000.0:g} h, {h.what}"
+            for number, h in enumerate(setting.happenings, start=1)
+        )
+        + "."
+    )
 
 
 def _said(result: Comparison, name: str, measure: Any) -> str:

@@ -43,9 +43,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(
-    jobs: Sequence[J], work: Callable[[J], None], processes: int, done: Callable[[J], None]
-) -> None:
+def run_all(jobs: Sequence[J], work: Callable[[J], None], processes: int, done: Callable[[J], None]) -> None:
     """Do every job; `work` and the jobs must be picklable.
 
     Parameters
@@ -76,7 +74,7 @@ def run_all(
         with _one_thread():
             for _ in range(min(processes, len(jobs))):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+                process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
                 process.start()
                 theirs.close()
                 give(ours, process)
@@ -107,7 +105,8 @@ def _ended(ours: Connection, process: BaseProcess, job: Named) -> None:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         why = "; the machine may be out of memory: try fewer --processes" if code == -signal.SIGKILL else ""
         raise RunFailed(
-            f"the run of {job.name}: its process {how}{why}; finished runs are kept, run the command again to go on"
+            f"the run of {job.name}: its process {how}{why}; finished runs are kept, run the command again "
+            f"to go on"
         ) from None
     if failure is not None:
         process.kill()
@@ -128,7 +127,7 @@ def _serve(theirs: Connection, work: Callable[[J], None]) -> None:
             work(job)
         except P402Error as error:
             theirs.send(str(error))
-        except Exception as error:  # noqa: BLE001 -- whatever a user's own strategy raises is told, with its place
+        except Exception as error:  # noqa: BLE001 -- whatever a stranger's strategy raises is told
             theirs.send(f"{type(error).__name__}: {error}\n{traceback.format_exc().rstrip()}")
         else:
             theirs.send(None)

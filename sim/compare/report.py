@@ -1,4 +1,4 @@
-"""A comparison for the terminal and for programs: tables, one JSON document, two Parquet tables. It computes nothing."""
+"""A comparison for the terminal and for programs: tables, one JSON document, two Parquet tables."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sim.compare.comparison import Comparison, Difference, Figure
 from sim.compare.measures import COMPARED, COST, P95, QUALITY, REGRET, SAVING
-from sim.compare.numbers import interval, p_value, written
+from sim.compare.numbers import interval, written
 from sim.compare.paired import ALPHA, Bounded
 from sim.compare.setting import Setting
 
@@ -39,7 +39,9 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
     yield f"[bold]{escape(result.ranking.said)}[/]"
     for step in result.ranking.steps:
         holds = "[green]holds[/]" if step.shown else "[yellow]not told apart[/]"
-        gap = escape(f"{written(step.gap.value, 'count', signed=True)} {interval(step.gap, 'count', signed=True)}")
+        gap = escape(
+            f"{written(step.gap.value, 'count', signed=True)} {interval(step.gap, 'count', signed=True)}"
+        )
         yield f"{escape(step.worse)} -> {escape(step.better)}: regret / 1k {gap}, {holds}"
     for doubt in doubts:
         yield f"[bold yellow]{escape(doubt)}[/]"

@@ -30,7 +30,10 @@ SCHEMA: Final = pa.schema(
         ("arm", pa.string()),  # first choice; null where nothing could be chosen
         ("status", pa.string()),  # ok, failed or refused
         ("cost_nano", pa.int64()),  # of all billed attempts
-        ("direct_nano", pa.int64()),  # the same exchange at the baseline model; null where its price is unknown
+        (
+            "direct_nano",
+            pa.int64(),
+        ),  # the same exchange at the baseline model; null where its price is unknown
         ("latency_ms", pa.float64()),
         ("quality", pa.float64()),  # in [0, 1]: realised by the answer; 0 for a failure, null for a refusal
         ("value", pa.float64()),  # expected utility of the first arm, by the world's declared truth
@@ -131,7 +134,7 @@ def run_of(table: pa.Table, strategy: str, seed: int) -> Run:
         strategy=strategy,
         seed=seed,
         traffic=rows.select(TRAFFIC),
-        t_ms=_whole(rows, "t_ms"),
+        t_ms=_whole(rows, "t_ms", whose),
         session=_sessions(rows["session"]),
         task=_labels(rows["task"]),
         tenant=_labels(rows["tenant"]),
@@ -146,7 +149,9 @@ def run_of(table: pa.Table, strategy: str, seed: int) -> Run:
         value=_real(rows, "value"),
         regret=_real(rows, "regret"),
     )
-    _hold(whose, "quality", made.quality, np.isnan(made.quality) | _within(made.quality, 0.0, 1.0), "in [0, 1]")
+    _hold(
+        whose, "quality", made.quality, np.isnan(made.quality) | _within(made.quality, 0.0, 1.0), "in [0, 1]"
+    )
     _hold(whose, "value", made.value, refused | np.isfinite(made.value), "a number where not refused")
     _hold(whose, "regret", made.regret, _within(made.regret, -1e-9, np.inf), "0 or more")
     _hold(whose, "cost_nano", made.cost_usd, _within(made.cost_usd, 0.0, np.inf), "0 or more")
@@ -185,7 +190,9 @@ def _rows(table: pa.Table, whose: str) -> pa.Table:
     try:
         rows = table.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadRounds(f"{whose}: {error}; expected {SCHEMA.to_string(show_field_metadata=False)}") from error
+        raise BadRounds(
+            f"{whose}: {error}; expected {SCHEMA.to_string(show_field_metadata=False)}"
+        ) from error
     rows = rows.sort_by([("t_ms", "ascending"), ("id", "ascending")]).combine_chunks()
     if rows["id"].null_count or pc.count_distinct(rows["id"]).as_py() != rows.num_rows:
         raise BadRounds(f"{whose}: found an id twice, or none; expected one row for each request")
@@ -197,9 +204,11 @@ def _real(rows: pa.Table, name: str) -> Float:
     return np.ascontiguousarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
 
 
-def _whole(rows: pa.Table, name: str) -> Int:
+def _whole(rows: pa.Table, name: str, whose: str) -> Int:
     if rows[name].null_count:
-        raise BadRounds(f"column `{name}` has no value in {rows[name].null_count} rows; expected one in each")
+        raise BadRounds(
+            f"{whose}: `{name}` has no value in {rows[name].null_count} rows; expected one in each"
+        )
     return np.ascontiguousarray(rows[name].to_numpy(), dtype=np.int64)
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from sim.compare.look import INK, MUTED, NAMES, PAPER, RULE
 
-SETTINGS: Final[dict[str, Any]] = {
+SETTINGS: Final[Any] = {  # matplotlib types the keys of its settings one by one
     "svg.fonttype": "none",
     "svg.hashsalt": "p402",
     "font.family": "sans-serif",

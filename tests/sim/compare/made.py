@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.compare.job import Job
+from sim.compare.rounds import run_of
 from sim.compare.setting import Happening, Setting
 
 ARMS = 6
@@ -92,3 +93,29 @@ def setting(**more) -> Setting:
         ),
     }  # fmt: skip
     return Setting(**(given | more))
+
+
+def a_columns(**more):
+    """Four requests; columns may be replaced."""
+    n = next((len(values) for values in more.values()), 4)
+    status = more.get("status", ["ok"] * n)
+    refused = [one == "refused" for one in status]
+    given = {
+        "t_ms": [START_MS + i for i in range(n)], "id": [f"r{i}" for i in range(n)], "tenant": ["acme"] * n,
+        "session": ["s"] * n, "task": ["chat"] * n, "mode": ["balanced"] * n,
+        "arm": [None if r else "sim-1/model" for r in refused], "status": status, "cost_nano": [1_000] * n,
+        "direct_nano": [2_000] * n, "latency_ms": [None if r else 100.0 for r in refused],
+        "quality": [None if r else 0.5 for r in refused], "value": [None if r else 0.5 for r in refused],
+        "best": [None if r else 0.5 for r in refused], "regret": [0.0] * n,
+    }  # fmt: skip
+    return given | more
+
+
+def a_run(strategy="mine", seed=3, **more):
+    """A run of such requests."""
+    return run_of(pa.table(a_columns(**more)), strategy, seed)
+
+
+def a_table(strategy, seed, n=600):
+    """A run drawn from the declared truth."""
+    return run_of(rounds(strategy, seed, n), strategy, seed)
