@@ -19,8 +19,8 @@ from sim.compare.job import Job
 from sim.compare.setting import Happening, Setting
 from sim.strategies.contract import Strategy
 from sim.strategies.named import named
+from sim.world import presets, run
 from sim.world.files import parse_spec, read_spec
-from sim.world.play import run
 from sim.world.spec import WorldSpec
 
 DEFAULT_PRESET: Final = "day"
@@ -38,8 +38,6 @@ def spec_of(preset: str | None, path: Path | None) -> WorldSpec:
     """
     if path is not None:
         return read_spec(path)
-    from sim.world.presets import presets
-
     name = preset or DEFAULT_PRESET
     if name not in presets:
         known = tuple(presets)

@@ -1,4 +1,4 @@
-"""A small honest world for tests of comparisons: rounds drawn from a declared truth, on common random numbers.
+"""A small honest world for tests: rounds drawn from a declared truth, on common random numbers.
 
 Requests, and what an arm would answer to one, depend on the seed; a strategy is a rule that picks arms with a
 skill of its own, getting better with time where it learns. Truth is known: utility is the arm's.
@@ -84,7 +84,8 @@ def play(job: Job) -> pa.Table:
 
 def setting(**more) -> Setting:
     given = {
-        "name": "small", "about": "A small world of tests.", "sha256": "ab" * 32, "start_ms": START_MS, "hours": 24.0,
+        "name": "small", "about": "A small world of tests.", "sha256": "ab" * 32,
+        "start_ms": START_MS, "hours": 24.0,
         "arms": ARMS, "providers": ARMS, "models": 1, "tenants": 3, "baseline": "model",
         "worth": "half quality, half cost score; 0 for a failure",
         "happenings": (

@@ -45,8 +45,8 @@ def four():
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [
-        (REGRET, 150.0), (REGRET_TOTAL, 0.6), (VALUE, 0.4), (QUALITY, 0.5), (COST, 1_500.0), (COST_TOTAL, 4.5),
-        (SAVING, 1.0 - 1.5 / 5.0), (FAILED, 1.0 / 3.0), (REFUSED, 0.25), (P50, 200.0),
+        (REGRET, 150.0), (REGRET_TOTAL, 0.6), (VALUE, 0.4), (QUALITY, 0.5), (COST, 1_500.0),
+        (COST_TOTAL, 4.5), (SAVING, 1.0 - 1.5 / 5.0), (FAILED, 1.0 / 3.0), (REFUSED, 0.25), (P50, 200.0),
     ],
 )  # fmt: skip
 def test_each_measure_is_what_it_says(four, measure, expected):

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from math import inf, isnan, nan
 
 import pytest
@@ -51,4 +52,4 @@ def test_holm_does_not_depend_on_the_order_of_tests(ps, chance):
 def test_the_order_of_p_values_stays(ps):
     adjusted = holm(ps)
     by_raw = sorted(range(len(ps)), key=lambda i: ps[i])
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(by_raw, by_raw[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(by_raw))
