@@ -19,9 +19,9 @@ from sim.compare.kept import NotWritable
 from sim.compare.played import canonical, play, setting_of, sized, spec_of, strategy_of
 from sim.compare.pool import cores
 from sim.compare.report import tables
+from sim.compare.runs import play as play_missing
 from sim.compare.setting import Setting
 from sim.compare.whole import conclude
-from sim.compare.whole import play as play_missing
 from sim.shown import bar, show
 from sim.world.spec import WorldSpec
 
@@ -99,7 +99,7 @@ def compare(
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    made = conclude(out, jobs, asked.reference, asked.setting, asked.again(out), bar, played)
+    made = conclude(out, jobs, asked.reference, asked.setting, asked.again(out), bar)
     show(tables(made.result, asked.setting, made.doubts), made.document if as_json else None)
     if not as_json:
         reused = len(jobs) - played

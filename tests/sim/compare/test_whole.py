@@ -9,7 +9,8 @@ import pytest
 from sim.compare.job import jobs_of
 from sim.compare.kept import is_kept, path_of
 from sim.compare.pool import ONE_THREAD, RunFailed, cores, run_all
-from sim.compare.whole import conclude, play
+from sim.compare.runs import play
+from sim.compare.whole import conclude
 from tests.sim.compare import made
 
 NAMES = ("static", "p402")
