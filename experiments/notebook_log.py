@@ -38,6 +38,7 @@ from p402_datasets.paretobandit import TEST, load
 from sim.memory import MemoryGuard
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.world import Ask, World
+from sim.world.clock import VirtualClock as VirtualClock  # noqa: PLC0414 - benches take it from here
 
 START_MS: Final = 1_795_132_800_000
 """2026-11-20 00:00 UTC."""
@@ -67,27 +68,6 @@ baseline_model = "gemini-2.5-pro"
 baseline_model = "mistral-large-2512"
 fee_bps = 100
 """
-
-
-class VirtualClock:
-    """Time that passes only when it is told to, and ids that count."""
-
-    def __init__(self, start_ms: int) -> None:
-        self.ms = float(start_ms)
-        self._drawn = 0
-
-    def now_ms(self) -> int:
-        """Wall time of the simulated world."""
-        return int(self.ms)
-
-    def monotonic_ms(self) -> float:
-        """The same clock, for durations."""
-        return self.ms
-
-    def random_bits(self) -> int:
-        """The next of a row of numbers: ids differ, and differ alike in every run."""
-        self._drawn += 1
-        return self._drawn * 0x9E3779B97F4A7C15 & ((1 << 74) - 1)
 
 
 @dataclass(slots=True)

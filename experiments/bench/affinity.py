@@ -22,8 +22,7 @@ import msgspec
 import numpy as np
 
 from experiments.bench.figure import Figure
-from experiments.bench.virtual import Until, run_all
-from experiments.notebook_log import START_MS, VirtualClock
+from experiments.notebook_log import START_MS
 from p402.answer import Completed
 from p402.assemble import START_WEIGHTS, assemble
 from p402.catalog.benchmarks import Benchmark
@@ -37,6 +36,7 @@ from p402.settings import read_settings
 from p402.store.catalog import load_catalog
 from p402.store.task_head import load_head
 from sim.memory import MemoryGuard
+from sim.world.clock import Until, VirtualClock, run_all
 
 SESSIONS: Final = 400
 SEED: Final = 402

@@ -16,8 +16,7 @@ from typing import Final
 import numpy as np
 
 from experiments.bench.figure import Figure
-from experiments.bench.virtual import Until, run_all
-from experiments.notebook_log import START_MS, VirtualClock
+from experiments.notebook_log import START_MS
 from p402.answer import Rejected
 from p402.assemble import START_WEIGHTS, assemble
 from p402.errors import Refusal
@@ -34,6 +33,7 @@ from p402.store.catalog import load_catalog
 from p402.store.task_head import load_head
 from p402_datasets.paretobandit import load
 from sim.memory import MemoryGuard
+from sim.world.clock import Until, VirtualClock, run_all
 
 AGENTS: Final = 300
 CAP_USD: Final = 3_000

@@ -6,7 +6,7 @@ rate is constant between whole hours and the ends of bursts. It knows nothing of
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 from math import log1p
 
 from sim.world.chance import Chance, Stream
@@ -73,7 +73,7 @@ def _pieces(spec: WorldSpec) -> Iterator[tuple[float, float, float]]:
         begin = max(when.timestamp() * 1000, float(spec.start_ms))
         end = when.timestamp() * 1000 + HOUR_MS
         cuts = [begin, *(edge for edge in edges if begin < edge < end), end]
-        for left, right in zip(cuts, cuts[1:], strict=False):
+        for left, right in pairwise(cuts):
             yield left, right, rate * _burst(spec, (left - spec.start_ms) / HOUR_MS)
 
 

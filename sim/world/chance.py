@@ -59,7 +59,8 @@ class Chance:
         """Eight independent uniforms in [0, 1) for what the numbers name."""
         data = _ASKED.pack(stream, a, b, c, d, e)
         words = _WORDS.unpack(blake2b(data, key=self._key).digest())
-        return tuple([(word >> 11) * _UNIT for word in words])  # type: ignore[return-value]
+        a_, b_, c_, d_, e_, f_, g_, h_ = [(word >> 11) * _UNIT for word in words]
+        return a_, b_, c_, d_, e_, f_, g_, h_
 
     def bits(self, session: int, turn: int) -> int:
         """Random bits of a request's id."""

@@ -1,19 +1,28 @@
 """Whether the tables of a world's spec fit each other: names, shares and times that no field can check alone.
 
 The first thing that does not fit is a `ValueError` with what was seen, what was expected and what to do.
-It knows the spec by its attributes only.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NoReturn
+from datetime import datetime, timedelta
+from typing import Final, NoReturn, Protocol
 
 from p402.errors import nearest
 from p402.limits import HOLD_PREDICTED, HOLD_STRICT
 from p402.routing.spec import CAPABILITIES, MODES, TASKS
-
-if TYPE_CHECKING:
-    from sim.world.spec import ModelSpec, ProviderSpec, Spread, TenantSpec, WorldSpec
+from sim.world.parts import (
+    Arrivals,
+    Graded,
+    Judge,
+    ModelSpec,
+    ProviderSpec,
+    Rows,
+    Sessions,
+    Spread,
+    TaskSpec,
+    TenantSpec,
+    Worth,
+)
 
 FAILURES: Final = ("error", "overloaded", "hang", "cut")
 """Kinds of failed calls that have a share; outages and rate limits have laws of their own."""
@@ -22,7 +31,32 @@ TABLES: Final = ("paretobandit",)
 """Outcome tables that a world may draw from."""
 
 
-def check(spec: "WorldSpec") -> None:
+class Whole(Protocol):
+    """A world's tables, as `WorldSpec` has them."""
+
+    @property
+    def start(self) -> datetime: ...  # noqa: D102 - as `WorldSpec` says, here and below
+    @property
+    def arrivals(self) -> Arrivals: ...  # noqa: D102
+    @property
+    def sessions(self) -> Sessions: ...  # noqa: D102
+    @property
+    def tenants(self) -> tuple[TenantSpec, ...]: ...  # noqa: D102
+    @property
+    def tasks(self) -> tuple[TaskSpec, ...]: ...  # noqa: D102
+    @property
+    def models(self) -> tuple[ModelSpec, ...]: ...  # noqa: D102
+    @property
+    def providers(self) -> tuple[ProviderSpec, ...]: ...  # noqa: D102
+    @property
+    def judges(self) -> tuple[Judge, ...]: ...  # noqa: D102
+    @property
+    def worth(self) -> Worth: ...  # noqa: D102
+    @property
+    def table(self) -> str | None: ...  # noqa: D102
+
+
+def check(spec: Whole) -> None:
     """Hold the tables of a spec to each other.
 
     Raises
@@ -60,8 +94,8 @@ def check(spec: "WorldSpec") -> None:
         _no(f"worth: its weights sum to {spec.worth.quality + spec.worth.cost:g}; expected at most 1")
 
 
-def _check_table(spec: "WorldSpec") -> None:
-    rows = [m.id for m in spec.models if hasattr(m.reward, "column")]
+def _check_table(spec: Whole) -> None:
+    rows = [m.id for m in spec.models if isinstance(m.reward, Rows)]
     if spec.table is None:
         if rows:
             _no(f"models {', '.join(rows)} read outcomes but the world has no `table`; name one: {TABLES[0]}")
@@ -80,7 +114,7 @@ def _check_table(spec: "WorldSpec") -> None:
         _no("sessions.mean_turns must be 1 with `table`: its outcomes are of single prompts")
 
 
-def _check_tenant(spec: "WorldSpec", tenant: "TenantSpec") -> None:
+def _check_tenant(spec: Whole, tenant: TenantSpec) -> None:
     path = f"tenants.{tenant.name}"
     if not tenant.modes:
         _no(f"{path}.modes is empty; expected a share for at least one of {', '.join(MODES)}")
@@ -96,7 +130,7 @@ def _check_tenant(spec: "WorldSpec", tenant: "TenantSpec") -> None:
             _no(f"{path} leaves tasks unnamed, but tasks {', '.join(mute)} have no `texts`; add some")
 
 
-def _check_model(spec: "WorldSpec", model: "ModelSpec") -> None:
+def _check_model(spec: Whole, model: ModelSpec) -> None:
     path = f"models.{model.id}"
     _known(f"{path}.capabilities", model.capabilities, CAPABILITIES)
     _known(f"{path}.benchmark", model.benchmark, TASKS)
@@ -110,12 +144,12 @@ def _check_model(spec: "WorldSpec", model: "ModelSpec") -> None:
         _no(
             f"{path} retires at {model.retires_h:g} h and appears at {model.appears_h:g} h; expected it later"
         )
-    levels = getattr(model.reward, "levels", None)
-    if levels is not None and (len(levels) < 2 or list(levels) != sorted(set(levels))):
+    levels = model.reward.levels if isinstance(model.reward, Graded) else (0.0, 1.0)
+    if len(levels) < 2 or list(levels) != sorted(set(levels)):
         _no(f"{path}.reward.levels are {levels}; expected two or more, ascending, each once")
 
 
-def _check_provider(spec: "WorldSpec", provider: "ProviderSpec") -> None:
+def _check_provider(spec: Whole, provider: ProviderSpec) -> None:
     path = f"providers.{provider.name}"
     if not provider.models:
         _no(f"{path}.models is empty; expected ids of [[models]]")
@@ -136,7 +170,7 @@ def _check_provider(spec: "WorldSpec", provider: "ProviderSpec") -> None:
             )
 
 
-def _spreads(spec: "WorldSpec") -> "Iterator[tuple[str, Spread]]":
+def _spreads(spec: Whole) -> Iterator[tuple[str, Spread]]:
     yield "sessions.pause_s", spec.sessions.pause_s
     for task in spec.tasks:
         yield f"tasks.{task.name}.prompt", task.prompt

@@ -47,7 +47,7 @@ def drawn_models(
             true = base + TASK_SD * normal(u[0])
             error = PUBLISHED_SD * normal(u[1])
             if u[2] < WRONG:
-                error += WRONG_BY if u[3] < 0.5 else -WRONG_BY  # noqa: PLR2004
+                error += WRONG_BY if u[3] < 0.5 else -WRONG_BY
             quality[task] = round(true, 3)
             published[task] = round(clip(true + error), 3)
         made.append(

@@ -31,7 +31,9 @@ def read_spec(path: Path) -> WorldSpec:
     try:
         return parse_spec(path.read_bytes(), path.suffix)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; give the path of a world's spec") from error
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; give the path of a world's spec"
+        ) from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -15,6 +15,7 @@ from p402.routing.compiled import Snapshot
 from p402.routing.scale import COUNT_ONE
 from sim.strategies.contract import Contexts, Rounds
 from sim.strategies.seen import Start, contexts_of_rows
+from sim.world.alike import Alike
 from sim.world.rounds import Round
 
 
@@ -25,10 +26,12 @@ class Handed:
     ----------
     start
         The snapshot that the run began under: what `prior_quality` is of.
+    alike
+        Knows which snapshots see a request alike.
     """
 
-    def __init__(self, start: Snapshot) -> None:
-        self._start = Start.of(start)
+    def __init__(self, start: Snapshot, alike: Alike) -> None:
+        self._start, self._alike = Start.of(start), alike
         self._told: list[tuple[float, int, Round, float]] = []
         self._silent: deque[tuple[float, Round]] = deque()
         self._count = 0
@@ -72,19 +75,17 @@ class Handed:
         """What the rounds were decided by, in their order; none of them where there are none."""
         if not rounds:
             return self._nothing
-        groups: dict[int, list[int]] = {}
-        for place, one in enumerate(rounds):
-            groups.setdefault(id(one.chosen and one.chosen.snapshot), []).append(place)
-        parts = [self._of([rounds[place] for place in places]) for places in groups.values()]
+        groups = self._alike.groups([one.chosen for one in rounds if one.chosen is not None])
+        parts = [self._of(snapshot, [rounds[place] for place in places]) for snapshot, places in groups]
         whole = parts[0] if len(parts) == 1 else joined(parts)
         self._nothing = whole.rows(slice(0, 0))
-        places = [place for group in groups.values() for place in group]
+        places = [place for _, group in groups for place in group]
         return whole if len(parts) == 1 else whole.rows(np.argsort(np.array(places, np.int64)))
 
-    def _of(self, rounds: list[Round]) -> Contexts:
+    def _of(self, snapshot: Snapshot, rounds: list[Round]) -> Contexts:
         chosen = [one.chosen for one in rounds if one.chosen is not None]
         return contexts_of_rows(
-            chosen[0].snapshot,
+            snapshot,
             [one.id for one in rounds],
             [c.inputs for c in chosen],
             [c.live for c in chosen],

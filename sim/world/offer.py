@@ -1,4 +1,4 @@
-"""What a gateway in front of a world's providers starts with, at any instant: arms, prices, what is published.
+"""What a gateway in front of a world's providers begins with, at any instant: arms, prices, published scores.
 
 The product's own assembly makes the snapshot, from settings and benchmarks that say what an operator could
 know: list prices of that second, published scores, who may be called. What the world hides (true quality,
@@ -15,7 +15,7 @@ from p402.catalog.model import Catalog
 from p402.settings import read_settings
 from sim.world.spec import ModelSpec, ProviderSpec, TenantSpec, WorldSpec
 
-NOTHING: Final = Catalog(version="", built_on="2026-11-26", sources=(), aliases={}, deployments=())
+NOTHING: Final = Catalog(version="", built_on="2026-11-26", sources={}, aliases={}, deployments=())
 """A world's models are its own: no catalogue has them."""
 
 DECIMALS: Final = 9

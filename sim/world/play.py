@@ -5,14 +5,14 @@ failover and settlement, the guard's law in memory, live state and breakers, wor
 head, the log and the store of snapshots. A run of the same world, strategy and seed is the same to the bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
-from p402.answer import Completed, Metadata, Rejected, StreamEnd, Streaming
+from p402.answer import Completed, Metadata, Rejected, StreamEnd, StreamEvents, Streaming
 from p402.errors import ConfigError
 from p402.events import AnyEvent, Reward, RowInputs
 from p402.flow.chat import Flow
@@ -20,19 +20,20 @@ from p402.flow.peers import exchange
 from p402.flow.state import WorkerState
 from p402.ids import request_id
 from p402.ports import Log, Ports
-from p402.request import Tenant
 from p402.routing.compiled import Snapshot, compile_snapshot, parts_of
 from p402.routing.decide import Decided, decide_one
 from p402.routing.live import LiveState
 from p402.store.components import ComponentStore
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
-from p402_datasets.outcomes import OutcomeTable
 from sim.memory import MemoryBoard, MemoryGuard, MemorySessions
 from sim.shown import Advance
 from sim.strategies.contract import Strategy
+from sim.strategies.ours import Fixed
+from sim.world.alike import Alike
 from sim.world.chance import Chance, Stream
 from sim.world.clock import Loop, Until, VirtualClock
+from sim.world.gateway import Gateway
 from sim.world.handed import Handed
 from sim.world.judges import words_on
 from sim.world.offer import offer_at, offer_changes_h
@@ -46,6 +47,9 @@ from sim.world.truth import Truth
 from sim.world.upstream import SimUpstream
 
 HOUR_MS: Final = 3_600_000
+LEARNS_NOTHING: Final = (Fixed, Gateway)
+"""Strategies that need not be told what came of it."""
+
 EXCHANGE_MS: Final = 1_000
 NEVER_SEALS_MS: Final = 1 << 62
 """Segments of a simulated log are sealed by size: virtual minutes would seal one in every blink."""
@@ -144,15 +148,17 @@ class Played:
         self.clock = VirtualClock(spec.start_ms)
         self.loop = Loop(self.clock)
         self.chance = Chance(seed)
-        table: OutcomeTable | None = table_of(spec)
+        table = table_of(spec)
         self.truth = Truth(spec, table)
         self.traffic = Traffic(spec, self.chance, rounds, table)
-        self.rows = Rows(seed, strategy.name, self.truth, sink)
+        self.alike = Alike()
+        self.rows = Rows(seed, strategy.name, self.truth, self.alike, sink)
         self.under_way: dict[str, Round] = {}
         self._expected = rounds or max(1, round(spec.arrivals.per_hour * spec.hours))
         self._progress = progress
+        self._told = store is not None or not isinstance(strategy, LEARNS_NOTHING)
         self._store = None if store is None else ComponentStore(store)
-        self.tenants: dict[str, Tenant] = dict(offer_at(spec, 0.0).tenants)
+        self.tenants = dict(offer_at(spec, 0.0).tenants)
         self.guard = MemoryGuard(lambda tenant: self.tenants[tenant].limits, self.clock.now_ms)
         self.board = MemoryBoard(self.clock.now_ms)
         self.upstream = SimUpstream(spec, self.truth, self.clock, self.chance, self.under_way)
@@ -164,7 +170,7 @@ class Played:
     def run(self, logs: list[LogWriter]) -> None:
         """Play it to its end."""
         snapshot = self._begin(0.0)
-        self.handed = Handed(snapshot)
+        self.handed = Handed(snapshot, self.alike)
         head = load_head()
         shared = MemorySessions(self.clock.now_ms) if self.spec.workers > 1 else None
         for number in range(self.spec.workers):
@@ -173,7 +179,8 @@ class Played:
             state = WorkerState(f"w{number}", snapshot, head)
             self.flows.append(Flow(ports, state, {}, decide=self._decide))
         self.loop.start(self._arrivals())
-        self.loop.start(self._ticks())
+        if not isinstance(self.strategy, LEARNS_NOTHING):
+            self.loop.start(self._ticks())
         self.loop.start(self._offers())
         self.loop.run()
         self.rows.flush()
@@ -220,7 +227,7 @@ class Played:
         arrived_ms = self.clock.ms
         answer = await flow.chat(asked.request, self.tenants[asked.session.tenant.name], arrived_ms)
         if isinstance(answer, Streaming):
-            end = [item async for item in answer.events if isinstance(item, StreamEnd)][0]
+            end = await _read(answer.events)
             _answered(ended, end.metadata, None if end.failure is None else end.failure.code)
         elif isinstance(answer, Rejected):
             _rejected(ended, answer, self.clock.ms - arrived_ms)
@@ -258,7 +265,7 @@ class Played:
 
     def _hear(self, flow: Flow, ended: Round) -> None:
         """Lay out what will be said of a round, and when the strategy hears of it."""
-        if not ended.calls:
+        if not ended.calls or not self._told:
             return
         if ended.first_failed:
             self.handed.tell(ended, 0.0, self.clock.ms)
@@ -280,7 +287,7 @@ class Played:
     async def _reward(self, flow: Flow, ended: Round, source: str, quality: float) -> None:
         """Log one source's word at its moment."""
         tenant = self.tenants[ended.asked.session.tenant.name]
-        status = "accepted" if quality >= 0.5 else "rejected"  # noqa: PLR2004
+        status = "accepted" if quality >= 0.5 else "rejected"
         flow.outcome(
             tenant,
             Reward(
@@ -307,6 +314,15 @@ class Played:
     def _swap(self, snapshot: Snapshot) -> None:
         for flow in self.flows:
             flow.state.swap(snapshot)
+
+
+async def _read(events: StreamEvents) -> StreamEnd:
+    """Read a stream to its end, as a client does."""
+    async for item in events:
+        if isinstance(item, StreamEnd):
+            await events.aclose()
+            return item
+    raise RuntimeError("a stream of the flow ended without its last word")
 
 
 class _Nowhere:
@@ -341,4 +357,8 @@ def _rejected(ended: Round, answer: Rejected, waited_ms: float) -> None:
     ended.status, ended.latency_ms = "failed", waited_ms
     ended.cost_nano = sum(attempt.cost_nano or 0 for attempt in answer.attempts)
     first = answer.attempts[0]
-    ended.first_cost_nano, ended.first_latency_ms, ended.first_failed = first.cost_nano, first.latency_ms, True
+    ended.first_cost_nano, ended.first_latency_ms, ended.first_failed = (
+        first.cost_nano,
+        first.latency_ms,
+        True,
+    )

@@ -48,17 +48,32 @@ OFFICE: Final = (
 WEEK: Final = (1.1, 1.15, 1.15, 1.1, 1.0, 0.75, 0.75)
 
 TASKS: Final = (
-    TaskSpec(name="chat", share=3, output=Spread(median=180, sigma=0.6, least=1, most=4000), difficulty_sd=0.08),
-    TaskSpec(name="code", share=2, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.1),
-    TaskSpec(name="math", share=1, output=Spread(median=350, sigma=0.6, least=1, most=8000), difficulty_sd=0.12),
     TaskSpec(
-        name="reasoning", share=1, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.12
+        name="chat", share=3, output=Spread(median=180, sigma=0.6, least=1, most=4000), difficulty_sd=0.08
     ),
     TaskSpec(
-        name="knowledge", share=2, output=Spread(median=140, sigma=0.6, least=1, most=2000), difficulty_sd=0.08
+        name="code", share=2, output=Spread(median=450, sigma=0.6, least=1, most=8000), difficulty_sd=0.1
     ),
     TaskSpec(
-        name="extraction", share=1, output=Spread(median=130, sigma=0.6, least=1, most=2000), difficulty_sd=0.05
+        name="math", share=1, output=Spread(median=350, sigma=0.6, least=1, most=8000), difficulty_sd=0.12
+    ),
+    TaskSpec(
+        name="reasoning",
+        share=1,
+        output=Spread(median=450, sigma=0.6, least=1, most=8000),
+        difficulty_sd=0.12,
+    ),
+    TaskSpec(
+        name="knowledge",
+        share=2,
+        output=Spread(median=140, sigma=0.6, least=1, most=2000),
+        difficulty_sd=0.08,
+    ),
+    TaskSpec(
+        name="extraction",
+        share=1,
+        output=Spread(median=130, sigma=0.6, least=1, most=2000),
+        difficulty_sd=0.05,
     ),
 )
 
@@ -113,7 +128,8 @@ def _day() -> WorldSpec:
     return WorldSpec(
         name="day",
         about="24 arms of 12 models at 6 providers over a day. At noon elm, which serves the best arm, gets "
-        "worse and model-11 costs a sixth at fir; at 18:00 model-07 gets better at hazel. Only the price is told.",
+        "worse and model-11 costs a sixth at fir; at 18:00 model-07 gets better at hazel. Only the price is "
+        "told.",
         tick_s=120,
         arrivals=Arrivals(per_hour=375, hourly=OFFICE),
         sessions=Sessions(mean_turns=2, most_turns=20, pause_s=_PAUSE),
@@ -177,13 +193,15 @@ def _calm() -> WorldSpec:
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="calm",
-        about="12 arms of 6 models at 3 providers over a day on which nothing changes and hardly anything fails.",
+        about="12 arms of 6 models at 3 providers over a day on which nothing changes and little fails.",
         tick_s=120,
         arrivals=Arrivals(per_hour=200, hourly=OFFICE),
         sessions=Sessions(mean_turns=3, most_turns=20, pause_s=_PAUSE),
         tenants=(
             TenantSpec(name="shop", share=2, modes=_MIXED, stream=0.3, baseline_model="model-05"),
-            TenantSpec(name="lab", modes={"balanced": 1, "quality": 1}, stream=0.3, baseline_model="model-05"),
+            TenantSpec(
+                name="lab", modes={"balanced": 1, "quality": 1}, stream=0.3, baseline_model="model-05"
+            ),
         ),
         tasks=TASKS,
         models=models,
@@ -225,16 +243,16 @@ def _storm() -> WorldSpec:
         msgspec.structs.replace(
             model,
             reward=kinds[i % len(kinds)],
-            appears_h=3.0 if i == 7 else 0.0,  # noqa: PLR2004
-            retires_h=4.0 if i == 2 else None,  # noqa: PLR2004
+            appears_h=3.0 if i == 7 else 0.0,
+            retires_h=4.0 if i == 2 else None,
         )
         for i, model in enumerate(drawn_models(8, [task.name for task in TASKS], key=6))
     )
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="storm",
-        about="16 arms of 8 models at 4 providers over six hours of bursts, outages, rate limits, full slots, "
-        "tight budgets, prices that rise, a model that retires and one that appears; two workers.",
+        about="16 arms of 8 models at 4 providers over six hours of bursts, outages, rate limits, full "
+        "slots, tight budgets, prices that rise, a model that retires and one that appears; two workers.",
         hours=6,
         workers=2,
         tick_s=60,
@@ -344,9 +362,9 @@ def _table() -> WorldSpec:
     names = tuple(model.id for model in models)
     return WorldSpec(
         name="table",
-        about=f"Real outcomes: prompts of the {paretobandit.TEST} split of {whole.source} with each model's real "
-        f"judged quality and tokens, at list prices; scores published from its {paretobandit.VAL} split. "
-        "Speeds and failures of the four providers are invented.",
+        about=f"Real outcomes: prompts of the {paretobandit.TEST} split of {whole.source} with each model's "
+        f"real judged quality and tokens, at list prices; scores published from its {paretobandit.VAL} "
+        "split. Speeds and failures of the four providers are invented.",
         tick_s=120,
         arrivals=Arrivals(per_hour=300, hourly=OFFICE),
         tenants=(TenantSpec(name="shop", names_task=0.0, baseline_model="gemini-2.5-pro"),),

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from p402.routing.compiled import Snapshot
 from p402.routing.eligibility import eligible
 from p402.routing.look import look
 from p402.routing.rows import to_batch
 from p402.routing.scale import COUNT_ONE
+from sim.world.alike import Alike
 from sim.world.rounds import Round
 from sim.world.table import SCHEMA
 from sim.world.truth import Truth
@@ -30,12 +32,15 @@ class Rows:
 
     Parameters
     ----------
+    alike
+        Knows which snapshots see a request alike.
     sink
         Takes each batch of rows, in the order of arrival.
     """
 
-    def __init__(self, seed: int, strategy: str, truth: Truth, sink: Sink) -> None:
+    def __init__(self, seed: int, strategy: str, truth: Truth, alike: Alike, sink: Sink) -> None:
         self._seed, self._strategy, self._truth, self._sink = seed, strategy, truth, sink
+        self._alike = alike
         self._waiting: dict[int, Round] = {}
         self._following = 0
         self._ready: list[Round] = []
@@ -53,25 +58,17 @@ class Rows:
         """Hand on what is in order."""
         if not self._ready:
             return
-        worth = {}
-        for rounds in _by_snapshot(self._ready):
-            worth.update(_worths(self._truth, rounds))
+        worth: dict[int, tuple[float, float]] = {}
+        called = [one for one in self._ready if one.chosen is not None and one.calls]
+        for snapshot, places in self._alike.groups([one.chosen for one in called if one.chosen is not None]):
+            worth.update(_worths(self._truth, snapshot, [called[place] for place in places]))
         self._sink(_batch(self._seed, self._strategy, self._ready, worth))
         self._ready = []
 
 
-def _by_snapshot(rounds: list[Round]) -> list[list[Round]]:
-    """Those that chose an arm, by the snapshot that they chose under."""
-    groups: dict[int, list[Round]] = {}
-    for one in rounds:
-        if one.chosen is not None and one.calls:
-            groups.setdefault(id(one.chosen.snapshot), []).append(one)
-    return list(groups.values())
-
-
-def _worths(truth: Truth, rounds: list[Round]) -> dict[int, tuple[float, float]]:
+def _worths(truth: Truth, snapshot: Snapshot, rounds: list[Round]) -> dict[int, tuple[float, float]]:
     """Value and best of each round, by its place."""
-    able = eligible_of(rounds)
+    able = eligible_of(snapshot, rounds)
     found = {}
     for row, one in enumerate(rounds):
         chosen, epoch = one.chosen, one.epoch
@@ -98,12 +95,11 @@ def _lost(truth: Truth, one: Round, arm: int) -> float:
     return float((1 - one.epoch.fails[arm]) * truth.spec.worth.quality * quality * (usual - own))
 
 
-def eligible_of(rounds: list[Round]) -> NDArray[np.bool_]:
-    """(n, K): which arms could have served rounds of one snapshot."""
+def eligible_of(snapshot: Snapshot, rounds: list[Round]) -> NDArray[np.bool_]:
+    """(n, K): which arms could have served rounds that chose under this snapshot, or one alike."""
     chosen = [one.chosen for one in rounds if one.chosen is not None]
     places = {id(c.live): c.live for c in chosen}
     code = {name: k for k, name in enumerate(places)}
-    snapshot = chosen[0].snapshot
     batch = to_batch(
         snapshot,
         [one.id for one in rounds],

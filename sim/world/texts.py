@@ -14,8 +14,10 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "code": (
         "Write a Python function that merges two sorted lists without using sort().",
-        "My TypeScript build fails with `TS2322: Type 'string' is not assignable to type 'number'`. Fix this: "
-        "const port: number = process.env.PORT;",
+        (
+            "My TypeScript build fails with `TS2322: Type 'string' is not assignable to type 'number'`. "
+            "Fix this: const port: number = process.env.PORT;"
+        ),
         "Refactor this SQL query so that it uses a window function instead of a self join.",
     ),
     "math": (
@@ -24,9 +26,8 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
         "What is the probability that two of twenty-three people share a birthday?",
     ),
     "reasoning": (
-        "Five people sit in a row. Ana is not next to Ben, and Carl sits to the left of Dora. Who can sit in the "
-        "middle? Think step by step.",
-        "All bloops are razzies and some razzies are lazzies. Does it follow that some bloops are lazzies? Why?",
+        "Ana is not next to Ben, and Carl sits to the left of Dora. Who can sit in the middle?",
+        "All bloops are razzies and some razzies are lazzies. Are some bloops lazzies then? Why?",
         "Plan the order of these nine tasks so that no dependency is broken and two people finish earliest.",
     ),
     "knowledge": (
@@ -35,7 +36,7 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
         "Which enzyme unwinds DNA during replication?",
     ),
     "extraction": (
-        "Extract every date and amount from this invoice and return them as JSON: Invoice 4021, 3 March, $1,250.00.",
+        "Extract every date and amount as JSON: Invoice 4021, 3 March, $1,250.00.",
         "List the names of all people mentioned in the following text, one per line: Ms Okafor met Mr Lind.",
         "From the e-mail below, pull out sender, order number and the item that was damaged.",
     ),

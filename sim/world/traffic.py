@@ -118,7 +118,9 @@ class Traffic:
         turn, law = asked.turn + 1, self._spec.sessions
         if turn >= asked.session.turns:
             return None
-        pause = quantile_of(law.pause_s, normal(self._chance.draws(Stream.TURN, asked.session.number, turn)[0]))
+        pause = quantile_of(
+            law.pause_s, normal(self._chance.draws(Stream.TURN, asked.session.number, turn)[0])
+        )
         before = asked.tokens + law.answer_tokens if law.grows else 0
         return self.turn(asked.session, turn, at_ms + pause * 1000, before)
 
@@ -207,5 +209,3 @@ class _Dice:
             if u < end:
                 return name
         return self._names[-1]
-
-

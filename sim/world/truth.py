@@ -118,7 +118,11 @@ class Truth:
 
     def difficulty(self, asked: Asked) -> float:
         """What the request itself adds."""
-        return 0.0 if self.table is not None else self._tasks[asked.session.task].difficulty_sd * asked.difficulty
+        return (
+            0.0
+            if self.table is not None
+            else self._tasks[asked.session.task].difficulty_sd * asked.difficulty
+        )
 
     def quality(self, epoch: Epoch, asked: Asked) -> Float:
         """(K,) expected quality of whole answers."""
@@ -158,7 +162,8 @@ class Truth:
     def output(self, asked: Asked) -> Float:
         """(K,) expected output tokens."""
         if self.table is not None:
-            return self.table.output_tokens[asked.session.row, self._columns].astype(np.float64)
+            real: Float = self.table.output_tokens[asked.session.row, self._columns].astype(np.float64)
+            return real
         task = asked.session.task
         found = self._tokens.get(task)
         if found is None:
@@ -184,11 +189,19 @@ class Truth:
 
     def length_of(self, asked: Asked, arm: int) -> int | None:
         """Real tokens of the arm's answer, where the world has rows."""
-        return None if self.table is None else int(self.table.output_tokens[asked.session.row, self._columns[arm]])
+        return (
+            None
+            if self.table is None
+            else int(self.table.output_tokens[asked.session.row, self._columns[arm]])
+        )
 
     def prompt_of(self, asked: Asked, arm: int) -> int | None:
         """Real tokens of the prompt at an arm, where the world has rows."""
-        return None if self.table is None else int(self.table.prompt_tokens[asked.session.row, self._columns[arm]])
+        return (
+            None
+            if self.table is None
+            else int(self.table.prompt_tokens[asked.session.row, self._columns[arm]])
+        )
 
     def _size(self, asked: Asked, prompt_tokens: int) -> float:
         """Tokens that the half point of the cost score grows with: the same for every arm."""
@@ -228,8 +241,10 @@ class Truth:
             shift=np.array([_shift(p, m.id, at_h) for p, m in arms]),
             fails=np.where(out, 1.0, fails),
             out=out,
-            input=np.array([m.input_usd_per_mtok * f for (_, m), f in zip(arms, factors, strict=True)]) / MTOK,
-            output=np.array([m.output_usd_per_mtok * f for (_, m), f in zip(arms, factors, strict=True)]) / MTOK,
+            input=np.array([m.input_usd_per_mtok * f for (_, m), f in zip(arms, factors, strict=True)])
+            / MTOK,
+            output=np.array([m.output_usd_per_mtok * f for (_, m), f in zip(arms, factors, strict=True)])
+            / MTOK,
         )
 
 
@@ -271,5 +286,3 @@ def _columns(models: tuple[ModelSpec, ...], table: OutcomeTable | None) -> NDArr
             )
         found.append(table.models.index(column))
     return np.array(found, np.int64)
-
-

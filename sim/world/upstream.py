@@ -13,7 +13,8 @@ from math import sqrt
 from typing import Final, Self
 
 from p402.ports import WARM_MS, Call, Completion, Failure, Stream, Usage
-from sim.world.chance import Chance, Stream as Draw, normal
+from sim.world.chance import Chance, normal
+from sim.world.chance import Stream as Draw
 from sim.world.clock import Until, VirtualClock
 from sim.world.rewards import draw, quantile_of
 from sim.world.rounds import Round
@@ -78,7 +79,7 @@ class _Provider:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What comes of an attempt: first content and end on the clock; a failure ends it, before content or after."""
+    """What comes of an attempt: first content and end on the clock; a failure ends it."""
 
     first_ms: float
     ends_ms: float
@@ -163,7 +164,9 @@ class SimUpstream:
         cap = min(model.output_limit, call.output_cap or asked.request.max_output or model.output_limit)
         output = min(whole, cap)
         load = spec.hourly_load[int(self._start_hour + (now - self._start_ms) / 3_600_000) % DAY_H]
-        ttft = quantile_of(spec.ttft_ms, normal(u[1])) * load * (spec.tail_factor if u[2] < spec.tail else 1.0)
+        ttft = (
+            quantile_of(spec.ttft_ms, normal(u[1])) * load * (spec.tail_factor if u[2] < spec.tail else 1.0)
+        )
         writes = 1000.0 * output / spec.tokens_per_s * load * (0.5 if cut else 1.0)
         begins = provider.begin(now, ttft + writes)
         first, ends = begins + ttft, begins + ttft + writes
@@ -188,7 +191,7 @@ class SimUpstream:
         return max(1, round(tokens))
 
     def _refusal(self, call: Call, now: float, status: int, retry_s: float | None) -> _Answer:
-        limited = status == 429  # noqa: PLR2004
+        limited = status == 429
         failure = Failure(
             "RATE_LIMIT_EXCEEDED" if limited else "PROVIDER_ERROR",
             429 if limited else 502,
