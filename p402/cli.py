@@ -46,6 +46,8 @@ COMMANDS: Final[dict[str, Command | Group]] = {
         {
             "providers": Command("sim.command:main", "Serve the simulated providers"),
             "config": Command("sim.command:main", "Print the configuration that offers them"),
+            "world": Command("sim.command:main", "Print the spec of a world", "replay"),
+            "run": Command("sim.command:main", "Play a world under one strategy", "replay"),
             "compare": Command(
                 "sim.compare.command:main", "Compare strategies on the same simulated traffic", "learn"
             ),

@@ -293,13 +293,24 @@ def _hours(axes: Any, setting: Setting, result: Comparison) -> None:
     axes.set_xlim(0.0, result.clock.hours[-1])
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 4, 6, 10]))
     axes.set_xlabel("hours since the start")
-    for number, happening in enumerate(setting.happenings, start=1):
-        at = (happening.at_ms - setting.start_ms) / 3_600_000.0
+    for at, numbers in _marks(setting, result.clock.hours[-1] / 60.0):
         axes.axvline(at, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
         axes.annotate(
-            str(number), (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 1), color=MUTED,
+            numbers, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 1), color=MUTED,
             textcoords="offset points", ha="center", va="bottom", fontsize=7.5, annotation_clip=False,
         )  # fmt: skip
+
+
+def _marks(setting: Setting, apart_h: float) -> list[tuple[float, str]]:
+    """Hours and numbers of events; those closer together than can be read share a mark."""
+    marks: list[tuple[float, str]] = []
+    for number, happening in enumerate(setting.happenings, start=1):
+        at = (happening.at_ms - setting.start_ms) / 3_600_000.0
+        if marks and at - marks[-1][0] < apart_h:
+            marks[-1] = marks[-1][0], f"{marks[-1][1]}, {number}"
+        else:
+            marks.append((at, str(number)))
+    return marks
 
 
 def _legend(drawing: Drawing, entries: int) -> None:

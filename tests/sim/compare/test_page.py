@@ -216,6 +216,13 @@ def test_events_are_numbered_in_the_plot_and_told_below_it(drawn):
     assert ">2</text>" in regret.svg
 
 
+def test_events_of_one_moment_share_a_mark(result):
+    noon = made.setting().happenings[0]
+    both = next(iter(plots(result, made.setting(happenings=(noon, replace(noon, what="it rains"))))))
+    assert ">1, 2</text>" in both.svg
+    assert "(1) 12 h, sim-2 gets worse by 0.15; (2) 12 h, it rains." in both.caption
+
+
 def test_a_world_where_nothing_happens_says_so(result):
     quiet = replace(made.setting(), happenings=())
     assert "Nothing changes in this world." in next(iter(plots(result, quiet))).caption
