@@ -127,7 +127,8 @@ def _happenings(spec: WorldSpec) -> Iterator[Happening]:
             if drift.until_h is not None:
                 yield at(drift.until_h, f"{whose} as before")
         for price in provider.prices:
-            yield at(price.at_h, f"{_whose(provider.name, price.model)} costs {price.factor:.3g} times as much")
+            whose = _whose(provider.name, price.model)
+            yield at(price.at_h, f"{whose} costs {price.factor:.3g} times as much")
         for outage in provider.outages:
             yield at(outage.at_h, f"{provider.name} is out for {outage.hours:g} h")
     for model in spec.models:

@@ -157,10 +157,10 @@ def test_the_verdict_is_what_the_ranking_says(result, drawn):
     holds = Parsed(page(result, setting, drawn, (), COMMAND)).words
     assert ("Every step holds" in holds) == result.ranking.all_shown
     alone = result_of(("p402",))
-    words = Parsed(page(alone, setting, tuple(plots(alone, setting)), (), COMMAND)).words
+    words = Parsed(page(alone, setting, (), (), COMMAND)).words
     assert "there is nothing to compare it with" in words
     one = result_of(seeds=(0,))
-    words = Parsed(page(one, setting, tuple(plots(one, setting)), (), COMMAND)).words
+    words = Parsed(page(one, setting, (), (), COMMAND)).words
     assert "these seeds do not tell the two apart" in words
     assert "unknown" in words
     assert not re.search(r"\bnan\b", words)
@@ -221,6 +221,17 @@ def test_events_of_one_moment_share_a_mark(result):
     both = next(iter(plots(result, made.setting(happenings=(noon, replace(noon, what="it rains"))))))
     assert ">1, 2</text>" in both.svg
     assert "(1) 12 h, sim-2 gets worse by 0.15; (2) 12 h, it rains." in both.caption
+
+
+def test_one_strategy_on_one_seed_can_be_drawn_too():
+    alone = result_of(("p402",), (0,))
+    assert [plot.name for plot in plots(alone, made.setting())] == [
+        "regret",
+        "frontier",
+        "cost",
+        "latency",
+        "arms",
+    ]
 
 
 def test_a_world_where_nothing_happens_says_so(result):
