@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 STAMP := $(VENV)/.stamps
 CLIENTS := $(VENV)/clients
+PEERS := $(VENV)/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test style check bench chaos clean
+.PHONY: help setup demo test style check bench chaos peers clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,16 @@ bench: $(STAMP)/dev  ## print the speed figures
 
 chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
 	$(BIN)/python -m tests.chaos
+
+# obp 0.5.7 and what it imports: it names a Python below 3.11 and a numpy below 2, and runs without either.
+$(STAMP)/peers: $(BIN)/uv pyproject.toml
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(PEERS)
+	$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python -e '.[peers]'
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python pyieoe==0.1.1 obp==0.5.7
+	@mkdir -p $(STAMP) && touch $@
+
+peers: $(STAMP)/dev $(STAMP)/peers  ## compare estimators, posteriors and propensities with other libraries
+	$(BIN)/python -m pytest -q tests/peers
 
 clean:  ## remove the environment and everything the commands made
 	rm -rf $(VENV) tests/clients/node/node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""`p402 sim`: simulated providers, their configuration for a gateway, and worlds on virtual time.
+"""`p402 sim`: simulated providers, logs drawn from real tables, and worlds on virtual time.
 
 Exit status: 0 all is well, 1 something failed, 2 the question is no good. What plays worlds is imported when
 it is asked for: it needs the extra `replay`.
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from p402.errors import ConfigError, P402Error
 from p402_datasets import paretobandit
+from sim.drawn.command import draw_log
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.server import HOST, bind, run, url_of
@@ -29,6 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command("draw")(draw_log)
 
 Seed = Annotated[int, typer.Option(help="Keys all chance.", min=0)]
 DEFAULT_PORT = 8499

@@ -119,10 +119,30 @@ def sample_ratio(batch: LoggedBatch, logged_probs: ArrayLike) -> RatioTest:
         `(n, K)`: the whole logged vectors, as replay recomputes them.
     """
     probs = target_of(batch, logged_probs, "logged_probs")
-    k = batch.n_arms
-    seen = np.bincount(batch.action, minlength=k).astype(np.float64)
+    seen = np.bincount(batch.action, minlength=batch.n_arms).astype(np.float64)
     expected = np.add.reduce(probs, axis=0)
-    variance = np.add.reduce(probs * (1.0 - probs), axis=0)
+    square = np.add.reduce(probs * probs, axis=0)
+    together = np.diag(square)
+    kept = expected - square >= MIN_VARIANCE
+    inner = probs[:, kept]
+    together[np.ix_(kept, kept)] = np.einsum("ni,nj->ij", inner, inner)
+    return ratio_test(seen, expected, together)
+
+
+def ratio_test(seen: FloatArray, expected: FloatArray, together: FloatArray) -> RatioTest:
+    """The test of `sample_ratio` from what it needs of the rounds.
+
+    Parameters
+    ----------
+    seen
+        `(K,)`: how often each arm was taken.
+    expected
+        `(K,)`: sum of its probabilities.
+    together
+        `(K, K)`: sums of the products of two arms' probabilities; only its diagonal where an arm's count
+        varies by less than `MIN_VARIANCE`.
+    """
+    variance = expected - np.diag(together)
     off = seen - expected
     score = np.where(variance > 0.0, off / np.sqrt(np.where(variance > 0.0, variance, 1.0)), 0.0)
     worst = int(np.argmax(np.abs(score)))
@@ -132,8 +152,8 @@ def sample_ratio(batch: LoggedBatch, logged_probs: ArrayLike) -> RatioTest:
     kept = variance >= MIN_VARIANCE
     if np.count_nonzero(kept) < 2:
         return RatioTest(0.0, 0, 1.0, worst, float(score[worst]))
-    inner, d = probs[:, kept], off[kept]
-    covariance = np.diag(expected[kept]) - np.einsum("ni,nj->ij", inner, inner)
+    d = off[kept]
+    covariance = np.diag(expected[kept]) - together[np.ix_(kept, kept)]
     size, direction = np.linalg.eigh(covariance)
     free = size > float(np.max(size)) * 1e-9
     along = np.einsum("ij,i->j", direction, d)[free]

@@ -1,9 +1,7 @@
 """Five estimators of a policy's value from rounds another policy logged, and how each row enters.
 
 Pure functions of arrays. Sums run in C order over float64, without BLAS. They know nothing of
-intervals, or of how weights and models were made.
-
-Clipped and switched weights are left out on purpose: their bias dominated in our study.
+intervals, or of how weights and models were made. Those that bend their weights are in `traded`.
 
 Sources: Horvitz and Thompson, JASA 47, 1952 (IPS); Swaminathan and Joachims, NeurIPS 2015 (SNIPS);
 Dudik, Langford and Li, ICML 2011 (DR); Thomas and Brunskill, ICML 2016 (self-normalised DR).
@@ -17,9 +15,15 @@ import numpy as np
 
 from p402.evaluation.logged import FloatArray
 
-Name = Literal["ips", "snips", "dm", "dr", "sndr"]
+Name = Literal["ips", "snips", "dm", "dr", "sndr", "clipped_ips", "switch_dr", "dros", "mrdr"]
 
 NAMES: Final[tuple[Name, ...]] = ("ips", "snips", "dm", "dr", "sndr")
+"""What `evaluate` gives unless asked."""
+
+ALL_NAMES: Final[tuple[Name, ...]] = (*NAMES, "clipped_ips", "switch_dr", "dros", "mrdr")
+
+TRADED: Final[tuple[Name, ...]] = ("clipped_ips", "switch_dr", "dros")
+"""Those whose interval leaves out the bias they trade for variance."""
 
 
 @dataclass(frozen=True, slots=True)

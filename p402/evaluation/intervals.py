@@ -1,7 +1,7 @@
-"""How far an estimate may be from the truth, three ways.
+"""How far an estimate may be from the truth, three ways; `betting` is a fourth, `sequences` for many looks.
 
 Rounds of one session share a user, a cache and often an arm, so a session, not a round, is
-the independent unit in all three. They know nothing of what the values estimate.
+the independent unit in all of them. They know nothing of what the values estimate.
 
 - `normal`: value +- t * se, se clustered by session. Approximate; too short when few rows
   carry the weight (measured coverage .48 to .94 at a nominal .95; see README).
@@ -32,7 +32,7 @@ class Interval:
     lower, upper
         They hold the truth with probability 1 - alpha; each side alone with 1 - alpha / 2.
     method
-        Name for tables: `normal`, `empirical_bernstein`, `bootstrap`.
+        Name for tables: `normal`, `empirical_bernstein`, `bootstrap`, `betting`, `asymptotic_sequence`.
     """
 
     lower: float
@@ -68,11 +68,44 @@ def clustered_stderr(influence: FloatArray, session: IntArray) -> tuple[float, i
         The standard error and the number of sessions.
     """
     totals, _ = by_session(influence, session)
+    return stderr_of(totals, influence.shape[0]), totals.shape[0]
+
+
+def stderr_of(totals: FloatArray, n: int) -> float:
+    """Standard error of a mean over n rows from the influence of each independent unit, `(G,)`.
+
+    As `clustered_stderr`; infinite with one unit.
+    """
     groups = totals.shape[0]
     if groups < 2:
-        return inf, groups
-    square = float(np.add.reduce(totals * totals))
-    return sqrt(square * groups / (groups - 1)) / influence.shape[0], groups
+        return inf
+    return sqrt(float(np.add.reduce(totals * totals)) * groups / (groups - 1)) / n
+
+
+def freedom_of(totals: FloatArray) -> int:
+    """Degrees of freedom of a clustered error: how many equal units would make it as uncertain.
+
+    2 G / (kurtosis - 1), at most G - 1 and at least 1, kurtosis being the mean fourth power of the totals
+    over the square of their mean second: the spread of a variance that a few units carry is itself unknown,
+    and Student's quantile must pay for it. For normal totals it is G - 1.
+
+    Parameters
+    ----------
+    totals
+        `(G,)`, mean 0: influence of each session.
+
+    Source: Satterthwaite, Biometrics Bulletin 2(6), 1946; for clustered errors see Imbens and Kolesar, Review
+    of Economics and Statistics 98(4), 2016.
+    """
+    groups = len(totals)
+    square = totals * totals
+    second, fourth = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * square)) / groups
+    if second == 0.0 or groups < 2:
+        return max(groups - 1, 1)
+    excess = fourth / (second * second) - 1.0
+    if 2.0 * groups >= excess * (groups - 1):
+        return max(groups - 1, 1)
+    return max(int(2.0 * groups / excess), 1)
 
 
 def normal(value: float, stderr: float, sessions: int, alpha: float = 0.05) -> Interval:
@@ -113,6 +146,31 @@ def empirical_bernstein(
         A value lies outside the bounds, or the bounds are not in order.
     """
     check_alpha(alpha)
+    check_bounds(values, bounds)
+    low, high = bounds
+    totals, sizes = by_session(values, session)
+    groups, n = totals.shape[0], values.shape[0]
+    mean = float(np.add.reduce(values)) / n
+    if groups < 2:
+        return Interval(low, high, "empirical_bernstein")
+    scale = groups / n
+    spread = totals * scale - mean
+    variance = float(np.add.reduce(spread * spread)) / (groups - 1)
+    shortest, longest = float(sizes.min()) * scale, float(sizes.max()) * scale
+    reached = max(high * shortest, high * longest) - min(low * shortest, low * longest)
+    lift = log(4.0 / alpha)
+    reach = sqrt(2.0 * variance * lift / groups) + 7.0 * reached * lift / (3.0 * (groups - 1))
+    return Interval(max(low, mean - reach), min(high, mean + reach), "empirical_bernstein")
+
+
+def check_bounds(values: FloatArray, bounds: tuple[float, float]) -> None:
+    """Refuse bounds that do not hold.
+
+    Raises
+    ------
+    ValueError
+        A value lies outside the bounds, they are not in order, or there is no value.
+    """
     low, high = bounds
     if not low < high or not (isfinite(low) and isfinite(high)):
         raise ValueError(f"bounds are {bounds}: expected finite (low, high) with low < high")
@@ -121,18 +179,6 @@ def empirical_bernstein(
             f"values outside their bounds: expected a non-empty array within {bounds}; "
             f"give bounds that follow from the smallest propensity"
         )
-    totals, sizes = by_session(values, session)
-    groups, n = totals.shape[0], values.shape[0]
-    mean = float(np.add.reduce(values)) / n
-    if groups < 2:
-        return Interval(low, high, "empirical_bernstein")
-    units = totals * (groups / n)
-    spread = units - mean
-    variance = float(np.add.reduce(spread * spread)) / (groups - 1)
-    reach_of_unit = float(sizes.max()) * (groups / n) * (high - low)
-    lift = log(4.0 / alpha)
-    reach = sqrt(2.0 * variance * lift / groups) + 7.0 * reach_of_unit * lift / (3.0 * (groups - 1))
-    return Interval(max(low, mean - reach), min(high, mean + reach), "empirical_bernstein")
 
 
 def bootstrap(

@@ -25,6 +25,10 @@ ROW_SUM_TOLERANCE: Final = 1e-9
 """How far a row of target probabilities may be from 1: counts / 2**24 sum to it exactly."""
 
 
+class NoPropensity(ValueError):
+    """Rounds without a propensity were given to what needs one."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedBatch:
     """Rounds as one behaviour policy, or a sequence of them, logged them.
@@ -39,9 +43,11 @@ class LoggedBatch:
     reward
         Its reward under the fixed objective, `(n,)`, in `[0, 1]`; ignored where `observed` is 0.
     count
-        The logged propensity of `action` times 2**24, `(n,)`, whole, in `[1, 2**24]`.
+        The logged propensity of `action` times 2**24, `(n,)`, whole, in `[1, 2**24]`; 0 where it is
+        null, as in rounds imported from a log that kept none.
     eligible
-        Which arms the behaviour policy could have taken (a count above 0), `(n, K)`.
+        Which arms the behaviour policy could have taken (a count above 0), `(n, K)`; of a round without
+        a propensity, which arms might serve it, its own among them.
     session
         Hash of the session, `(n,)`: rounds of one session are one independent unit.
     observed
@@ -91,10 +97,9 @@ class LoggedBatch:
         n, k = self.eligible.shape
         off = (self.action < 0) | (self.action >= k)
         refuse("action", self.action, off, f"an arm in [0, {k})", "map arms to columns first")
-        off = (self.count < 1) | (self.count > SCALE)
-        refuse(
-            "count", self.count, off, f"a whole number in [1, {SCALE}]", "leave out rounds with no propensity"
-        )
+        off = (self.count < 0) | (self.count > SCALE)
+        hint = "a propensity is a count out of 2**24, and 0 says that it is null"
+        refuse("count", self.count, off, f"a whole number in [0, {SCALE}]", hint)
         off = ~((self.reward >= 0.0) & (self.reward <= 1.0))
         refuse("reward", self.reward, off, "a number in [0, 1]", "clip it where the objective is computed")
         off = ~(((self.observed >= 1.0) & np.isfinite(self.observed)) | (self.observed == 0.0))
@@ -114,8 +119,27 @@ class LoggedBatch:
         return int(self.eligible.shape[1])
 
     @property
+    def known(self) -> bool:
+        """Every round has a propensity."""
+        return bool((self.count > 0).all())
+
+    @property
     def propensity(self) -> FloatArray:
-        """Logged probability of each round's action, `(n,)`; exact, since counts are below 2**53."""
+        """Logged probability of each round's action, `(n,)`; exact, since counts are below 2**53.
+
+        Raises
+        ------
+        NoPropensity
+            A round has none: nothing that weighs by it can be computed.
+        """
+        null = self.count == 0
+        if null.any():
+            raise NoPropensity(
+                f"propensity of row {int(np.argmax(null))} is null, as of {int(np.count_nonzero(null))} of "
+                f"{self.n} rows: expected the probability that the logged arm had; importance weights need "
+                f"it, and an imported log has none. Ask for the model-based estimate alone (names=('dm',)), "
+                f"or log through the gateway and ask `p402 plan` how much exploration a causal answer takes"
+            )
         return self.count.astype(np.float64) / SCALE
 
     def take(self, rows: BoolArray | IntArray) -> "LoggedBatch":

@@ -42,7 +42,7 @@ class Drift:
         Standard deviations that a change must exceed half of to be noticed; above 0.
     alarm
         Sum at which a change is believed. With residuals of unit variance, slack 0.5 and alarm 8 raise a
-        false alarm about once in 5,800 judgements (Siegmund's approximation for the two sides).
+        false alarm about once in 9,500 judgements (Siegmund's approximation, both sides).
     """
 
     slack: float = 0.5

@@ -20,6 +20,7 @@ Control 58(4), 1993, for discounting towards a prior rather than towards nothing
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Final, NamedTuple
 
 import msgspec
@@ -166,6 +167,11 @@ class Beliefs:
     features
         (D,) names.
 
+    Attributes
+    ----------
+    scale
+        What the prior's sds are multiplied by; 1 until `fit_scale`.
+
     Notes
     -----
     The order of words does not matter beyond rounding, except that of two words on one round the later
@@ -185,6 +191,7 @@ class Beliefs:
             raise ValueError(f"noise is {noise}: expected a standard deviation above 0, such as 0.25")
         self.prior = prior
         self.noise = noise
+        self.scale = 1.0
         self.evidence = np.zeros((k, d, d))
         self.vector = np.zeros((k, d))
         self.n_words = 0
@@ -198,9 +205,41 @@ class Beliefs:
 
     @property
     def precision(self) -> Float:
-        """(K, D, D) A = A0 + E."""
-        a: Float = self.evidence + np.diag(self.prior.precision)
+        """(K, D, D) A = A0 / scale^2 + E."""
+        return self._precision(self.scale)
+
+    def _precision(self, scale: float, arms: Int | slice = slice(None)) -> Float:
+        a: Float = self.evidence[arms] + np.diag(self.prior.precision / scale**2)
         return a
+
+    def _identity(self, n: int) -> Float:
+        d = self.vector.shape[1]
+        return np.broadcast_to(np.eye(d), (n, d, d))
+
+    def log_evidence(self, scale: float) -> float:
+        """How likely the evidence is where the prior's sds are `scale` times what they are, in nats.
+
+        Beside a constant: sum over arms of (log |A0| - log |A| + v' A^-1 v) / 2, with A0 so scaled.
+        """
+        a = self._precision(scale)
+        k, d = self.vector.shape
+        own = k * (float(np.log(self.prior.precision).sum()) - 2 * d * log(scale))
+        moved = np.linalg.solve(a, self.vector[:, :, None])[:, :, 0]
+        fit = float(np.einsum("kd,kd->", self.vector, moved))
+        return 0.5 * (own - float(np.linalg.slogdet(a).logabsdet.sum()) + fit)
+
+    def fit_scale(self, scales: Sequence[float]) -> float:
+        """Take the scale of the prior's sds that makes the evidence of all arms together likeliest.
+
+        How far benchmarks are off is learned from all arms and used for each: where they prove right, an
+        arm without evidence keeps to its benchmark; where they prove wrong, it is soon left. Of equals
+        the first counts, and 1 where there is no evidence.
+
+        Source: Bishop, as above, 3.5 (the evidence approximation).
+        """
+        if self.vector.any():
+            self.scale = max(scales, key=self.log_evidence)
+        return self.scale
 
     @property
     def mean(self) -> Float:
@@ -223,10 +262,13 @@ class Beliefs:
     def expected(self, arm: Sequence[str], features: Float) -> tuple[Float, Float]:
         """(n,) expected quality of one arm a row, and its sd; nan where the arm is unknown."""
         place = self._places(arm)
-        known = np.maximum(place, 0)
-        mean = np.einsum("nd,nd->n", features, self.mean[known])
-        inverse = np.linalg.inv(self.precision)
-        sd = np.sqrt(np.maximum(np.einsum("nd,nde,ne->n", features, inverse[known], features), 0.0))
+        arms, which = np.unique(np.maximum(place, 0), return_inverse=True)
+        right = np.concatenate([self.vector[arms][:, :, None], self._identity(len(arms))], axis=2)
+        solved = np.linalg.solve(self._precision(self.scale, arms), right)
+        theta, inverse = self.prior.mean[arms] + solved[:, :, 0], solved[:, :, 1:]
+        mean = np.einsum("nd,nd->n", features, theta[which])
+        variance = np.einsum("nd,nde,ne->n", features, inverse[which], features)
+        sd = np.sqrt(np.maximum(variance, 0.0))
         return np.where(place < 0, np.nan, mean), np.where(place < 0, np.nan, sd)
 
     def learn(self, words: Words) -> int:
@@ -296,11 +338,16 @@ class Beliefs:
         self._age[spent] += 1
 
     def expire(self, before_ms: int) -> None:
-        """Close rounds older than an instant: their words stay, and no further word on them counts."""
+        """Close rounds older than an instant: their words stay, and no further word on them counts.
+
+        What was kept to recognise them goes in the order that they were heard of.
+        """
         self._forgotten_before = max(self._forgotten_before, before_ms)
-        self._heard = {
-            pair: word for pair, word in self._heard.items() if pair[0] >> 16 >= self._forgotten_before
-        }
+        while self._heard:
+            oldest = next(iter(self._heard))
+            if oldest[0] >> 16 >= self._forgotten_before:
+                return
+            del self._heard[oldest]
 
     def rebase(self, prior: Prior) -> None:
         """Go on from another prior: evidence stays with the arms of its name, others start without.
@@ -338,11 +385,14 @@ class Beliefs:
         base
             Of the same arms, in the prior's order.
         """
-        theta, prior = self.mean, self.prior.mean
+        contexts, prior = self.contexts, self.prior.mean
+        across = np.broadcast_to(contexts.T, (len(prior), *contexts.T.shape))
+        solved = np.linalg.solve(self.precision, np.concatenate([self.vector[:, :, None], across], axis=2))
+        theta = np.asarray(prior + solved[:, :, 0], np.float64)
+        sd = np.sqrt(np.maximum(np.einsum("td,kdt->kt", contexts, solved[:, :, 1:]), 0.0))
         most = (MAX_THETA - theta.shape[1]) / PARAM_ONE
         for k in np.flatnonzero(np.abs(theta).sum(axis=1) > most).tolist():
             theta[k] = _within(prior[k], theta[k], most)
-        sd = self.sd(self.contexts)
         return msgspec.structs.replace(
             base,
             theta=tuple(tuple(row) for row in np.rint(theta * PARAM_ONE).astype(np.int64).tolist()),

@@ -133,8 +133,10 @@ def _many(snapshot: Snapshot, batch: RequestBatch) -> Lens:
     np.multiply(batch.expected_output, batch.n_choices, out=tokens[:, 1])
     lives, live_row = batch.lives, batch.live_row
     if len(lives) > 1:
-        used, live_row = np.unique(live_row, return_inverse=True)
-        lives = tuple(lives[i] for i in used.tolist())
+        there = np.zeros(len(lives), np.bool_)
+        there[live_row] = True
+        lives = tuple(lives[i] for i in np.flatnonzero(there).tolist())
+        live_row = (np.cumsum(there) - 1)[live_row]
     lens = Lens()
     lens.n = len(batch)
     lens.features = batch.features

@@ -33,7 +33,9 @@ MAX_BUDGET_PRICE: Final = 16 * PARAM_ONE
 
 MODE_CODES: Final = {name: code for code, name in enumerate((*MODES, "custom"))}
 
-_PREFERRED: Final = 4
+PREFERRED: Final = 4
+"""Preferred providers that are read of a row."""
+
 _NO_WEIGHTS: Final = (0, 0, 0)
 
 
@@ -260,8 +262,8 @@ def _mask(snapshot: Snapshot, providers: Sequence[str]) -> int:
 
 def _preferred(snapshot: Snapshot, row: RowInputs) -> list[int]:
     known = snapshot.providers
-    codes = [known[p] for p in row.prefer_providers if p in known][:_PREFERRED]
-    return codes + [-1] * (_PREFERRED - len(codes))
+    codes = [known[p] for p in row.prefer_providers if p in known][:PREFERRED]
+    return codes + [-1] * (PREFERRED - len(codes))
 
 
 def _model(snapshot: Snapshot, row: RowInputs) -> int:

@@ -13,7 +13,7 @@ It knows nothing of what events are used for.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -25,8 +25,10 @@ from p402.store import manifest as manifests
 from p402.store.damage import damage_of
 from p402.store.manifest import Manifest, Part
 from p402.store.schema import SCHEMAS, events_of, tables_of
-from p402.store.segments import all_names, parse, read_segment
+from p402.store.segments import all_names, parse, read_segment, segment_size
 from p402.store.views import view_statements
+
+Found = TypeVar("Found")
 
 _TRIES: Final = 20
 _QUESTION: Final = duckdb.ProgrammingError, duckdb.DataError
@@ -77,7 +79,7 @@ def connect(root: Path, *, include_live: bool = True) -> Iterator[duckdb.DuckDBP
         damage = damage_of(root)
         if damage is None and isinstance(reason, _QUESTION):
             raise
-        raise damage or _unread(root, reason) from reason
+        raise damage or unread(root, reason) from reason
 
 
 def read_events(root: Path) -> Iterator[AnyEvent]:
@@ -92,7 +94,7 @@ def read_events(root: Path) -> Iterator[AnyEvent]:
     """
     require_log(root)
     tail: dict[str, bytes] = {}
-    manifest = _settled(root, tail.__setitem__, tail.clear)
+    manifest = _settled(root, tail.__setitem__, tail.clear, read_segment)
     for part in manifest.parts:
         yield from _events_in(root, part)
     for data in tail.values():
@@ -115,8 +117,24 @@ def tail_bytes(root: Path) -> tuple[dict[str, int], int]:
         sizes.clear()
         rounds.clear()
 
-    _settled(root, take, restart)
+    _settled(root, take, restart, read_segment)
     return sizes, sum(rounds)
+
+
+def uncompacted(root: Path) -> tuple[Manifest, tuple[tuple[str, int], ...]]:
+    """The manifest, and every segment that it does not cover with its size in bytes: the log as of this call.
+
+    Segments only grow, and a size cuts one at what had been appended.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder, or its manifest cannot be used.
+    """
+    require_log(root)
+    found: list[tuple[str, int]] = []
+    manifest = _settled(root, lambda name, size: found.append((name, size)), found.clear, segment_size)
+    return manifest, tuple((name, size) for name, size in found if size)
 
 
 def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:
@@ -125,10 +143,10 @@ def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:
             for batch in file.iter_batches():
                 yield from events_of(part.kind, pa.Table.from_batches([batch]))
     except (OSError, pa.ArrowException, ValueError) as reason:  # ValueError: columns that are no event's
-        raise damage_of(root) or _unread(root / part.path, reason) from reason
+        raise damage_of(root) or unread(root / part.path, reason) from reason
 
 
-def _unread(path: Path, reason: Exception) -> StoreError:
+def unread(path: Path, reason: Exception) -> StoreError:
     """What to say where every file is as the manifest lists it."""
     said = str(reason).partition("\n")[0]
     return StoreError(
@@ -137,8 +155,13 @@ def _unread(path: Path, reason: Exception) -> StoreError:
     )
 
 
-def _settled(root: Path, take: Callable[[str, bytes], None], restart: Callable[[], None]) -> Manifest:
-    """Hand every segment that the returned manifest does not cover to `take`, each exactly once.
+def _settled(
+    root: Path,
+    take: Callable[[str, Found], None],
+    restart: Callable[[], None],
+    read: Callable[[Path, str], Found | None],
+) -> Manifest:
+    """Hand what `read` finds of every segment that the returned manifest does not cover to `take`, once each.
 
     Names are listed before the manifest is read, so what left the list is in the manifest; what
     leaves later is found missing, and everything starts over.
@@ -150,10 +173,10 @@ def _settled(root: Path, take: Callable[[str, bytes], None], restart: Callable[[
         for name in names:
             if name in covered:
                 continue
-            data = read_segment(root, name)
-            if data is None:  # compacted since: it is in the next manifest
+            found = read(root, name)
+            if found is None:  # compacted since: it is in the next manifest
                 break
-            take(name, data)
+            take(name, found)
         else:
             return manifest
         restart()
@@ -185,7 +208,7 @@ def _load(con: duckdb.DuckDBPyConnection, root: Path) -> Manifest:
         _empty(con, manifests.EMPTY)
 
     restart()
-    return _settled(root, take, restart)
+    return _settled(root, take, restart, read_segment)
 
 
 def _store(con: duckdb.DuckDBPyConnection, statement: str, rows: pa.Table) -> None:

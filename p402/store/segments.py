@@ -164,6 +164,16 @@ def read_segment(root: Path, name: str) -> bytes | None:
     return None
 
 
+def segment_size(root: Path, name: str) -> int | None:
+    """Bytes of a segment wherever it now lies; None when it lies nowhere."""
+    for state in (LIVE, SEALED, LIVE):
+        try:
+            return (root / state / name).stat().st_size
+        except FileNotFoundError:
+            continue
+    return None
+
+
 def all_names(root: Path) -> Iterator[str]:
     """Names in `live` and `sealed`, each once, ascending. Live is listed first: segments move one way."""
     live = names_in(root, LIVE)

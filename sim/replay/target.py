@@ -1,36 +1,30 @@
 """Which arms a strategy on trial would take in a logged round, and how probably.
 
-A strategy is a mode, custom weights, or one of three yardsticks. Modes and weights are decided by the
-very `work` that serves, on the logged row inputs with only mode, weights, exploration and variant
-replaced; who may serve stays what it was. It knows nothing of rewards.
+A strategy is a mode, custom weights, one of three yardsticks, or a policy over contexts. Modes and weights
+are decided by the very `work` that serves, on the logged row inputs with only mode, weights, exploration and
+variant replaced; who may serve stays what it was. It knows nothing of rewards.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from p402.errors import P402Error, nearest
 from p402.events import RowInputs
 from p402.learner.weights import Weights
 from p402.routing.batch import RequestBatch
+from p402.routing.columns import Asked
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import CHUNK_CELLS, Workings, work
 from p402.routing.scale import COUNT_ONE
 from p402.routing.spec import MODES
+from sim.replay.contextual import Contextual, contextual
+from sim.strategies.named import WEIGHTS, weights_of
+from sim.strategies.own import UnknownPolicy
 
 Float = NDArray[np.float64]
-
-WEIGHTS: Final = "weights"
-NAMES: Final = (*MODES, "random", "cheapest", "logged", f"{WEIGHTS}:quality=0.6,cost=0.4,speed=0")
-"""What `parse` takes, for messages."""
-
-
-class UnknownPolicy(P402Error):
-    """The text names no strategy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class Cheapest:
         return chosen
 
 
-Target = Rule | Logged | Random | Cheapest
+Target = Rule | Logged | Random | Cheapest | Contextual
 
 
 def parse(text: str, *, greedy: bool = False) -> Target:
@@ -107,43 +101,26 @@ def parse(text: str, *, greedy: bool = False) -> Target:
     Raises
     ------
     UnknownPolicy
-        It names none, or its weights are no weights; the message gives the nearest name.
+        It names none, its weights are no weights, or it learns; the message gives the nearest name.
     """
     if text in MODES:
         return Rule(text, explore=not greedy)
     if text.partition(":")[0] == WEIGHTS:
-        return Rule("custom", _weights(text), explore=not greedy)
+        return Rule("custom", weights_of(text), explore=not greedy)
     if greedy:
         raise UnknownPolicy(f"--greedy goes with a mode or weights; found policy {text!r}")
     yardsticks: dict[str, Target] = {"random": Random(), "cheapest": Cheapest(), "logged": Logged()}
-    if text not in yardsticks:
-        words = (*MODES, *yardsticks, WEIGHTS)
-        raise UnknownPolicy(
-            f"unknown policy {text!r}; expected one of {', '.join(NAMES)}{nearest(text, words)}"
-        )
-    return yardsticks[text]
+    return yardsticks[text] if text in yardsticks else contextual(text)
 
 
-def _weights(text: str) -> Weights:
-    shape = f"policy {text!r}: expected {NAMES[-1]}, numbers of 0 or more"
-    given: dict[str, float] = {}
-    for part in text.partition(":")[2].split(","):
-        name, _, value = part.partition("=")
-        name = name.strip()
-        if name not in ("quality", "cost", "speed"):
-            raise UnknownPolicy(
-                f"{shape}; found weight {name!r}{nearest(name, ('quality', 'cost', 'speed'))}"
-            )
-        if name in given:
-            raise UnknownPolicy(f"{shape}; found {name} twice")
-        try:
-            given[name] = float(value)
-        except ValueError as error:
-            raise UnknownPolicy(f"{shape}; found {name}={value!r}") from error
-    try:
-        return Weights.of(given.get("cost", 0.0), given.get("quality", 0.0), given.get("speed", 0.0))
-    except ValueError as error:
-        raise UnknownPolicy(f"{shape}; {error}") from error
+def asked_of(target: Target) -> Asked | None:
+    """What a strategy asks for instead of what was logged; None where it decides on rows as they are."""
+    if not isinstance(target, Rule):
+        return None
+    weights = None
+    if target.weights is not None:
+        weights = target.weights.quality, target.weights.cost, target.weights.speed
+    return Asked(mode=target.mode, weights=weights, explore=target.explore, variant=0)
 
 
 def asked(target: Target, rows: Sequence[RowInputs]) -> list[RowInputs]:
@@ -153,6 +130,8 @@ def asked(target: Target, rows: Sequence[RowInputs]) -> list[RowInputs]:
 
 def probabilities(target: Target, snapshot: Snapshot, batch: RequestBatch) -> Float:
     """Probabilities of a strategy over a batch made of `asked` rows, (n, n_arms), each row summing to 1."""
+    if isinstance(target, Contextual):
+        return target.of(snapshot, batch)
     n, step = len(batch), max(1, CHUNK_CELLS // snapshot.n_arms)
     out = np.empty((n, snapshot.n_arms))
     for start in range(0, n, step):

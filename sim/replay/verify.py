@@ -18,9 +18,10 @@ from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
 from p402.store.reader import connect
+from sim.replay.columns import names
 from sim.replay.outcomes import Unfounded, outcomes_of
 from sim.replay.snapshots import Snapshots
-from sim.replay.source import UNFIT, Group, Lost, groups
+from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, lives_of, partitions, read
 
 KEPT: Final = 100
 """Mismatches described in full; all are counted."""
@@ -35,6 +36,7 @@ SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FR
 """Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
 
 _COUNTED: Final = ("count", "n_eligible", "n_explored")
+_WANTED: Final = {"decision": ("arm", *_COUNTED), "attempt": ("arm", "attempt")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,9 @@ class _Tally:
     mismatches: list[Mismatch] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
 
-    def count(self, rows: Group | Lost) -> None:
-        attempts = rows.table.num_rows - rows.table.column("attempt").null_count
-        self.attempts += attempts
-        self.decisions += rows.table.num_rows - attempts
+    def count(self, kind: str, rows: int) -> None:
+        self.decisions += rows if kind == "decision" else 0
+        self.attempts += rows if kind == "attempt" else 0
 
     def fault(self, what: str, rows: int) -> None:
         self.faults[what] = self.faults.get(what, 0) + rows
@@ -148,18 +149,22 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
     """
     started = time.monotonic()
     snapshots, tally = Snapshots(store), _Tally()
-    with connect(log) as con:
-        total = _one(con.execute(f"SELECT count(*) FROM ({CHOICES})").fetchone())  # noqa: S608 - our query
-        torn, malformed = con.execute(
-            "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
-        ).fetchall()[0]
-        for rows in groups(con, CHOICES):
-            tally.count(rows)
+    pieces = sorted(partitions(log, CHOICE_KINDS), key=lambda piece: bool(piece.path))
+    total = sum(piece.rows for piece in pieces)
+    lives = lives_of(log)
+    for piece in pieces:  # what is not compacted yet comes first: it may be, meanwhile
+        for rows in read(piece, _WANTED[piece.kind], lives=lives):
+            tally.count(piece.kind, len(rows))
             if isinstance(rows, Lost):
                 tally.fault(rows.why, len(rows))
             else:
                 _check(rows, snapshots, tally)
             progress(tally.decisions + tally.attempts, total)
+    progress(tally.decisions + tally.attempts, tally.decisions + tally.attempts)
+    with connect(log) as con:
+        torn, malformed = con.execute(
+            "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
+        ).fetchall()[0]
         ended = outcomes_of(con)
     for what, number in ended.faults.items():
         tally.fault(what, number)
@@ -180,10 +185,6 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         malformed=malformed,
         seconds=time.monotonic() - started,
     )
-
-
-def _one(row: tuple[Any, ...] | None) -> int:
-    return 0 if row is None else int(row[0])
 
 
 def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:
@@ -219,19 +220,17 @@ def _check_halves(group: Group, snapshots: Snapshots, tally: _Tally, error: Exce
 
 
 def _differs(group: Group, snapshot: Snapshot, made: Decisions) -> NDArray[np.bool_]:
-    arms = [-1 if arm is None else snapshot.index.get(arm, -2) for arm in group.column("arm")]
-    bad: NDArray[np.bool_] = np.array(arms, np.int64) != made.arm
-    decision = np.array([attempt is None for attempt in group.column("attempt")], np.bool_)
-    for name in _COUNTED:
-        logged = np.array([-1 if v is None else v for v in group.column(name)], np.int64)
-        bad |= decision & (logged != getattr(made, name))
+    table = group.table
+    bad: NDArray[np.bool_] = names(table.column("arm")).onto(snapshot.index, -2) != made.arm
+    for name in _COUNTED if "attempt" not in table.column_names else ():
+        bad |= table.column(name).fill_null(-1).to_numpy() != getattr(made, name)
     return bad
 
 
 def _differences(row: dict[str, Any], i: int, snapshot: Snapshot, made: Decisions) -> tuple[Difference, ...]:
     chosen = made.arm.item(i)
     recomputed: dict[str, str | int | None] = {"arm": None if chosen < 0 else snapshot.spec.arms.arm[chosen]}
-    if row["attempt"] is None:
+    if row.get("attempt") is None:
         recomputed |= {name: getattr(made, name).item(i) for name in _COUNTED}
     return tuple(Difference(n, row[n], now) for n, now in recomputed.items() if row[n] != now)
 
@@ -239,7 +238,7 @@ def _differences(row: dict[str, Any], i: int, snapshot: Snapshot, made: Decision
 def _mismatch(row: dict[str, Any], differences: tuple[Difference, ...]) -> Mismatch:
     return Mismatch(
         id=row["id"],
-        attempt=row["attempt"],
+        attempt=row.get("attempt"),
         worker=row["worker"],
         live_seq=row["live_seq"],
         snapshot=row["snapshot"],

@@ -5,9 +5,9 @@ logs. A `Strategy` is what a simulation or a sequential replay runs: it begins u
 request by request, and learns at ticks. `sim.strategies.policy` makes a strategy of any policy.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-NO_SESSION = -1
+NO_SESSION: Final = -1
 """`Contexts.session` of a request whose session the caller does not know."""
 
 
@@ -104,26 +104,13 @@ class Contexts:
 
     def rows(self, index: slice | Int) -> "Contexts":
         """The named rounds."""
+        columns = {name: getattr(self, name)[index] for name in _CONTEXT_COLUMNS}
         return Contexts(
-            arms=self.arms,
-            providers=self.providers,
-            models=self.models,
-            feature_names=self.feature_names,
-            features=self.features[index],
-            task=self.task[index],
-            prompt_tokens=self.prompt_tokens[index],
-            expected_output=self.expected_output[index],
-            weights=self.weights[index],
-            eligible=self.eligible[index],
-            cost_usd=self.cost_usd[index],
-            cost_score=self.cost_score[index],
-            ttft_ms=self.ttft_ms[index],
-            speed_score=self.speed_score[index],
-            error_rate=self.error_rate[index],
-            prior_quality=self.prior_quality[index],
-            session=self.session[index],
-            ts_ms=self.ts_ms[index],
-            key=self.key[index],
+            self.arms,
+            self.providers,
+            self.models,
+            self.feature_names,
+            **columns,
             prompts=_some(self.prompts, index),
         )
 
@@ -169,6 +156,42 @@ class Rounds:
     def __len__(self) -> int:
         """Rounds."""
         return len(self.action)
+
+    def rows(self, index: slice | Int) -> "Rounds":
+        """The named rounds."""
+        columns = {name: getattr(self, name)[index] for name in _ROUND_COLUMNS}
+        return Rounds(self.contexts.rows(index), **columns)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Rounds]") -> "Rounds":
+        """Several batches over the same arms as one, in their order.
+
+        Raises
+        ------
+        ValueError
+            There is none, or their arms or features differ: hand those over one by one.
+        """
+        if not parts:
+            raise ValueError("no rounds to join: expected one batch or more")
+        first = parts[0].contexts
+        seen = [part.contexts for part in parts]
+        if any(c.arms != first.arms or c.feature_names != first.feature_names for c in seen):
+            raise ValueError(
+                "rounds of different arms or features cannot be joined: hand them over one by one"
+            )
+        arrays = {name: np.concatenate([getattr(c, name) for c in seen]) for name in _CONTEXT_COLUMNS}
+        texts = [c.prompts for c in seen]
+        prompts = None if any(t is None for t in texts) else tuple(p for t in texts if t for p in t)
+        contexts = Contexts(
+            first.arms, first.providers, first.models, first.feature_names, **arrays, prompts=prompts
+        )
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROUND_COLUMNS}
+        return cls(contexts, **columns)
+
+
+_NAMES: Final = ("arms", "providers", "models", "feature_names", "prompts")
+_CONTEXT_COLUMNS: Final = tuple(f.name for f in fields(Contexts) if f.name not in _NAMES)
+_ROUND_COLUMNS: Final = tuple(f.name for f in fields(Rounds) if f.name != "contexts")
 
 
 @runtime_checkable

@@ -51,6 +51,10 @@ class Tuning:
         The detector's.
     tick_ms
         Least time between two snapshots.
+    scales
+        Of the prior's sds, the likeliest of which is taken; none leaves them as they are.
+    refit_ms
+        Least time between two such choices.
     closes_ms
         Age at which a round takes no further word.
     beta, loss_cap, floor, tolerance
@@ -63,6 +67,8 @@ class Tuning:
     on_drift: float = 1.0
     alarm: float = 8.0
     tick_ms: int = MINUTE_MS
+    scales: tuple[float, ...] = ()
+    refit_ms: int = 10 * MINUTE_MS
     closes_ms: int = 48 * HOUR_MS
     beta: float | None = None
     loss_cap: float | None = None
@@ -155,13 +161,18 @@ class Ours:
         self._known: dict[tuple[int, int], bool] = {}
         self._waiting: list[Rounds] = []
         self._last_ms: int | None = None
+        self._fitted_ms = 0
 
     def begin(self, snapshot: Snapshot) -> Snapshot:
-        """The operator's snapshot with this policy and what is believed so far."""
+        """The operator's snapshot with this policy and what is believed so far.
+
+        The prior of an arm is what the first snapshot that had it believed.
+        """
         spec = replace(snapshot.spec, policy=self._policy(snapshot.spec.policy))
+        self._start = Start.of(snapshot) if self._start is None else self._start.with_arms_of(snapshot)
         prior = prior_of(spec.arms, spec.posterior, self.tuning.spread)
+        prior = changed(prior, mean=np.ascontiguousarray(self._start.table(snapshot).T))
         if self.beliefs is None:
-            self._start = Start.of(snapshot)
             posterior = spec.posterior
             self.beliefs = Beliefs(prior, self.tuning.spread.noise, posterior.tasks, posterior.features)
         else:
@@ -186,6 +197,9 @@ class Ours:
         self._waiting.clear()
         if not any(news) and self.beliefs.n_words == 0:
             return None
+        if self.tuning.scales and now_ms - self._fitted_ms >= self.tuning.refit_ms:
+            self._fitted_ms = now_ms
+            self.beliefs.fit_scale(self.tuning.scales)
         return self._compiled()
 
     def choose(

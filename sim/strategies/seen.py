@@ -42,6 +42,10 @@ class Start:
         columns = np.array(snapshot.spec.posterior.theta, np.float64) / PARAM_ONE
         return cls(dict(zip(snapshot.spec.arms.arm, columns, strict=True)))
 
+    def with_arms_of(self, snapshot: Snapshot) -> "Start":
+        """The same, and what a snapshot believes of arms that are not in it."""
+        return Start({**Start.of(snapshot).theta, **self.theta})
+
     def table(self, snapshot: Snapshot) -> Float:
         """(n_features, n_arms) for the arms of a snapshot; its own belief of those that came later."""
         own = np.array(snapshot.spec.posterior.theta, np.float64) / PARAM_ONE

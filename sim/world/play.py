@@ -156,7 +156,7 @@ class Played:
         self.under_way: dict[str, Round] = {}
         self._expected = rounds or max(1, round(spec.arrivals.per_hour * spec.hours))
         self._progress = progress
-        self._told = store is not None or not isinstance(strategy, LEARNS_NOTHING)
+        self._learns = not isinstance(strategy, LEARNS_NOTHING)
         self._store = None if store is None else ComponentStore(store)
         self.tenants = dict(offer_at(spec, 0.0).tenants)
         self.guard = MemoryGuard(lambda tenant: self.tenants[tenant].limits, self.clock.now_ms)
@@ -179,7 +179,7 @@ class Played:
             state = WorkerState(f"w{number}", snapshot, head)
             self.flows.append(Flow(ports, state, {}, decide=self._decide))
         self.loop.start(self._arrivals())
-        if not isinstance(self.strategy, LEARNS_NOTHING):
+        if self._learns:
             self.loop.start(self._ticks())
         self.loop.start(self._offers())
         self.loop.run()
@@ -265,9 +265,9 @@ class Played:
 
     def _hear(self, flow: Flow, ended: Round) -> None:
         """Lay out what will be said of a round, and when the strategy hears of it."""
-        if not ended.calls or not self._told:
+        if not ended.calls or not (self._learns or self._store is not None):
             return
-        if ended.first_failed:
+        if self._learns and ended.first_failed:
             self.handed.tell(ended, 0.0, self.clock.ms)
         said = False
         if ended.served is not None and ended.quality is not None:
@@ -277,11 +277,11 @@ class Played:
             ):
                 said = True
                 at_ms = self.clock.ms + word.after_ms
-                if not ended.first_failed:
+                if self._learns and not ended.first_failed:
                     self.handed.tell(ended, word.quality, at_ms)
                 if self._store is not None:
                     self.loop.start(self._reward(flow, ended, word.source, word.quality), at_ms)
-        if not said and not ended.first_failed:
+        if self._learns and not said and not ended.first_failed:
             self.handed.wait(ended, self.clock.ms)
 
     async def _reward(self, flow: Flow, ended: Round, source: str, quality: float) -> None:

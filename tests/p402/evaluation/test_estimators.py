@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p402.evaluation.estimate import ESTIMAND, Limits
+from p402.evaluation.estimate import ESTIMAND, ESTIMANDS, Limits
 from p402.evaluation.estimators import compare, evaluate
-from p402.evaluation.fits import NAMES, dm, dr, ips, sndr, snips
+from p402.evaluation.fits import ALL_NAMES, NAMES, dm, dr, ips, sndr, snips
 from p402.evaluation.intervals import clustered_stderr
-from p402.evaluation.logged import SCALE, LoggedBatch
-from p402.evaluation.reward_model import cross_fitted
+from p402.evaluation.logged import SCALE, LoggedBatch, NoPropensity
+from p402.evaluation.reward_model import cross_fitted, mrdr_weight
+from p402.evaluation.side import Bends
 
 
 def by_name(estimates):
@@ -344,3 +345,172 @@ def test_rows_of_one_session_count_as_one_unit(log):
     if g > 1:
         expected = math.sqrt(g / (g - 1) * math.fsum(t * t for t in totals)) / batch.n
         assert stderr == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+BENDS = Bends(clip=2.0, switch=3.0, shrink=5.0)
+
+
+@given(logs())
+def test_every_bent_estimator_equals_its_formula_in_exact_sums(log):
+    batch, target, q = log
+    rows = range(batch.n)
+    w = [target[i][batch.action[i]] / (batch.count[i] / SCALE) * batch.observed[i] for i in rows]
+    base = [math.fsum(target[i][k] * q[i][k] for k in range(batch.n_arms)) for i in rows]
+    error = [batch.reward[i] - q[i][batch.action[i]] for i in rows]
+    expected = {
+        "clipped_ips": math.fsum(min(w[i], 2.0) * batch.reward[i] for i in rows),
+        "switch_dr": math.fsum(base[i] + (w[i] if w[i] <= 3.0 else 0.0) * error[i] for i in rows),
+        "dros": math.fsum(base[i] + 5.0 * w[i] / (w[i] ** 2 + 5.0) * error[i] for i in rows),
+        "mrdr": math.fsum(base[i] + w[i] * error[i] for i in rows),
+    }
+    found = by_name(evaluate(batch, target, q, names=ALL_NAMES, q_mrdr=q, bends=BENDS))
+    for name, total in expected.items():
+        assert found[name].value == pytest.approx(total / batch.n, rel=1e-10, abs=1e-12)
+    assert found["mrdr"].value == found["dr"].value
+    assert [found[name].parameter for name in ("clipped_ips", "switch_dr", "dros", "dr")] == [
+        2.0,
+        3.0,
+        5.0,
+        None,
+    ]
+
+
+@given(logs(), st.floats(0.0, 1.0))
+def test_a_constant_model_makes_dr_ips_about_that_constant(log, constant):
+    """With q = c everywhere DR is c + mean(w (r - c)), which is IPS where weights average 1."""
+    batch, target, _ = log
+    found = by_name(evaluate(batch, target, np.full(target.shape, constant)))
+    weights = target[np.arange(batch.n), batch.action] / batch.propensity * batch.observed
+    expected = found["ips"].value + constant * (1.0 - weights.mean())
+    assert found["dr"].value == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert found["sndr"].value == pytest.approx(found["snips"].value, rel=1e-9, abs=1e-9)
+
+
+def test_every_bent_estimate_says_that_its_interval_leaves_out_a_bias(world, target):
+    batch = world.log(400, 20)
+    q = cross_fitted(batch)
+    found = by_name(evaluate(batch, target[batch.task], q, names=ALL_NAMES, q_mrdr=q))
+    bent = {name for name, estimate in found.items() if "traded_bias" in codes(estimate)}
+    assert bent == {"clipped_ips", "switch_dr", "dros"}
+
+
+def test_heavy_clipping_is_seen_to_be_biased_by_more_than_it_says(make_world, whole_counts):
+    heavy = make_world(np.array([[0.5, 0.9]]), whole_counts([[0.95, 0.05]]))
+    wanted, missed = np.array([[0.1, 0.9]]), 0
+    for seed in range(40):
+        batch = heavy.log(300, seed)
+        (found,) = evaluate(batch, wanted[batch.task], names=("clipped_ips",), bends=Bends(clip=5.0))
+        missed += not found.lower <= heavy.truth(wanted) <= found.upper
+    assert missed == 40
+
+
+def test_mrdr_is_unbiased_and_no_worse_than_dr_where_the_model_cannot_fit(make_world, whole_counts):
+    """The model cannot tell tasks apart, so it fits somewhere only: MRDR has it fit on the target's rows."""
+    world = make_world(
+        np.array([[0.9, 0.2, 0.5], [0.2, 0.9, 0.5]]), whole_counts([[0.1, 0.6, 0.3], [0.8, 0.15, 0.05]])
+    )
+    wanted = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    plain, robust = [], []
+    for seed in range(80):
+        batch = world.log(200, seed)
+        blind = blinded(batch)
+        q = cross_fitted(blind)
+        q_mrdr = cross_fitted(blind, weight=mrdr_weight(batch, wanted[batch.task]))
+        found = by_name(evaluate(batch, wanted[batch.task], q, names=("dr", "mrdr"), q_mrdr=q_mrdr))
+        plain.append(found["dr"].value)
+        robust.append(found["mrdr"].value)
+    assert abs(np.mean(robust) - world.truth(wanted)) < 4 * np.std(robust, ddof=1) / 80**0.5
+    assert np.var(robust) < np.var(plain)
+
+
+def blinded(batch):
+    return LoggedBatch(
+        batch.action,
+        batch.reward,
+        batch.count,
+        batch.eligible,
+        batch.session,
+        batch.observed,
+        np.zeros_like(batch.task),
+    )
+
+
+def imported(batch, rows):
+    """As a log that kept no propensity for some rows."""
+    count = batch.count.copy()
+    count[rows] = 0
+    return LoggedBatch(
+        batch.action, batch.reward, count, batch.eligible, batch.session, batch.observed, batch.task
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ALL_NAMES if name != "dm"])
+def test_a_null_propensity_is_refused_by_all_that_weigh_by_it(world, target, name):
+    batch = imported(world.log(50, 21), [3, 4])
+    q = np.full((batch.n, 4), 0.5)
+    with pytest.raises(NoPropensity, match=r"row 3 is null, as of 2 of 150 rows.*names=\('dm',\)"):
+        evaluate(batch, target[batch.task], q, names=(name,), q_mrdr=q)
+    with pytest.raises(NoPropensity):
+        compare(batch, target[batch.task], target[batch.task], q)
+
+
+def test_a_null_propensity_leaves_the_model_which_says_that_it_is_one(world, target):
+    batch = world.log(200, 22)
+    q = cross_fitted(batch)
+    (found,) = evaluate(imported(batch, slice(None)), target[batch.task], q, names=("dm",))
+    assert found.value == by_name(evaluate(batch, target[batch.task], q))["dm"].value
+    assert {"model_only", "no_propensity"} <= codes(found)
+
+
+def test_the_estimand_is_of_whose_rewards_the_batch_holds(world, target):
+    batch = world.log(60, 23)
+    (first,) = evaluate(batch, target[batch.task], names=("snips",))
+    (served,) = evaluate(batch, target[batch.task], names=("snips",), reward_of="served")
+    assert (first.estimand, served.estimand) == (ESTIMAND, ESTIMANDS["served"])
+    assert "failover" in served.estimand
+    probs = target[batch.task]
+    assert compare(batch, probs, probs, reward_of="served").estimand == ESTIMANDS["served"]
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(world, target):
+    batch = world.log(10, 24)
+    with pytest.raises(ValueError, match=r"'doubly'.*ips, snips"):
+        evaluate(batch, target[batch.task], names=("doubly",))
+
+
+def test_weights_that_miss_their_mean_are_warned_of_one_policy_and_of_two(make_world, whole_counts):
+    """The target's arm is so rare that the log has not taken it as often as it should have."""
+    rare = make_world(np.array([[0.5, 0.9]]), whole_counts([[0.999, 0.001]]))
+    batch = rare.log(300, 25)
+    wanted, current = np.tile([0.5, 0.5], (batch.n, 1)), rare.behaviour[batch.task] / SCALE
+    (one,) = evaluate(batch, wanted, names=("snips",))
+    taken = (batch.action == 1).sum()
+    weights = np.where(batch.action == 1, 0.5, 0.5) / batch.propensity
+    assert one.imbalance == pytest.approx(abs(weights.mean() - 1.0), rel=1e-9)
+    two = compare(batch, wanted, current)
+    moved = 0.5 - current[0, 1]
+    assert two.imbalance == pytest.approx(abs(taken / batch.n / current[0, 1] - 1.0), rel=1e-9)
+    assert moved > 0
+    assert "imbalance" in codes(one)
+    assert "imbalance" in codes(two)
+    assert "imbalance" not in codes(evaluate(batch, current, names=("snips",))[0])
+
+
+def test_changed_rows_of_which_few_carry_the_weight_are_few(make_world, whole_counts):
+    skew = make_world(np.array([[0.5, 0.6, 0.7]]), whole_counts([[0.6, 0.3999, 0.0001]]))
+    batch = skew.log(1_000, 26)
+    action = batch.action.copy()
+    action[:5] = 2
+    batch = LoggedBatch(
+        action,
+        batch.reward,
+        skew.behaviour[batch.task, action],
+        batch.eligible,
+        batch.session,
+        batch.observed,
+        batch.task,
+    )
+    (found,) = evaluate(batch, np.tile([0.0, 0.5, 0.5], (batch.n, 1)), names=("snips",))
+    assert found.n_changed > 1_000
+    assert found.ess_changed < 10
+    assert "few_changed" in codes(found)

@@ -33,7 +33,7 @@ def test_a_good_batch_is_held_as_c_ordered_columns():
         ("action", [0], r"action has shape \(1,\): expected \(2,\)"),
         ("reward", [0.0, 1.0000001], r"reward\[1\] is 1.0000001: expected a number in \[0, 1\]"),
         ("reward", [float("nan"), 1.0], r"reward\[0\] is nan"),
-        ("count", [0, 5], r"count\[0\] is 0: expected a whole number in \[1, 16777216\]"),
+        ("count", [-1, 5], r"count\[0\] is -1: expected a whole number in \[0, 16777216\]"),
         ("count", [1, SCALE + 1], r"count\[1\] is 16777217"),
         ("observed", [0.5, 1.0], r"observed\[0\] is 0.5: expected 0 \(not matured\) or 1/P"),
         ("observed", [1.0, float("inf")], r"observed\[1\] is inf"),

@@ -131,15 +131,25 @@ def test_no_row_stands_for_more_than_the_floor_allows():
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 2), st.integers(0, 2)), min_size=1))
-def test_weights_of_each_task_and_arm_sum_to_its_rounds_when_any_was_judged(rows):
+def test_weights_of_each_arm_sum_to_its_rounds_when_any_was_judged(rows):
     judged, failed, task, action = (list(column) for column in zip(*rows, strict=True))
     weight = observed(judged, failed, task, action, floor=1e-9)
-    for cell in {(t, a) for _, _, t, a in rows}:
-        mine = [i for i, row in enumerate(rows) if row[2:] == cell]
+    for arm in set(action):
+        mine = [i for i, row in enumerate(rows) if row[3] == arm]
         if any(judged[i] and not failed[i] for i in mine):
             assert sum(weight[i] for i in mine) == pytest.approx(len(mine))
         else:
             assert sum(weight[i] for i in mine) == sum(failed[i] for i in mine)
+
+
+def test_a_task_that_nobody_judged_is_spoken_for_by_the_arms_other_tasks():
+    judged, task, arm = [True, False, False, False, True], [0, 0, 1, 1, 1], [0, 0, 0, 0, 1]
+    assert observed(judged, [False] * 5, task, arm) == [4.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_a_task_that_was_judged_stands_for_itself_where_no_task_is_silent():
+    judged, task = [True, False, True, True], [0, 0, 1, 1]
+    assert observed(judged, [False] * 4, task, [0] * 4) == [2.0, 0.0, 1.0, 1.0]
 
 
 def said(source, status="unknown", quality=None, ts_ms=0):

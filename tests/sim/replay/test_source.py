@@ -1,14 +1,16 @@
 """Rows find the live state they saw, whatever the chunks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p402.events import ArmLive
+from p402.events import ArmLive, Live
 from p402.routing.live import LiveState
 from p402.store.reader import connect
-from sim.replay.source import MAX_LIVES, Delta, LiveFold, LiveGap, groups
+from p402.store.schema import table_of
+from sim.replay.source import MAX_LIVES, LiveGap, Lives, groups
 from sim.replay.verify import CHOICES
+from tests.sim.replay.plain_fold import Delta, LiveFold
 
 live = st.builds(
     ArmLive,
@@ -20,6 +22,23 @@ live = st.builds(
 moves = st.lists(st.dictionaries(st.sampled_from(["a/m", "b/m", "c/m"]), live, min_size=1), max_size=8)
 
 
+def lives_of(deltas, ts_ms=0):
+    """Live states by the deltas of a log, which come in two tables and in no order."""
+    events = [Live(ts_ms=ts_ms, worker=d.worker, seq=d.seq, arms=d.arms) for d in reversed(deltas)]
+    tables = [table_of("live", part) for part in (events[::2], events[1::2])]
+    return Lives(lambda _workers: tables)
+
+
+def told(fold, worker, seq):
+    """A state by arm id, or what stands in its way."""
+    try:
+        state = fold.at(worker, seq)
+    except LiveGap as gap:
+        return str(gap)
+    return state.seq, dict(state.table)
+
+
+@settings(deadline=None)
 @given(histories=st.dictionaries(st.sampled_from(["w0", "w1", "w2"]), moves), skip=st.integers(1, 3))
 def test_a_fold_gives_each_worker_the_last_word_on_every_arm(histories, skip):
     deltas = [
@@ -27,18 +46,62 @@ def test_a_fold_gives_each_worker_the_last_word_on_every_arm(histories, skip):
         for worker in sorted(histories)
         for seq, arms in enumerate(histories[worker], start=1)
     ]
-    fold = LiveFold(iter(deltas))
+    folds = LiveFold(iter(deltas)), lives_of(deltas)
     for worker in sorted(histories):
         for seq in range(0, len(histories[worker]) + 1, skip):
             expected = {}
             for arms in histories[worker][:seq]:
                 expected.update(arms)
-            assert fold.at(worker, seq) == (seq, expected)
+            for fold in folds:
+                assert told(fold, worker, seq) == (seq, expected)
+
+
+@settings(deadline=None)
+@given(
+    histories=st.dictionaries(st.sampled_from(["w0", "w1"]), moves),
+    broken=st.lists(st.tuples(st.integers(0, 20), st.integers(-1, 9)), max_size=3),
+    asked=st.lists(
+        st.tuples(st.sampled_from(["w0", "w1", "w2"]), st.integers(-1, 10)), min_size=1, max_size=9
+    ),
+)
+def test_states_as_numbers_are_those_of_the_plain_fold_and_so_is_what_stands_in_their_way(
+    histories, broken, asked
+):
+    deltas = [
+        Delta(worker, seq, arms)
+        for worker, told in histories.items()
+        for seq, arms in enumerate(told, start=1)
+    ]
+    for place, seq in broken:  # some deltas are lost, some have another's number
+        if place < len(deltas):
+            deltas[place] = deltas[place]._replace(seq=seq)
+    deltas = [d for d in deltas if d.seq]
+    seen = set()
+    deltas = [d for d in deltas if (d.worker, d.seq) not in seen and not seen.add((d.worker, d.seq))]
+    lives = lives_of(deltas)
+    for worker, seq in asked:  # in no order
+        plain = LiveFold(iter(sorted(deltas, key=lambda d: (d.worker, d.seq))))
+        assert told(lives, worker, seq) == told(plain, worker, seq)
+    together = lives_of(deltas).many(sorted(set(asked)))
+    for (worker, seq), state in zip(sorted(set(asked)), together, strict=True):
+        found = str(state) if isinstance(state, LiveGap) else (state.seq, dict(state.table))
+        assert found == told(lives, worker, seq)
+
+
+def test_a_delta_of_a_number_twice_is_no_basis_but_the_same_line_twice_is_one():
+    arm = {"a/m": ArmLive(open_circuit=False, ttft_ms=5, error_rate=0)}
+    deltas = [Delta("w", seq, arm) for seq in (1, 2, 2, 3)]
+    assert lives_of(deltas).at("w", 3).table == arm  # logged at one moment
+    events = [Live(ts_ms=k, worker="w", seq=seq, arms=arm) for k, seq in enumerate((1, 2, 2, 3))]
+    lives = Lives(lambda _workers: [table_of("live", events)])
+    assert lives.at("w", 1).table == arm
+    assert told(lives, "w", 2) == told(LiveFold(iter(deltas)), "w", 2)
+    assert "two deltas have seq 2" in told(lives, "w", 3)
 
 
 def test_a_worker_without_deltas_starts_with_nothing_measured():
     arm = ArmLive(open_circuit=True, ttft_ms=5, error_rate=7)
-    fold = LiveFold(iter([Delta("w1", 1, {"a/m": arm})]))
+    fold = lives_of([Delta("w1", 1, {"a/m": arm})])
     assert fold.at("w0", 0).table == {}
     with pytest.raises(LiveGap, match=r"worker 'w0' at seq 1.*delta 1 is not in the log"):
         fold.at("w0", 1)
@@ -48,7 +111,7 @@ def test_a_worker_without_deltas_starts_with_nothing_measured():
 
 def test_a_gap_names_worker_and_first_missing_delta():
     arm = ArmLive(open_circuit=False, ttft_ms=5, error_rate=0)
-    fold = LiveFold(Delta("w", seq, {"a/m": arm}) for seq in (1, 2, 4))
+    fold = lives_of([Delta("w", seq, {"a/m": arm}) for seq in (1, 2, 4)])
     assert fold.at("w", 2).seq == 2
     for seq in (3, 4, 9):
         with pytest.raises(LiveGap, match=rf"worker 'w' at seq {seq} is unknown: delta 3 is not"):

@@ -14,7 +14,8 @@ from p402.store.reader import connect
 from sim.replay.command import main
 from sim.replay.target import parse
 from sim.replay.value import value
-from sim.replay.window import NoRounds, Unfaithful, read_window
+from sim.replay.window import NoRounds, Unfaithful
+from tests.sim.replay.whole import read_window
 
 PROMPT, OUTPUT = 100, 50
 FAILING = {"birch": 0.1}  # five failures in a row, which would open a breaker, are one in 100,000

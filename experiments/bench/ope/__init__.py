@@ -1,0 +1,1 @@
+"""Whether intervals that are printed without a warning hold the truth: `make bench-ope`."""

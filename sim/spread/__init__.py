@@ -1,0 +1,1 @@
+"""A function over partitions, on one process or many, to the same bits."""

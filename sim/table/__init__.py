@@ -1,0 +1,1 @@
+"""Replay with full information: tables that hold every arm's measured outcome."""

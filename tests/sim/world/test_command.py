@@ -1,0 +1,66 @@
+"""`p402 sim run` and `p402 sim world`: what they write, show and refuse."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from sim.command import main
+from sim.replay.command import main as replay
+from sim.world.files import read_spec, write_spec
+from sim.world.table import SCHEMA
+from tests.sim.world.small import a_world
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "small.toml"
+    write_spec(path, a_world())
+    return path
+
+
+def test_a_run_writes_a_table_and_a_log_that_replays(spec, tmp_path, capfd):
+    log, store, out = tmp_path / "log", tmp_path / "store", tmp_path / "out" / "rounds.parquet"
+    asked = ["run", "--spec", str(spec), "--seed", "3", "--out", str(out), "--json", "--rounds", "50"]
+    assert main([*asked, "--log", str(log), "--store", str(store)]) == 0
+    told = json.loads(capfd.readouterr().out)
+    table = pq.read_table(out)
+    assert table.schema == SCHEMA
+    assert table.num_rows == told["rounds"] == sum(told["by_status"].values()) == 50
+    assert told["cost_nano"] == sum(table.column("cost_nano").to_pylist())
+    assert told["regret"] == pytest.approx(sum(table.column("regret").to_pylist()))
+    assert told["log_bytes"] > 0
+    assert replay(["--verify", "--log", str(log), "--store", str(store)]) == 0
+    assert "mismatches" in capfd.readouterr().out
+    assert main([*asked, "--log", str(log), "--store", str(store)]) == 2
+    assert "not empty" in capfd.readouterr().err
+
+
+def test_a_run_shows_its_figures(spec, capfd):
+    assert main(["run", "--spec", str(spec), "--strategy", "cheapest"]) == 0
+    assert "mean regret" in capfd.readouterr().out
+
+
+def test_a_preset_prints_as_a_world_that_reads_back(tmp_path, capfd):
+    for ending, options in ((".toml", []), (".json", ["--json"])):
+        assert main(["world", "--preset", "storm", *options]) == 0
+        path = tmp_path / f"storm{ending}"
+        path.write_text(capfd.readouterr().out)
+        assert read_spec(path).name == "storm"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["run"], "give one world"),
+        (["run", "--preset", "dya"], "did you mean `day`"),
+        (["run", "--preset", "day", "--strategy", "linucbb"], "did you mean `linucb`"),
+        (["run", "--preset", "day", "--strategy", "random", "--log", "x", "--store", "y"], "decide_one"),
+        (["run", "--preset", "day", "--log", "x"], "both folders or neither"),
+        (["world", "--spec", "absent.toml"], "cannot be read"),
+    ],
+)
+def test_a_bad_question_is_status_2_with_what_to_do(argv, said, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    assert said in capfd.readouterr().err
