@@ -37,7 +37,8 @@ def prepare(out: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part in (*out.glob("*.part"), *folder.glob("*.part")):
-            part.unlink()
+            if _is_left(part):
+                part.unlink(missing_ok=True)
         probe = out / f"writable.{os.getpid()}.part"
         probe.write_bytes(b"")
         probe.unlink()
@@ -46,6 +47,20 @@ def prepare(out: Path) -> None:
             f"--out {out}: {error.strerror or error}; expected a folder that can be written to; "
             f"give another, or change its owner or mode"
         ) from error
+
+
+def _is_left(part: Path) -> bool:
+    """Whether a part is ours and its process is no more; another comparison may be at work here."""
+    pid = part.suffixes[-2].removeprefix(".") if len(part.suffixes) > 1 else ""
+    if not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
 
 
 def path_of(out: Path, job: Job) -> Path:

@@ -1,6 +1,6 @@
 """The plots of a comparison, each with the words that say what it shows. It computes nothing new."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
@@ -10,16 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from sim.compare.axes import WIDTH_IN, drawing, events, hours, legend, line, seeds
 from sim.compare.comparison import Comparison
-from sim.compare.curves import BINS, LATENCIES_MS, Band, band_of, shares_over_time
+from sim.compare.curves import BINS, LATENCIES_MS, band_of, shares_over_time
 from sim.compare.look import ARMS, INK, MUTED, PAPER, REST, RULE, Look, looks
 from sim.compare.measures import COST, P50, P95, QUALITY, REGRET_TOTAL, SAVING
 from sim.compare.numbers import interval, typeset, written
 from sim.compare.setting import Setting
 from sim.compare.svg import SETTINGS, standing
-
-WIDTH_IN: Final = 4.9
-"""Narrow enough that its text can be read on a phone, 1 to 1."""
 
 TOP_ARMS: Final = len(ARMS)
 
@@ -63,47 +61,47 @@ def plots(result: Comparison, setting: Setting) -> Iterator[Plot]:
 
 
 def _regret(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
-    drawing, axes = _drawing(3.3)
+    drawn, axes = drawing(3.3)
     for name in result.strategies:
         band = band_of([curve.regret for curve in result.curves[name]])
-        _line(axes, result.clock.hours, band, look[name], name)
+        line(axes, result.clock.hours, band, look[name], name)
     axes.set_ylim(bottom=0.0)
-    _hours(axes, setting, result)
-    _legend(drawing, len(result.strategies))
+    hours(axes, setting, result)
+    legend(drawn, len(result.strategies))
     ends = "; ".join(f"{name} {_said(result, name, REGRET_TOTAL)}" for name in result.ranking.order)
     return Plot(
         "regret",
         "Regret over time, less is better",
         f"Regret summed over a run, mean over seeds, at its end: {ends}.",
         "Expected utility lost to the best arm, summed over the run. Lines are means over "
-        f"{_seeds(result)}, bands their 95 % intervals, point by point. {_events(setting)}",
-        standing(drawing),
+        f"{seeds(result)}, bands their 95 % intervals, point by point. {events(setting)}",
+        standing(drawn),
     )
 
 
 def _gap(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
-    drawing, axes = _drawing(3.3)
+    drawn, axes = drawing(3.3)
     reference = result.curves[result.reference]
     axes.axhline(0.0, color=look[result.reference].colour, linewidth=2.0)
     others = [name for name in result.strategies if name != result.reference]
     for name in others:
         pairs = zip(result.curves[name], reference, strict=True)
-        _line(axes, result.clock.hours, band_of([a.regret - b.regret for a, b in pairs]), look[name], name)
-    _hours(axes, setting, result)
-    _legend(drawing, len(others))
+        line(axes, result.clock.hours, band_of([a.regret - b.regret for a, b in pairs]), look[name], name)
+    hours(axes, setting, result)
+    legend(drawn, len(others))
     return Plot(
         "regret-difference",
         f"Regret beyond that of {result.reference}, same seeds",
         f"The paired difference of summed regret to {result.reference} over time, for {', '.join(others)}.",
         f"Each seed's regret less that of {result.reference} on the same requests, then the mean and its "
-        f"95 % interval over {_seeds(result)}: narrower than the bands of either, since luck that both "
+        f"95 % interval over {seeds(result)}: narrower than the bands of either, since luck that both "
         f"share cancels. A line that rises is still losing.",
-        standing(drawing),
+        standing(drawn),
     )
 
 
 def _frontier(result: Comparison, look: dict[str, Look]) -> Plot:
-    drawing, axes = _drawing(3.3)
+    drawn, axes = drawing(3.3)
     at = {name: (result.figure(name, COST).at, result.figure(name, QUALITY).at) for name in result.strategies}
     front = _front({name: (cost.value, quality.value) for name, (cost, quality) in at.items()})
     axes.plot(
@@ -111,23 +109,23 @@ def _frontier(result: Comparison, look: dict[str, Look]) -> Plot:
         color=RULE, linewidth=5.0, solid_capstyle="round", zorder=1,
     )  # fmt: skip
     for name, (cost, quality) in at.items():
-        drawn = look[name]
+        own = look[name]
         for low, high, x, y in (
             (cost.lower, cost.upper, None, quality.value),
             (quality.lower, quality.upper, cost.value, None),
         ):
             if isfinite(low) and isfinite(high):
                 xs, ys = ((low, high), (y, y)) if x is None else ((x, x), (low, high))
-                axes.plot(xs, ys, color=drawn.colour, linewidth=1.4, zorder=2)
+                axes.plot(xs, ys, color=own.colour, linewidth=1.4, zorder=2)
         axes.plot(
-            [cost.value], [quality.value], drawn.mark, color=drawn.colour, markersize=7.0,
+            [cost.value], [quality.value], own.mark, color=own.colour, markersize=7.0,
             markeredgecolor=PAPER, markeredgewidth=0.8, label=name, zorder=3, linestyle="none",
         )  # fmt: skip
     axes.margins(x=0.12, y=0.14)
     axes.set_xlabel("USD for 1,000 requests")
     axes.set_ylabel("mean realised quality")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    _legend(drawing, len(result.strategies))
+    legend(drawn, len(result.strategies))
     said = "; ".join(
         f"{name}: cost {_said(result, name, COST)}, quality {_said(result, name, QUALITY)}"
         for name in result.strategies
@@ -136,9 +134,9 @@ def _frontier(result: Comparison, look: dict[str, Look]) -> Plot:
         "frontier",
         "Quality and cost: up and left is better",
         f"{said}. On the frontier: {', '.join(front)}.",
-        f"Crosses are 95 % intervals over {_seeds(result)}. The broad line joins what no other strategy "
+        f"Crosses are 95 % intervals over {seeds(result)}. The broad line joins what no other strategy "
         f"beats on both: {', '.join(front)}.",
-        standing(drawing),
+        standing(drawn),
     )
 
 
@@ -154,7 +152,7 @@ def _front(at: dict[str, tuple[float, float]]) -> list[str]:
 
 def _costs(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
     names = result.strategies
-    drawing, axes = _drawing(0.75 + 0.62 * len(names))
+    drawn, axes = drawing(0.75 + 0.62 * len(names))
     for row, name in enumerate(names):
         cost, saving = result.figure(name, COST).at, result.figure(name, SAVING).at
         direct = cost.value / (1.0 - saving.value) if saving.value < 1.0 else cost.value
@@ -180,17 +178,17 @@ def _costs(result: Comparison, setting: Setting, look: dict[str, Look]) -> Plot:
         "Cost, and what was saved of the direct cost",
         f"{said}. The direct cost is that of the same exchanges at {setting.baseline}.",
         f"Coloured: what was billed. Pale: what the same exchanges would have cost at {setting.baseline}, "
-        f"the baseline. Dark lines and brackets: 95 % intervals over {_seeds(result)}.",
-        standing(drawing),
+        f"the baseline. Dark lines and brackets: 95 % intervals over {seeds(result)}.",
+        standing(drawn),
     )
 
 
 def _latency(result: Comparison, look: dict[str, Look]) -> Plot:
-    drawing, axes = _drawing(3.0)
+    drawn, axes = drawing(3.0)
     reach: list[float] = []
     for name in result.strategies:
         band = band_of([curve.answered_by for curve in result.curves[name]])
-        _line(axes, LATENCIES_MS / 1_000.0, band, look[name], name)
+        line(axes, LATENCIES_MS / 1_000.0, band, look[name], name)
         reach += LATENCIES_MS[(band.mean > 0.002) & (band.mean < 0.998)].tolist()
     axes.set_xscale("log")
     if reach:
@@ -201,7 +199,7 @@ def _latency(result: Comparison, look: dict[str, Look]) -> Plot:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
     axes.set_xlabel("seconds to the last byte (log scale)")
-    _legend(drawing, len(result.strategies))
+    legend(drawn, len(result.strategies))
     said = "; ".join(
         f"{name}: p50 {_said(result, name, P50)} ms, p95 {_said(result, name, P95)} ms"
         for name in result.strategies
@@ -211,8 +209,8 @@ def _latency(result: Comparison, look: dict[str, Look]) -> Plot:
         "Share of answers that took no longer",
         f"{said}.",
         "Up and left is faster. Failed attempts before an answer are in its time. Means and 95 % "
-        f"intervals over {_seeds(result)}.",
-        standing(drawing),
+        f"intervals over {seeds(result)}.",
+        standing(drawn),
     )
 
 
@@ -220,8 +218,8 @@ def _arms(result: Comparison, setting: Setting) -> Plot:
     names = result.strategies
     columns = 2 if len(names) > 1 else 1
     rows = -(-len(names) // columns)
-    drawing = Drawing(figsize=(WIDTH_IN, 0.75 + 1.45 * rows), layout="constrained")
-    panels = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    drawn = Drawing(figsize=(WIDTH_IN, 0.75 + 1.45 * rows), layout="constrained")
+    panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     shares = {name: shares_over_time(result.curves[name]) for name in names}
     top = _top_arms(result)
     edges = (np.arange(BINS) + 0.5) * (result.clock.hours[-1] / BINS)
@@ -243,10 +241,10 @@ def _arms(result: Comparison, setting: Setting) -> Plot:
             panel.axvline(at, color=PAPER, linewidth=1.0, linestyle=(0, (2, 1.5)))
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    drawing.supxlabel("hours since the start", fontsize=8.5, color=MUTED)
+    drawn.supxlabel("hours since the start", fontsize=8.5, color=MUTED)
     handles = [mpl.patches.Patch(color=colour, label=arm) for colour, arm in zip(palette, top, strict=True)]
     handles.append(mpl.patches.Patch(color=REST, label="all others"))
-    drawing.legend(
+    drawn.legend(
         handles=handles, loc="outside upper left", ncol=2, handlelength=1.0, columnspacing=1.2, fontsize=7.5
     )
     said = "; ".join(
@@ -261,9 +259,9 @@ def _arms(result: Comparison, setting: Setting) -> Plot:
         "arms",
         "Where requests went",
         f"The most chosen arms of each strategy: {said}.",
-        f"Share of first choices by arm and time, all {len(result.seeds)} seeds together. Dashed: the events "
+        f"Share of first choices by arm and time, {seeds(result)} together. Dashed: the events "
         f"below the first plot.",
-        standing(drawing),
+        standing(drawn),
     )
 
 
@@ -276,71 +274,6 @@ def _top_arms(result: Comparison) -> list[str]:
     return sorted(shares, key=lambda arm: (-shares[arm], arm))[:TOP_ARMS]
 
 
-def _drawing(height_in: float) -> tuple[Drawing, Any]:
-    drawing = Drawing(figsize=(WIDTH_IN, height_in), layout="constrained")
-    axes = drawing.subplots()
-    axes.tick_params(length=0)
-    return drawing, axes
-
-
-def _line(axes: Any, x: Any, band: Band, look: Look, name: str) -> None:
-    axes.fill_between(x, band.lower, band.upper, color=look.colour, alpha=0.16, linewidth=0)
-    axes.plot(x, band.mean, color=look.colour, linestyle=look.dash, linewidth=look.width, label=name)
-
-
-def _hours(axes: Any, setting: Setting, result: Comparison) -> None:
-    """An axis of hours since the start, with numbered marks at what happened."""
-    axes.set_xlim(0.0, result.clock.hours[-1])
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 4, 6, 10]))
-    axes.set_xlabel("hours since the start")
-    for at, numbers in _marks(setting, result.clock.hours[-1] / 60.0):
-        axes.axvline(at, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate(
-            numbers, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 1), color=MUTED,
-            textcoords="offset points", ha="center", va="bottom", fontsize=7.5, annotation_clip=False,
-        )  # fmt: skip
-
-
-def _marks(setting: Setting, apart_h: float) -> list[tuple[float, str]]:
-    """Hours and numbers of events; those closer together than can be read share a mark."""
-    marks: list[tuple[float, str]] = []
-    for number, happening in enumerate(setting.happenings, start=1):
-        at = (happening.at_ms - setting.start_ms) / 3_600_000.0
-        if marks and at - marks[-1][0] < apart_h:
-            marks[-1] = marks[-1][0], f"{marks[-1][1]}, {number}"
-        else:
-            marks.append((at, str(number)))
-    return marks
-
-
-def _legend(drawing: Drawing, entries: int) -> None:
-    drawing.legend(
-        loc="outside upper left", ncol=min(4, entries), handlelength=2.2, columnspacing=1.2, borderaxespad=0.2
-    )
-
-
-def _seeds(result: Comparison) -> str:
-    return f"{len(result.seeds)} seeds" if len(result.seeds) > 1 else "1 seed"
-
-
-def _events(setting: Setting) -> str:
-    if not setting.happenings:
-        return "Nothing changes in this world."
-    return (
-        "Dashed: "
-        + "; ".join(
-            f"({number}) {(h.at_ms - setting.start_ms) / 3_600_000.0:g} h, {h.what}"
-            for number, h in enumerate(setting.happenings, start=1)
-        )
-        + "."
-    )
-
-
 def _said(result: Comparison, name: str, measure: Any) -> str:
     at = result.figure(name, measure).at
     return typeset(f"{written(at.value, measure.form)} {interval(at, measure.form)}")
-
-
-def names_of(made: Sequence[Plot]) -> tuple[str, ...]:
-    """File names of plots."""
-    return tuple(f"{plot.name}.svg" for plot in made)

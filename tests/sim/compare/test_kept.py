@@ -1,4 +1,7 @@
 import errno
+import os
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -48,12 +51,16 @@ def test_a_torn_file_is_no_run(out, job, harm):
         load(out, job, ["id"])
 
 
-def test_what_an_interrupted_write_left_is_taken_away(out, job):
-    for name in ("x.1.part", "rounds/y.parquet.2.part"):
+def test_what_an_interrupted_write_left_is_taken_away_and_nothing_else(out):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f"x.{gone.pid}.part", f"rounds/y.parquet.{gone.pid}.part"):
         (out / name).write_text("half")
-    (out / "mine.txt").write_text("kept")
+    kept = {"mine.part", "mine.txt", f"at-work.parquet.{os.getpid()}.part"}
+    for name in kept:
+        (out / name).write_text("kept")
     prepare(out)
-    assert [p.name for p in out.rglob("*") if p.is_file()] == ["mine.txt"]
+    assert {p.name for p in out.rglob("*") if p.is_file()} == kept
 
 
 def test_a_folder_that_cannot_be_made_is_a_bad_question(tmp_path):
