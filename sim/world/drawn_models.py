@@ -24,6 +24,9 @@ HIGH: Final = 0.88
 
 MODEL_SD: Final = 0.04
 TASK_SD: Final = 0.12
+SLOPE: Final = 0.06
+"""Most that a doubling of the transcript adds to quality or takes from it."""
+
 PUBLISHED_SD: Final = 0.08
 WRONG: Final = 0.15
 WRONG_BY: Final = 0.25
@@ -59,7 +62,7 @@ def drawn_models(
                 quality=quality,
                 benchmark=published,
                 benchmark_n=500,
-                length_slope=round(0.012 * (own[1] - 0.5) * 2, 4),
+                length_slope=round(SLOPE * (2 * own[1] - 1), 4),
                 verbosity=round(exp(0.2 * normal(own[2])), 2),
                 reward=reward or Gaussian(sd=0.2),
             )

@@ -130,7 +130,7 @@ def _day() -> WorldSpec:
         about="24 arms of 12 models at 6 providers over a day. At noon elm, which serves the best arm, gets "
         "worse and model-11 costs a sixth at fir; at 18:00 model-07 gets better at hazel. Only the price is "
         "told.",
-        tick_s=120,
+        tick_s=300,
         arrivals=Arrivals(per_hour=375, hourly=OFFICE),
         sessions=Sessions(mean_turns=2, most_turns=20, pause_s=_PAUSE),
         tenants=(
