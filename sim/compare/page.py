@@ -69,7 +69,7 @@ def page(
 def _header(result: Comparison, setting: Setting, title: str) -> Iterator[str]:
     each = result.requests // len(result.seeds)
     yield "<header>"
-    yield '<p class="badge">Simulated: no request, price or answer here is real</p>'
+    yield f'<p class="badge">{escape(setting.invented)}</p>'
     yield f"<h1>{escape(title)}</h1>"
     yield (
         f"<p>{count(len(result.strategies), 'strategy', 'strategies')} routed the same {each:,} requests to "

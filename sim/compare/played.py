@@ -93,6 +93,11 @@ def setting_of(spec: WorldSpec) -> Setting:
     return Setting(
         name=spec.name,
         about=spec.about,
+        invented=(
+            "Simulated: no request, price or answer here is real"
+            if spec.table is None
+            else f"Simulated: only prompts, qualities and lengths of answers are real, those of {spec.table}"
+        ),
         sha256=sha256(canonical(spec)).hexdigest(),
         start_ms=spec.start_ms,
         hours=spec.hours,

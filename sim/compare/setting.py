@@ -27,6 +27,8 @@ class Setting:
     ----------
     name, about
         Of the spec.
+    invented
+        What of it is not real, the first thing that readers are told.
     sha256
         Of the spec's canonical bytes.
     start_ms, hours
@@ -43,6 +45,7 @@ class Setting:
 
     name: str
     about: str
+    invented: str
     sha256: str
     start_ms: int
     hours: float

@@ -84,7 +84,8 @@ def play(job: Job) -> pa.Table:
 
 def setting(**more) -> Setting:
     given = {
-        "name": "small", "about": "A small world of tests.", "sha256": "ab" * 32,
+        "name": "small", "invented": "Simulated: nothing here is real",
+        "about": "A small world of tests.", "sha256": "ab" * 32,
         "start_ms": START_MS, "hours": 24.0,
         "arms": ARMS, "providers": ARMS, "models": 1, "tenants": 3, "baseline": "model",
         "worth": "half quality, half cost score; 0 for a failure",

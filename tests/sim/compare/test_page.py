@@ -126,7 +126,7 @@ def test_what_a_keyboard_scrolls_has_a_name(parsed):
 
 def test_it_says_that_all_is_simulated_before_anything_else(parsed):
     words = parsed.words
-    assert words.index("Simulated: no request, price or answer here is real") < words.index("p402")
+    assert words.index("Simulated: nothing here is real") < words.index("p402")
 
 
 def test_it_has_what_is_needed_to_make_it_again(parsed):

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from p402.errors import ConfigError, P402Error
+from p402_datasets import paretobandit
+from p402_datasets.errors import MissingData
 from sim.compare.job import jobs_of
 from sim.compare.played import canonical, expected_requests, play, setting_of, sized, spec_of, strategy_of
 from sim.compare.rounds import run_of, same_traffic
@@ -68,7 +70,18 @@ def test_readers_are_told_of_the_world_and_its_events(spec):
     (event,) = told.happenings
     assert event.at_ms - told.start_ms == 1_800_000
     assert event.what == "sim-one/small silently loses 0.2 of quality"
+    assert told.invented == "Simulated: no request, price or answer here is real"
     assert told.worth.startswith("0.5 times quality plus 0.5 times a cost score")
+
+
+def test_what_is_real_in_a_world_of_real_outcomes_is_said():
+    try:
+        paretobandit.files()
+    except MissingData as error:
+        pytest.skip(str(error))
+    assert setting_of(spec_of("table", None)).invented == (
+        "Simulated: only prompts, qualities and lengths of answers are real, those of paretobandit"
+    )
 
 
 def test_the_traffic_of_a_seed_is_every_strategys(spec):
