@@ -41,7 +41,18 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     ),
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
     "log": Command("p402.commands.log:main", "Compact, count, measure and export the log", "replay"),
-    "sim": Command("sim.command:main", "Run simulated providers"),
+    "sim": Group(
+        "Run simulated providers, and compare strategies in simulated worlds",
+        {
+            "providers": Command("sim.command:main", "Serve the simulated providers"),
+            "config": Command("sim.command:main", "Print the configuration that offers them"),
+            "world": Command("sim.command:main", "Print the spec of a world", "replay"),
+            "run": Command("sim.command:main", "Play a world under one strategy", "replay"),
+            "compare": Command(
+                "sim.compare.command:main", "Compare strategies on the same simulated traffic", "learn"
+            ),
+        },
+    ),
     "replay": Command(
         "sim.replay.command:main", "Verify logged decisions, or value another policy", "replay"
     ),

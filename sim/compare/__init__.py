@@ -1,0 +1,1 @@
+"""Strategies on the same simulated traffic, compared with paired intervals."""

@@ -1,0 +1,53 @@
+"""What speaks against believing a comparison, in sentences: code, what was seen, what to do."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sim.compare.comparison import Comparison
+from sim.compare.measures import FAILED, REFUSED
+
+FEW_SEEDS: Final = 5
+"""Below this Student's quantile is approximate (`p402.evaluation.intervals`) and normality is a guess."""
+
+MANY_FAILED: Final = 0.05
+
+REFUSALS_MATTER: Final = 0.001
+
+
+def doubts(result: Comparison) -> tuple[str, ...]:
+    """Everything that speaks against it; empty when nothing does."""
+    return (*_seeds(result), *_refusals(result), *_failures(result), *_order(result))
+
+
+def _seeds(result: Comparison) -> Iterator[str]:
+    if (seeds := len(result.seeds)) == 1:
+        yield "few_seeds: 1 seed; no interval over seeds can be given; run at least 5, better 10"
+    elif seeds < FEW_SEEDS:
+        yield f"few_seeds: {seeds} seeds; intervals over seeds are too short; run at least 5, better 10"
+
+
+def _refusals(result: Comparison) -> Iterator[str]:
+    shares = {name: result.figure(name, REFUSED).at.value for name in result.strategies}
+    most, least = max(shares, key=lambda name: shares[name]), min(shares, key=lambda name: shares[name])
+    if shares[most] - shares[least] > REFUSALS_MATTER:
+        yield (
+            f"refusals_differ: {shares[most]:.2%} of requests were refused under {most}, {shares[least]:.2%} "
+            f"under {least}; a refusal has no regret, cost or quality: look at it beside them"
+        )
+
+
+def _failures(result: Comparison) -> Iterator[str]:
+    for name in result.strategies:
+        share = result.figure(name, FAILED).at.value
+        if share > MANY_FAILED:
+            yield f"many_failed: {share:.1%} of requests failed under {name}; look at the world's outages"
+
+
+def _order(result: Comparison) -> Iterator[str]:
+    ranking = result.ranking
+    if len(ranking.order) > 1 and not ranking.named:
+        yield (
+            f"order_found: strategies were named {', '.join(result.strategies)} and came out "
+            f"{', '.join(ranking.order)}; an order read off the data must survive Holm over all "
+            f"{ranking.pairs} pairs"
+        )
