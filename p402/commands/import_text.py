@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -39,7 +38,7 @@ def counting() -> Iterator[Callable[[int], None]]:
 
 def as_json(found: Imports) -> str:
     """One JSON document; money in whole nano-USD, and in USD beside it."""
-    plain = asdict(found) | {"cost_usd": nano_to_usd(found.cost_nano)}
+    plain = msgspec.to_builtins(found) | {"cost_usd": nano_to_usd(found.cost_nano)}
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 

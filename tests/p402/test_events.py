@@ -46,7 +46,8 @@ EVENTS = [
     Refused(ts_ms=5, id=ID, tenant="t", code="X", status=402, message="no \u2028 more"),
     Live(ts_ms=6, worker="w", seq=1, arms={"p/m": ArmLive(open_circuit=True, ttft_ms=5, error_rate=64)}),
     Imported(
-        ts_ms=7, id="imp_" + "0" * 32, tenant="t", session="s", source="openai", source_id=None, provider=None,
+        ts_ms=7, id="imp_" + "0" * 32, tenant="t", session="s", source="openai", source_id=None,
+        provider=None,
         model="gpt-4o", status="ok", inputs=INPUTS, task=None, prompt="é\n", tags={"k": "\u2028"},
     ),
 ]  # fmt: skip

@@ -120,7 +120,15 @@ def _json(file: BinaryIO) -> Iterator[Row | Bad]:
 
 def _csv(file: BinaryIO) -> Iterator[Row | Bad]:
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _cells(text)
+    finally:
+        text.detach()  # the file is its opener's to close
+
+
+def _cells(text: TextIOWrapper) -> Iterator[Row | Bad]:
+    reader = csv.reader(text)
     header = next(reader, [])
     while True:
         begins = reader.line_num + 1

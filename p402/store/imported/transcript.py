@@ -37,7 +37,7 @@ def transcript_of(messages: Any, tools: Any, *, schema: bool) -> Transcript | No
         return None
     count = _Count()
     if isinstance(messages, str):
-        _said("user", messages, count)
+        _said("user", _parts(messages, count), count)
     else:
         for message in messages:
             _message(message, count)
@@ -66,8 +66,7 @@ def _message(message: Any, count: _Count) -> None:
         count.text_bytes += _size(message)
         count.turns += 1
         return
-    content = message.get("content")
-    text = content if isinstance(content, str) else _parts(content, count)
+    text = _parts(message.get("content"), count)
     for name in ("tool_calls", "function_call", "refusal", "name"):
         if message.get(name):
             count.text_bytes += _size(message[name])
@@ -76,7 +75,6 @@ def _message(message: Any, count: _Count) -> None:
 
 def _said(role: str, text: str, count: _Count) -> None:
     count.turns += 1
-    count.text_bytes += len(text.encode("utf-8", "replace"))
     if role in _SYSTEM:
         count.system.append(text)
     elif role == "user":
@@ -93,6 +91,7 @@ def _parts(content: Any, count: _Count) -> str:
         kind = part.get("type") if isinstance(part, Mapping) else "text"
         if isinstance(text, str):
             texts.append(text)
+            count.text_bytes += len(text.encode("utf-8", "replace"))
         elif kind in {"image_url", "input_image", "image"}:
             count.images += 1
         else:
