@@ -189,8 +189,9 @@ def test_imported_calls_are_no_rounds_and_their_propensity_is_null(tmp_path, log
 
 def langfuse(i, **changed):
     return {
-        "id": f"gen-{i}", "traceId": f"tr-{i // 2}", "type": "GENERATION", "startTime": "2025-11-20T10:00:00Z",
-        "model": "gpt-4o", "usageDetails": {"input": 5, "output": 5}, "totalCost": 0.5, **changed,
+        "id": f"gen-{i}", "traceId": f"tr-{i // 2}", "type": "GENERATION",
+        "startTime": "2025-11-20T10:00:00Z", "model": "gpt-4o",
+        "usageDetails": {"input": 5, "output": 5}, "totalCost": 0.5, **changed,
     }  # fmt: skip
 
 
