@@ -48,6 +48,9 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "observe": Command(
         "sim.observe.command:main", "Show what routing would save on calls that name a model", "replay"
     ),
+    "plan": Command(
+        "p402.commands.plan:main", "Size the exploration, days and dollars of a causal answer", "replay"
+    ),
     "learn": Command("experiments.learn:main", "Re-weight balanced mode from the log", "learn"),
     "promote": Command("experiments.promote:promote", "Publish a version of the weights", "learn"),
     "rollback": Command("experiments.promote:rollback", "Publish the previous weights again", "learn"),

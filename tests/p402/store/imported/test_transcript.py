@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p402.store.imported.transcript import as_json, transcript_of
@@ -26,6 +26,7 @@ tools = st.none() | st.just(
 )
 
 
+@settings(deadline=None)
 @given(messages, tools)
 def test_a_chat_body_is_read_as_the_gateway_reads_it(said, offered):
     body = {"messages": said} | ({} if offered is None else {"tools": offered})
@@ -53,6 +54,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_nothing_that_json_can_say_is_refused(value):
     found = transcript_of(value, value, schema=False)

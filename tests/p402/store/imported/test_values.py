@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p402.store.imported.values import (
@@ -22,6 +22,7 @@ from p402.store.imported.values import (
 nanos = st.integers(0, 10**15)
 
 
+@settings(deadline=None)
 @given(nanos, st.booleans())
 def test_an_amount_in_usd_is_the_same_amount_in_nano_usd(amount, plain):
     written = Decimal(amount).scaleb(-9)
@@ -52,6 +53,7 @@ def test_a_whole_number_may_be_written_as_a_decimal():
     assert (whole("12.0", "x"), whole(Decimal("3E+2"), "x"), whole("", "x")) == (12, 300, None)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 250_000_000_000_000), st.sampled_from([0, 330, -480]))
 def test_a_time_is_the_same_instant_in_every_form(ms, minutes):
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
