@@ -57,7 +57,7 @@ def locked(folder: Path) -> dict[str, Fetched]:
     path = folder / LOCK
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Fetched])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (msgspec.DecodeError, OSError) as error:
         raise CorruptData(
