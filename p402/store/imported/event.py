@@ -60,14 +60,14 @@ class Maker:
         self.tenant, self.source = tenant, source
         self._prices, self._head, self._keep = prices, head, keep_prompts
 
-    def call(self, record: Record, row: Any) -> Imported:
-        """The log's row of a call; `row` is what the source said, whole."""
-        source_id = record.source_id
-        event_id = (
-            content_id(self.tenant, self.source, row)
-            if source_id is None
-            else id_of(self.tenant, self.source, source_id)
-        )
+    def id(self, record: Record, row: Any) -> str:
+        """The id of a call; `row` is what the source said, whole."""
+        if record.source_id is None:
+            return content_id(self.tenant, self.source, row)
+        return id_of(self.tenant, self.source, record.source_id)
+
+    def call(self, record: Record, event_id: str) -> Imported:
+        """The log's row of a call."""
         transcript = transcript_of(record.messages, record.tools, schema=record.schema)
         signals = self._signals(transcript, record)
         text = None if transcript is None else as_json(record.messages)
@@ -78,7 +78,7 @@ class Maker:
             tenant=self.tenant,
             session=self._session(record, transcript, event_id),
             source=self.source,
-            source_id=source_id,
+            source_id=record.source_id,
             provider=record.provider,
             model=record.model,
             status=record.status,

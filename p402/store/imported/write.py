@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from p402.catalog.model import Catalog
 from p402.errors import ConfigError, nearest
-from p402.events import Imported, Reward
+from p402.events import Reward
 from p402.routing.head import TaskHead
 from p402.store.imported import langfuse, litellm, openai
 from p402.store.imported.event import PREFIX, Maker, id_of
@@ -182,19 +182,20 @@ class _Run:
             case Score():
                 self.scores.append(part)
             case Record():
-                self._call(self.maker.call(part, row), part.trace, writer)
+                self._call(part, self.maker.id(part, row), writer)
 
-    def _call(self, event: Imported, trace: str | None, writer: LogWriter | None) -> None:
+    def _call(self, record: Record, event_id: str, writer: LogWriter | None) -> None:
         found = self.found
-        if event.id in self.seen:
+        if event_id in self.seen:
             found.repeated += 1
             return
-        self.seen.add(event.id)
-        if trace is not None:
-            self.of_trace[trace] = None if trace in self.of_trace else event.id
-        if event.id in self.known:
+        self.seen.add(event_id)
+        if record.trace is not None:
+            self.of_trace[record.trace] = None if record.trace in self.of_trace else event_id
+        if event_id in self.known:
             found.known += 1
             return
+        event = self.maker.call(record, event_id)
         found.imported += 1
         found.models[event.model] += 1
         if event.cost_nano is None:
