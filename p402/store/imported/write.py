@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from p402.catalog.model import Catalog
 from p402.errors import ConfigError, nearest
-from p402.events import Reward
 from p402.routing.head import TaskHead
 from p402.store.imported import langfuse, litellm, openai
 from p402.store.imported.event import PREFIX, Maker, id_of
@@ -213,7 +212,7 @@ class _Run:
         if call is None:
             self.found.unplaced += 1
             return
-        event: Reward = self.maker.reward(score, call)
+        event = self.maker.reward(score, call)
         key = (event.id, event.source, event.ts_ms, event.quality)
         if key in self.said:
             self.found.rewards_known += 1
