@@ -1,5 +1,8 @@
 """Rows of LiteLLM's spend log, the table `LiteLLM_SpendLogs`, as JSON lines, JSON or CSV.
 
+The payload that its logging callbacks write (`StandardLoggingPayload`) is read as well: `id` is its
+`request_id`, `response_cost` its `spend`, `model_parameters` has the cap.
+
 Two of its habits matter. A model that LiteLLM has no price of is logged with spend 0: that is no price,
 and is read as none. A row with `cache_hit` called nobody. Keys and users are kept by their hash only.
 
@@ -55,8 +58,9 @@ def _record(row: Mapping[str, Any], model: str, ts_ms: int, *, failed: bool) -> 
     if provider is None and "/" in model:
         provider = model.partition("/")[0]
     prompt, output = whole(row.get("prompt_tokens"), "prompt_tokens"), _output(row)
-    spend = nano(row.get("spend"), "spend")
-    cached = text(row.get("cache_hit")) == "True"
+    spend = nano(row["spend"] if "spend" in row else row.get("response_cost"), "spend")
+    cached = str(row.get("cache_hit")).strip().lower() == "true"
+    sent = table(row.get("model_parameters")) | sent
     error = table(told.get("error_information"))
     ended = instant(row.get("endTime"), "endTime")
     length = number(row.get("request_duration_ms"), "request_duration_ms")
@@ -64,7 +68,7 @@ def _record(row: Mapping[str, Any], model: str, ts_ms: int, *, failed: bool) -> 
     first = span_ms(ts_ms, instant(row.get("completionStartTime"), "completionStartTime"))
     streamed = first is not None and latency is not None and first < latency
     return Record(
-        source_id=text(row.get("request_id")),
+        source_id=text(row.get("request_id")) or text(row.get("id")),
         ts_ms=ts_ms,
         model=model if provider is None else model.removeprefix(f"{provider}/"),
         provider=provider,

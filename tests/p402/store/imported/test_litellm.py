@@ -1,5 +1,7 @@
 """Rows of LiteLLM's spend log become calls; its zeros and its cache hits are read for what they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from p402.store.imported.litellm import read
@@ -23,6 +25,17 @@ def test_a_row_is_a_call():
     assert (record.latency_ms, record.ttfb_ms, record.stream, record.session) == (2000.0, 500.0, True, "s1")
     assert record.tags == {"model_group": "smart", "call_type": "acompletion"}
     assert record.private == {"api_key": "88dc28d0", "user": "ann@example.org"}
+
+
+def test_the_payload_of_its_logging_callbacks_says_the_same():
+    payload = {k: v for k, v in ROW.items() if k not in {"request_id", "spend"}} | {
+        "id": "chatcmpl-1", "response_cost": 0.0001, "startTime": 1763632800.0, "endTime": 1763632802.0,
+        "completionStartTime": 1763632800.5, "cache_hit": False, "model_parameters": {"max_tokens": 9},
+    }  # fmt: skip
+    (record,) = read(payload)
+    assert record.max_output == 9
+    assert replace(record, max_output=None) == read(ROW)[0]
+    assert read({**payload, "cache_hit": True})[0].status == "cached"
 
 
 def test_the_cells_of_a_csv_export_say_the_same():
