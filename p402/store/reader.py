@@ -29,9 +29,6 @@ from p402.store.segments import all_names, parse, read_segment
 from p402.store.views import view_statements
 
 _TRIES: Final = 20
-_IMPORTED: Final = b'{"kind":"imported",'
-"""How the line of an imported call begins: the kind comes first in every line."""
-
 _QUESTION: Final = duckdb.ProgrammingError, duckdb.DataError
 """What DuckDB says of a query that is wrong, and of some damaged files."""
 
@@ -120,22 +117,6 @@ def tail_bytes(root: Path) -> tuple[dict[str, int], int]:
 
     _settled(root, take, restart)
     return sizes, sum(rounds)
-
-
-def imported_calls(root: Path) -> int:
-    """How many calls of other systems' logs are in it, told apart from rounds without reading either."""
-    count = 0
-
-    def take(_name: str, data: bytes) -> None:
-        nonlocal count
-        count += data.count(b"\n" + _IMPORTED) + data.startswith(_IMPORTED)
-
-    def restart() -> None:
-        nonlocal count
-        count = 0
-
-    manifest = _settled(root, take, restart)
-    return count + sum(part.rows for part in manifest.of_kind("imported"))
 
 
 def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:

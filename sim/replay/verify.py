@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
-from p402.store.reader import connect, imported_calls
+from p402.store.imported.count import imported_calls
+from p402.store.reader import connect
 from sim.replay.outcomes import Unfounded, outcomes_of
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import UNFIT, Group, Lost, groups
