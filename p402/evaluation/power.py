@@ -11,7 +11,8 @@ s2 + mean**2 for plain IPS), P(judged) j, intra-session correlation r, and m rou
 - paired, the policy on trial moving a share `moved` of rounds from an arm of probability p0 to one of p1:
   moved * m2 * (1/p1 + 1/p0) / j + moved**2 * (m - 1) * 2 * r * s2. What a session adds to both arms alike
   cancels; what it adds to each is taken to be independent, and so adds twice.
-- canary with a share c of sessions: (m2 / j + (m - 1) * r * s2) * (1/c + 1/(1 - c)).
+- canary with a share c of sessions: (m2 / j + (m - 1) * r * s2) * (1/c + 1/(1 - c)), and what the
+  difference d itself varies by, as only some sessions have it: d**2 * ((1/j + m - 1) / c - m).
 
 Sources: Dudik, Langford and Li, ICML 2011 (DR's variance); Kish, Survey Sampling, 1965 (the design
 effect); Waudby-Smith and Ramdas, JRSS B 86(1), 2024 (betting): ln E = ln mean_k exp(b_k S - b_k**2 V / 2)
@@ -236,8 +237,10 @@ def canary(traffic: Traffic, question: Question, share: float) -> Canary:
 def canary_variance(traffic: Traffic, question: Question, share: float) -> float:
     """Variance of a round's contribution to a canary's difference: see the module."""
     own = traffic.variance * (1.0 - question.explained) / traffic.judged
-    shared = (traffic.session_rounds - 1.0) * traffic.icc * traffic.variance
-    return (own + shared) * (1.0 / share + 1.0 / (1.0 - share))
+    more = traffic.session_rounds - 1.0
+    shared = more * traffic.icc * traffic.variance
+    effect = question.detect**2 * ((1.0 / traffic.judged + more) / share - traffic.session_rounds)
+    return (own + shared) * (1.0 / share + 1.0 / (1.0 - share)) + effect
 
 
 def bet_bound(traffic: Traffic, share: float) -> float:

@@ -73,6 +73,15 @@ def test_a_canary_of_the_size_has_at_least_the_power_and_hardly_an_alarm(traffic
     )
 
 
+@pytest.mark.parametrize(("variance", "judged"), [(0.001, 1.0), (0.01, 0.25)])
+def test_where_sums_are_skewed_a_canary_of_the_size_still_has_most_of_its_power(variance, judged):
+    traffic = replace(PLAIN, variance=variance, judged=judged)
+    sized = canary(traffic, Question(0.1), 0.1)
+    played = rehearsal.canary(traffic, Question(0.1), sized, np.random.default_rng(7), 100)
+    assert played.power > 0.6
+    assert played.alarms <= 0.05
+
+
 def test_half_of_the_rounds_find_much_less_than_was_asked_for():
     question = Question(0.06)
     sized = compare(PLAIN, question, 0.1, 1.0)
