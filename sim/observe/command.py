@@ -18,6 +18,7 @@ from p402.routing.spec import MODES
 from p402.store.config import server_of
 from sim.observe import imported as others
 from sim.observe import report
+from sim.observe.offered import offered
 from sim.observe.rounds import Window
 from sim.observe.value import observe as value
 from sim.replay.window import Unfaithful
@@ -96,9 +97,9 @@ def observe(
     modes = MODES if mode is None else (mode.value,)
     with bar("deciding") as progress:
         if imported:
-            offered = others.offered(config, os.environ)
+            options = offered(config, os.environ)
             result = others.observe(
-                log or folders[0], offered, window, modes, by_task=by is By.task, progress=progress
+                log or folders[0], options, window, modes, by_task=by is By.task, progress=progress
             )
         else:
             result = value(

@@ -8,7 +8,7 @@ is what the model of it believes. Nothing here is an off-policy estimate: the ca
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,33 +18,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from p402.assemble import START_WEIGHTS, assemble
-from p402.catalog.benchmarks import Benchmark, parse_benchmarks
-from p402.catalog.model import Catalog
-from p402.errors import ConfigError
-from p402.flow.plan import baseline_arm
 from p402.ids import PREFIX as REQUEST
-from p402.routing.compiled import MAX_TOKENS, Snapshot, compile_snapshot
+from p402.routing.compiled import MAX_TOKENS, Snapshot
 from p402.routing.decide import CHUNK_CELLS, work
 from p402.routing.live import LiveState
 from p402.routing.rows import to_batch
 from p402.routing.spec import MODES, TASKS
-from p402.settings import Settings, TenantSettings, read_settings
-from p402.store.catalog import load_catalog
-from p402.store.config import DEFAULT_PATH, read_toml
+from p402.settings import Settings
 from p402.store.imported.event import PREFIX
-from p402.store.imported.price import deployment_of
 from p402.store.reader import connect
 from p402.store.schema import inputs_of
 from p402.units import PICO_PER_NANO
 from sim.observe.chance import Chance
 from sim.observe.lengths import Lengths, Seen
+from sim.observe.offered import DEFAULT_TENANT, Name, Offered, assembled
 from sim.observe.reprice import Exchanges
 from sim.observe.rounds import Census, NothingObserved, Window
 from sim.observe.value import Observed, Pass, buckets_of, told
 
 CHUNK_ROWS: Final = 16_384
-DEFAULT_TENANT: Final = "default"
 NOT_OFFERED: Final = "of unknown model"
 UNSERVABLE: Final = "that no arm can serve"
 
@@ -89,35 +81,6 @@ SELECT model, task, sum(n)::HUGEINT, count(*), sum(output), sum(expected), sum(o
 FROM answers GROUP BY model, task ORDER BY model, task
 """  # noqa: S608 - our own words
 
-Name = tuple[str | None, str]
-"""Provider and model as a log names them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What could have been called: the configured providers, none of whose keys is looked up."""
-
-    settings: Settings
-    catalog: Catalog
-    benchmarks: tuple[Benchmark, ...]
-
-
-def offered(config: Path | None, environ: Mapping[str, str]) -> Offered:
-    """The configuration's providers, the packaged catalogue and the configured benchmarks.
-
-    Raises
-    ------
-    ConfigError
-        There is no configuration, or something in it is wrong.
-    """
-    path = config or Path(environ.get("P402_CONFIG") or DEFAULT_PATH)
-    settings = read_settings(read_toml(path), environ)
-    if not settings.providers:
-        raise ConfigError(f"{path}: found no provider, expected those that calls might be routed to")
-    named = settings.server.benchmarks
-    found = () if named is None else parse_benchmarks(read_toml(Path(named)), TASKS)
-    return Offered(settings, load_catalog(), found)
-
 
 def observe(
     log: Path,
@@ -146,7 +109,7 @@ def observe(
             raise NothingObserved(_why_none(con, counts))
         last_ms = next(last for fate, _, last in fates if fate == "valued")
         names: list[Name] = con.execute(_NAMES, window.params).fetchall()
-        snapshot, called = _assembled(options, names, last_ms)
+        snapshot, called = assembled(options, names, last_ms)
         lengths = Lengths(_lengths_seen(con, window, snapshot, called))
         run = _Run(snapshot, called, options.settings, Pass(None, lengths, modes))
         reader = con.cursor().sql(_ROWS, params=window.params).to_arrow_reader(CHUNK_ROWS)
@@ -159,30 +122,6 @@ def observe(
         raise NothingObserved(_why_none_of(counts | run.excluded, names))
     result = told(window, run.census(counts), run.pass_, Chance(), by_task=by_task)
     return replace(result, imported=True, warnings=(*result.warnings, *run.doubts()))
-
-
-def _assembled(options: Offered, names: Sequence[Name], when_ms: int) -> tuple[Snapshot, dict[Name, int]]:
-    """The snapshot that would have been in force, with the called models in it, and the arm of each name."""
-    known = {name: deployment_of(options.catalog, *name) for name in names}
-    settings, standins = options.settings, {}
-    for k, deployment in enumerate(known.values()):
-        if deployment is not None:  # a tenant's baseline is in the snapshot to be priced, never to be called
-            standin = TenantSettings(name=f"called.{k}", baseline_model=deployment.id)
-            standins[standin.name] = standin
-    settings = replace(settings, tenants={**settings.tenants, **standins})
-    spec = assemble(options.catalog, settings, options.benchmarks, START_WEIGHTS, when_ms).spec
-    snapshot = compile_snapshot(spec)
-    arms: dict[Name, int] = {}
-    for name, deployment in known.items():
-        provider, model = name
-        arm = snapshot.index.get(model if provider is None else f"{provider}/{model}")
-        if arm is None:
-            canonical = model if deployment is None else deployment.model_family
-            priced = baseline_arm(snapshot, canonical, DEFAULT_TENANT)
-            arm = None if priced is None else priced[0]
-        if arm is not None:
-            arms[name] = arm
-    return snapshot, arms
 
 
 def _lengths_seen(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p402.evaluation import rehearsal
+from p402.evaluation.crossing import log_money
 from p402.evaluation.power import (
     MIN_ROWS,
     Question,
@@ -18,7 +19,6 @@ from p402.evaluation.power import (
     canary_variance,
     compare,
     crossing_power,
-    log_money,
 )
 
 PLAIN = Traffic(per_day=1_000.0, session_rounds=1.0, icc=0.0, mean=0.7, variance=0.21, judged=1.0)

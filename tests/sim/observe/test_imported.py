@@ -12,7 +12,8 @@ from p402.store.imported.write import import_files
 from p402.store.reader import read_events
 from p402.store.task_head import load_head
 from sim.observe.command import main
-from sim.observe.imported import NOT_OFFERED, UNSERVABLE, observe, offered
+from sim.observe.imported import NOT_OFFERED, UNSERVABLE, observe
+from sim.observe.offered import offered
 from sim.observe.rounds import NothingObserved, Window
 from sim.replay.target import Logged
 from sim.replay.verify import verify
