@@ -59,6 +59,10 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "observe": Command(
         "sim.observe.command:main", "Show what routing would save on calls that name a model", "replay"
     ),
+    "datasets": Command("p402_datasets.command:main", "List, fetch and show public data sets", "replay"),
+    "plan": Command(
+        "p402.commands.plan:main", "Size the exploration, days and dollars of a causal answer", "replay"
+    ),
     "learn": Command("experiments.learn:main", "Re-weight balanced mode from the log", "learn"),
     "promote": Command("experiments.promote:promote", "Publish a version of the weights", "learn"),
     "rollback": Command("experiments.promote:rollback", "Publish the previous weights again", "learn"),

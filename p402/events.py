@@ -5,15 +5,16 @@ Columns only grow; a frozen file of every version lies in `tests/golden` and mus
 It knows nothing of files: `p402.store` writes and reads these.
 
 A round is a `decision` (written before dispatch), its `attempt`s (failover re-decisions, also
-written before dispatch), one `outcome`, and any number of `reward`s, joined by `id`.
+written before dispatch), one `outcome`, and any number of `reward`s, joined by `id`. A call that another
+system's log tells of is `imported`: nobody chose it by chance, so it is no round and has no propensity.
 """
 
 from typing import Final
 
 import msgspec
 
-VERSION: Final = 2
-"""2 since 2026-11-26: `RowInputs.probed` and `ArmLive.half_open`."""
+VERSION: Final = 3
+"""2 since 2026-11-26: `RowInputs.probed` and `ArmLive.half_open`; 3 since that day: the kind `imported`."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=False):
@@ -189,5 +190,48 @@ class Live(Event, frozen=True, kw_only=True, tag="live"):
     arms: dict[str, ArmLive]
 
 
-AnyEvent = Decision | Attempt | Outcome | Reward | Refused | Live
+class Imported(Event, frozen=True, kw_only=True, tag="imported"):
+    """A call that another system logged; `ts_ms` is when it began. It has no propensity, and no count of one.
+
+    `inputs` are what P402 would have read of the request, as far as the source tells it.
+    """
+
+    id: str
+    """Follows from tenant, source and the source's own id, so that the same call has it every time."""
+    tenant: str
+    session: str
+    source: str
+    """`openai`, `litellm` or `langfuse`."""
+    source_id: str | None
+    """The source's id of the call; None where it gave none, and `id` follows from the row's content."""
+    provider: str | None
+    model: str
+    """As the source named it."""
+    status: str
+    """ok, failed, or cached (the source answered from its own cache, and called nobody)."""
+    code: str | None = None
+    inputs: RowInputs
+    task: str | None
+    """None where the source kept no prompt to tell it by."""
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nano: int | None = None
+    price_pico: list[int] | None = None
+    """As in `AttemptResult`, where the cost was worked out from the catalogue's prices."""
+    price_source: str | None = None
+    """`told` (the source's own figure), `list` (the catalogue's price then); None where there is none."""
+    latency_ms: float | None = None
+    ttfb_ms: float | None = None
+    stream: bool = False
+    prompt_hash: str | None = None
+    """16 hex digits of the BLAKE2b digest of the messages as canonical JSON; None where there are none."""
+    prompt: str | None = None
+    """The messages as JSON, only where the import was asked to keep them."""
+    tags: dict[str, str] = {}
+
+
+AnyEvent = Decision | Attempt | Outcome | Reward | Refused | Live | Imported
 """Every kind, for a decoder: `msgspec.json.Decoder(AnyEvent)`."""

@@ -4,7 +4,7 @@ A table has no holes: an arm without an outcome is an error when the table is ma
 zero later. It knows nothing of files, providers or routing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -57,14 +57,19 @@ class OutcomeTable:
     quality
         (n_prompts, n_models) float64 in [0, 1].
     cost_usd
-        (n_prompts, n_models) float64, USD above 0.
+        (n_prompts, n_models) float64, USD above 0; NaN throughout where `has_costs` is False.
     prompt_tokens, output_tokens
-        (n_prompts, n_models) int64, at least 1; output includes hidden reasoning.
+        (n_prompts, n_models) int64, at least 1; output includes hidden reasoning. 0 throughout where
+        `has_tokens` is False.
+    has_costs, has_tokens
+        Whether the source tells them, of every outcome.
+    notes
+        What was left out or decided on the way from the source to the table.
 
     Raises
     ------
     MissingOutcome
-        A quality or cost is NaN.
+        A quality is NaN, or a cost that the source tells of others.
     DatasetError
         A shape, a range or a repeated prompt.
     """
@@ -78,6 +83,9 @@ class OutcomeTable:
     cost_usd: NDArray[np.float64]
     prompt_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
+    has_costs: bool = True
+    has_tokens: bool = True
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.prompts), len(self.models))
@@ -86,7 +94,7 @@ class OutcomeTable:
             if array.shape != shape:
                 raise DatasetError(f"{self.source}: {name} has shape {array.shape}; expected {shape}")
             array.setflags(write=False)
-        for name in ("quality", "cost_usd"):
+        for name in ("quality", "cost_usd") if self.has_costs else ("quality",):
             holes = np.argwhere(np.isnan(getattr(self, name)))
             if len(holes):
                 row, column = holes[0]
@@ -96,12 +104,60 @@ class OutcomeTable:
                 )
         if not bool(np.all((self.quality >= 0) & (self.quality <= 1))):
             raise DatasetError(f"{self.source}: quality outside [0, 1]; expected judge scores in [0, 1]")
-        if not bool(np.all(np.isfinite(self.cost_usd) & (self.cost_usd > 0))):
+        if self.has_costs and not bool(np.all(np.isfinite(self.cost_usd) & (self.cost_usd > 0))):
             raise DatasetError(f"{self.source}: a cost is not a positive number of USD")
-        if bool(np.any(self.prompt_tokens < 1) or np.any(self.output_tokens < 1)):
+        if not self.has_costs and not bool(np.all(np.isnan(self.cost_usd))):
+            raise DatasetError(f"{self.source}: found a cost where there are none; expected NaN throughout")
+        tokens = self.prompt_tokens, self.output_tokens
+        if self.has_tokens and any(bool(np.any(counts < 1)) for counts in tokens):
             raise DatasetError(f"{self.source}: a token count is below 1")
+        if not self.has_tokens and any(bool(np.any(counts != 0)) for counts in tokens):
+            raise DatasetError(f"{self.source}: found tokens where there are none; expected 0 throughout")
         if len({p.text for p in self.prompts}) != len(self.prompts):
             raise DatasetError(f"{self.source}: a prompt is repeated; expected unique texts")
+
+    def only(self, models: Sequence[str]) -> "OutcomeTable":
+        """Return the columns of some models, in the order given.
+
+        Raises
+        ------
+        DatasetError
+            The table has no such model.
+        """
+        unknown = [model for model in models if model not in self.models]
+        if unknown or not models:
+            raise DatasetError(
+                f"{self.source} has no model {unknown[0] if unknown else 'of none'!r}; "
+                f"expected some of {', '.join(self.models)}"
+            )
+        columns = [self.models.index(model) for model in models]
+        return replace(
+            self,
+            models=tuple(models),
+            quality=self.quality[:, columns],
+            cost_usd=self.cost_usd[:, columns],
+            prompt_tokens=self.prompt_tokens[:, columns],
+            output_tokens=self.output_tokens[:, columns],
+        )
+
+    def priced(self, prices: Mapping[str, tuple[float, float]]) -> "OutcomeTable":
+        """Return the table with costs made of its tokens and prices in USD per million, input and output.
+
+        Raises
+        ------
+        DatasetError
+            The table has no tokens, or a model no price.
+        """
+        if not self.has_tokens:
+            raise DatasetError(f"{self.source} has no tokens; expected them: they are what a price is of")
+        lacking = [model for model in self.models if model not in prices]
+        if lacking:
+            raise DatasetError(
+                f"{self.source}: no price of {', '.join(lacking)}; expected one for every model"
+            )
+        into, out = (np.array([prices[model][k] for model in self.models]) for k in (0, 1))
+        cost = (self.prompt_tokens * into + self.output_tokens * out) / 1e6
+        return replace(self, cost_usd=cost, has_costs=True)
 
     def where(self, keep: Callable[[Prompt], bool]) -> "OutcomeTable":
         """Return the rows whose prompt passes `keep`, in their order."""

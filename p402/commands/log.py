@@ -1,9 +1,10 @@
-"""What the log holds, what it weighs, and how to hand it on: `p402 log`.
+"""What the log holds, what it weighs, how to hand it on, and how to take others' in: `p402 log`.
 
 It only asks `p402.store` and prints; it decides nothing.
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from p402.commands import import_text
 from p402.errors import P402Error, StoreError
 from p402.store import manifest as manifests
+from p402.store.catalog import load_catalog
 from p402.store.compactor import compact as run_compactor
 from p402.store.export import export_rounds
+from p402.store.imported.write import FORMATS, import_files
 from p402.store.reader import connect, require_log, tail_bytes
 from p402.store.schema import SCHEMAS
 from p402.store.segments import LIVE, QUARANTINE, SEALED
+from p402.store.task_head import load_head
 
 MIB = 1 << 20
 GOAL_MIB = 1024
@@ -36,7 +41,7 @@ FROM held GROUP BY tenant, predicted ORDER BY tenant, predicted
 """
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Compact, measure and export the traffic log."
+    no_args_is_help=True, add_completion=False, help="Compact, measure, export and import the traffic log."
 )
 LogFolder = Annotated[Path, typer.Option("--log", help="Folder that the gateway writes.")]
 DEFAULT_LOG = Path("var/p402/log")
@@ -98,6 +103,52 @@ def export(
     print(f"{export_rounds(log, out, force=force)} rounds -> {out}")
 
 
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Exports: JSON lines, JSON or CSV, plain or .gz.")],
+    source: Annotated[str, typer.Option("--format", help=f"Whose they are: {', '.join(FORMATS)}.")],
+    log: LogFolder = DEFAULT_LOG,
+    *,
+    tenant: Annotated[str, typer.Option(help="Tenant that the calls are booked under.")] = "imported",
+    keep_prompts: Annotated[
+        bool, typer.Option("--keep-prompts", help="Keep the messages themselves, not only what they show.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Take calls that another system logged into the log, each once however often it is asked.
+
+    They have no propensity: no estimator takes them. `p402 observe --imported` re-prices them. Exit status 1
+    where a line could not be read; the others are in the log.
+    """
+    with import_text.counting() as progress:
+        found = import_files(
+            files,
+            source,
+            log,
+            tenant,
+            load_catalog(),
+            load_head(),
+            lambda: time.time_ns() // 1_000_000,
+            keep_prompts=keep_prompts,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        print(import_text.as_json(found))
+    else:
+        for part in import_text.tables(found, log):
+            Console(highlight=False).print(part)
+    for damage in found.damages:
+        print(f"{damage.path}:{damage.line}: {damage.why}", file=sys.stderr)
+    if found.damaged > len(found.damages):
+        print(
+            f"and {found.damaged - len(found.damages):,} more lines that could not be read", file=sys.stderr
+        )
+    if found.damaged:
+        raise typer.Exit(1)
+
+
 def main(argv: list[str]) -> int:
     """Run `p402 log` with `argv`; 0 when it did what it was asked."""
     try:
@@ -132,6 +183,7 @@ def _totals(con: duckdb.DuckDBPyConnection, log: Path) -> Table:
         "failover choices": "SELECT count(*) FROM attempts",
         "rewards": "SELECT count(*) FROM rewards",
         "refusals": "SELECT count(*) FROM refusals",
+        "imported calls": "SELECT count(*) FROM imported",
     }
     for label, query in counts.items():
         table.add_row(label, str(con.execute(query).fetchall()[0][0]))

@@ -1,6 +1,7 @@
 """How the events of some segments become Parquet files, the same bytes for the same segments.
 
-One file for each kind and hour, named after the segments it came from, which its footer lists too.
+One file for each kind and hour (a day, of imported calls), named after the segments it came from, which its
+footer lists too.
 It knows nothing of manifests or of who deletes what.
 """
 
@@ -24,6 +25,8 @@ from p402.store.segments import SEALED, parse
 
 _INPUTS: Final = b"p402.inputs"
 _ROW_GROUP: Final = 1 << 17
+_HOURS: Final = {"imported": 24}
+"""Hours in one file of a kind, where it is not 1: other systems' logs come months at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,16 @@ def read_batch(root: Path, names: list[str]) -> Batch:
             for kind, size in parsed.bytes_of.items():
                 bytes_of[kind] = bytes_of.get(kind, 0) + size
             for kind, table in tables.items():
-                for hour, part in _by_hour(table):
+                for hour, part in _by_hour(table, _HOURS.get(kind, 1)):
                     rows.setdefault((kind, hour), []).append(part)
     return Batch(names, rows, quarantine, bytes_of, torn, malformed)
 
 
-def _by_hour(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    hours = pc.divide(table["ts_ms"], HOUR_MS)
-    for hour in sorted(pc.unique(hours).to_pylist()):
-        yield hour, table.filter(pc.equal(hours, hour))
+def _by_hour(table: pa.Table, hours: int) -> Iterator[tuple[int, pa.Table]]:
+    """Rows by the hour in which their file begins; `hours` divides a day."""
+    slots = pc.divide(table["ts_ms"], HOUR_MS * hours)
+    for slot in sorted(pc.unique(slots).to_pylist()):
+        yield slot * hours, table.filter(pc.equal(slots, slot))
 
 
 def write_parts(root: Path, batch: Batch, step: Callable[[str], None]) -> list[Part]:

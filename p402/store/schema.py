@@ -13,7 +13,18 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from p402.events import AnyEvent, ArmLive, Attempt, Decision, Live, Outcome, Refused, Reward, RowInputs
+from p402.events import (
+    AnyEvent,
+    ArmLive,
+    Attempt,
+    Decision,
+    Imported,
+    Live,
+    Outcome,
+    Refused,
+    Reward,
+    RowInputs,
+)
 
 HOUR_MS: Final = 3_600_000
 _END_OF_TIME_MS: Final = 253_402_300_800_000  # year 10000: no partition is named after it
@@ -166,6 +177,36 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
         ]
     ),
     "live": pa.schema([*_STAMP, ("worker", _text), ("seq", _whole), ("arms", pa.map_(_text, _ARM_LIVE))]),
+    "imported": pa.schema(
+        [
+            *_STAMP,
+            ("id", _text),
+            ("tenant", _text),
+            ("session", _text),
+            ("source", _text),
+            ("source_id", _text),
+            ("provider", _text),
+            ("model", _text),
+            ("status", _text),
+            ("code", _text),
+            ("inputs", _INPUTS),
+            ("task", _text),
+            ("prompt_tokens", _whole),
+            ("output_tokens", _whole),
+            ("cached_tokens", _whole),
+            ("cache_write_tokens", _whole),
+            ("reasoning_tokens", _whole),
+            ("cost_nano", _whole),
+            ("price_pico", pa.list_(_whole)),
+            ("price_source", _text),
+            ("latency_ms", _real),
+            ("ttfb_ms", _real),
+            ("stream", _claim),
+            ("prompt_hash", _text),
+            ("prompt", _text),
+            ("tags", pa.map_(_text, _text)),
+        ]
+    ),
 }
 """Columns of each kind, in order."""
 
@@ -176,6 +217,7 @@ STRUCTS: Final[dict[str, type[AnyEvent]]] = {
     "reward": Reward,
     "refusal": Refused,
     "live": Live,
+    "imported": Imported,
 }
 """The struct of each kind."""
 

@@ -2,7 +2,9 @@
 
     decisions, attempts, outcomes, refusals, live   events of one kind, each key once, first come
     rewards                                         the last of each (tenant, id, source)
+    imported                                        calls of other systems' logs; `propensity` is null
     rounds                                          a decision with its outcome and its rewards
+    calls                                           rounds and imported calls in the columns they share
     skipped_lines                                   lines of uncompacted segments that were no event
 
 It knows nothing of files but their paths.
@@ -20,6 +22,7 @@ KEYS: Final = {
     "reward": "tenant, id, source",
     "refusal": "id",
     "live": "worker, seq, ts_ms",
+    "imported": "id",
 }
 """What names one event of a kind."""
 
@@ -30,6 +33,7 @@ VIEW_OF: Final = {
     "reward": "rewards",
     "refusal": "refusals",
     "live": "live",
+    "imported": "imported",
 }
 """The view of each kind."""
 
@@ -37,8 +41,7 @@ _ORDER = {
     "reward": "ts_ms DESC, occurred_at_ms DESC NULLS LAST, status, quality DESC NULLS LAST",
 }
 
-ROUNDS: Final = """
-CREATE VIEW rounds AS
+_REWARDED: Final = """
 WITH rewarded AS (
     SELECT tenant, id,
            list_avg(list(quality ORDER BY source) FILTER (quality IS NOT NULL)) AS quality,
@@ -47,6 +50,10 @@ WITH rewarded AS (
            max(ts_ms) AS reward_ts_ms
     FROM rewards GROUP BY tenant, id
 )
+"""
+
+ROUNDS: Final = f"""
+CREATE VIEW rounds AS {_REWARDED}
 SELECT d.id, d.ts_ms, d.tenant, d.session, d.worker, d.snapshot, d.live_seq,
        d.inputs.mode AS mode, d.inputs.policy AS policy, d.inputs.variant AS variant, d.inputs,
        d.arm, d."count", d."count" / 16777216.0::DOUBLE AS propensity, d.n_eligible, d.n_explored,
@@ -62,9 +69,25 @@ SELECT d.id, d.ts_ms, d.tenant, d.session, d.worker, d.snapshot, d.live_seq,
 FROM decisions d
 LEFT JOIN outcomes o ON o.id = d.id AND o.tenant = d.tenant
 LEFT JOIN rewarded r ON r.id = d.id AND r.tenant = d.tenant
-"""
+"""  # noqa: S608 - our own words
 """A round: `quality` is the mean over sources of their last word, added up in a fixed order;
 `first_status` is how the chosen arm's own attempt ended; without an outcome, those columns are null."""
+
+CALLS: Final = f"""
+CREATE VIEW calls AS {_REWARDED}
+SELECT id, ts_ms, tenant, session, task, served_arm AS called, propensity, status, prompt_tokens,
+       output_tokens, cached_tokens, cost_nano, latency_ms, ttfb_ms, quality, NULL::VARCHAR AS imported_from
+FROM rounds
+UNION ALL
+SELECT i.id, i.ts_ms, i.tenant, i.session, i.task, concat_ws('/', i.provider, i.model), i.propensity,
+       i.status, i.prompt_tokens, i.output_tokens, i.cached_tokens, i.cost_nano, i.latency_ms, i.ttfb_ms,
+       r.quality, i.source
+FROM imported i LEFT JOIN rewarded r ON r.id = i.id AND r.tenant = i.tenant
+"""  # noqa: S608 - our own words
+"""`called` is an arm of P402, or the provider and model that another system's log names."""
+
+_UNCHOSEN: Final = {"imported": ", NULL::DOUBLE AS propensity"}
+"""What a view adds to a kind's own columns: nobody chose such a call by chance."""
 
 
 def view_statements(files: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -72,6 +95,7 @@ def view_statements(files: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for kind, view in VIEW_OF.items():
         yield _kind_view(kind, view, files.get(kind, ()))
     yield ROUNDS
+    yield CALLS
 
 
 def _kind_view(kind: str, view: str, files: Sequence[str]) -> str:
@@ -82,7 +106,7 @@ def _kind_view(kind: str, view: str, files: Sequence[str]) -> str:
             f" UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], "  # noqa: S608 - paths are quoted
             f"union_by_name = true, hive_partitioning = false)"
         )
-    columns = ", ".join(_column(kind, name) for name in SCHEMAS[kind].names)
+    columns = ", ".join(_column(kind, name) for name in SCHEMAS[kind].names) + _UNCHOSEN.get(kind, "")
     order = _ORDER.get(kind, "ts_ms")
     return (
         f"CREATE VIEW {view} AS SELECT {columns} FROM ({source}) "  # noqa: S608 - nothing from outside

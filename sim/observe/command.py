@@ -16,7 +16,9 @@ import typer.main
 from p402.errors import P402Error
 from p402.routing.spec import MODES
 from p402.store.config import server_of
+from sim.observe import imported as others
 from sim.observe import report
+from sim.observe.offered import offered
 from sim.observe.rounds import Window
 from sim.observe.value import observe as value
 from sim.replay.window import Unfaithful
@@ -73,6 +75,12 @@ def observe(
     config: Annotated[
         Path | None, typer.Option(help="Configuration (default: $P402_CONFIG or p402.toml).")
     ] = None,
+    imported: Annotated[
+        bool,
+        typer.Option(
+            "--imported", help="Calls of `p402 log import` instead, at the providers of the configuration."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """Show what routing would have saved on calls that name a model, and how sure that is.
@@ -82,13 +90,26 @@ def observe(
     window = Window(tenant, _ms("--since", since), _ms("--until", until))
     if window.since_ms is not None and window.until_ms is not None and window.since_ms >= window.until_ms:
         raise BadQuestion(f"--since {since} --until {until}: found no time between them; expected some")
-    server = server_of(config, os.environ) if log is None or store is None else None
+    if imported and store is not None:
+        raise BadQuestion("--store: found it with --imported, whose calls have no snapshot; leave it out")
+    server = server_of(config, os.environ) if log is None or (store is None and not imported) else None
     folders = [Path(server.log), Path(server.store)] if server is not None else []
     modes = MODES if mode is None else (mode.value,)
     with bar("deciding") as progress:
-        result = value(
-            log or folders[0], store or folders[1], window, modes, by_task=by is By.task, progress=progress
-        )
+        if imported:
+            options = offered(config, os.environ)
+            result = others.observe(
+                log or folders[0], options, window, modes, by_task=by is By.task, progress=progress
+            )
+        else:
+            result = value(
+                log or folders[0],
+                store or folders[1],
+                window,
+                modes,
+                by_task=by is By.task,
+                progress=progress,
+            )
     show(report.tables(result), report.as_json(result) if as_json else None)
 
 

@@ -40,7 +40,8 @@ def _first(line: Line) -> list[tuple[str, float]]:
 
 def _modes(result: Observed) -> Table:
     whose = "" if result.tenant is None else f" of tenant {result.tenant}"
-    title = f"{result.valued:,} observed rounds{whose}, {_when(result.first_ms)} to {_when(result.last_ms)}"
+    what = "imported calls" if result.imported else "observed rounds"
+    title = f"{result.valued:,} {what}{whose}, {_when(result.first_ms)} to {_when(result.last_ms)}"
     table = Table("mode", title=escape(title), title_justify="left")
     _columns(table)
     for line in result.lines:

@@ -142,6 +142,12 @@ def _why_none(con: duckdb.DuckDBPyConnection, window: Window, excluded: Mapping[
     )
     seen = con.execute(query).fetchall()
     rounds, observed = sum(row[1] for row in seen), sum(row[2] for row in seen)
+    imported = con.execute("SELECT count(*) FROM imported").fetchall()[0][0]
+    if imported and not observed:
+        return (
+            f"none of {rounds:,} rounds was observed, but {imported:,} calls were imported; pass --imported "
+            "to re-price those"
+        )
     if not rounds:
         return "the log holds no round yet; expected traffic: serve some, or pass --log"
     if not observed:

@@ -114,6 +114,8 @@ class Observed:
     lines: tuple[Line, ...]
     by_task: tuple[Line, ...]
     warnings: tuple[str, ...]
+    imported: bool = False
+    """Whether these are calls that another system logged (`sim.observe.imported`)."""
 
 
 def observe(
@@ -143,13 +145,13 @@ def observe(
         found = Snapshots(store)
         counted = census(con, window)
         lengths = Lengths(lengths_seen(con, window, _models(found, snapshots(con, window))))
-        pass_ = _Pass(found, lengths, modes)
+        pass_ = Pass(found, lengths, modes)
         done = 0
         for group in read(con, window, counted.valued):
             pass_.take(group)
             done += len(group)
             progress(done, counted.valued)
-    return _told(window, _but_lost(counted, pass_.lost), pass_, chance, by_task=by_task)
+    return told(window, _but_lost(counted, pass_.lost), pass_, chance, by_task=by_task)
 
 
 def _models(found: Snapshots, ids: Sequence[str]) -> dict[str, str]:
@@ -169,10 +171,10 @@ def _but_lost(counted: Census, lost: int) -> Census:
     return replace(counted, valued=counted.valued - lost, excluded={**counted.excluded, "unreplayable": lost})
 
 
-class _Pass:
+class Pass:
     """One pass over the rounds, mode after mode for each group of them."""
 
-    def __init__(self, found: Snapshots, lengths: Lengths, modes: Sequence[str]) -> None:
+    def __init__(self, found: Snapshots | None, lengths: Lengths, modes: Sequence[str]) -> None:
         self.found, self.lengths, self.modes = found, lengths, modes
         self.sums = Sums()
         self.called: dict[str, int] = {}
@@ -189,6 +191,7 @@ class _Pass:
         if isinstance(group, Lost):
             self.lost += len(group)
             return
+        assert self.found is not None, "logged rounds have snapshots"
         snapshot = self.found.get(group.snapshot)
         try:
             batch = group.batch(snapshot)
@@ -197,7 +200,12 @@ class _Pass:
                 f"rounds under snapshot {group.snapshot} cannot be decided: {error}; run p402 replay --verify"
             ) from error
         _must_replay(group, snapshot, batch)
-        used, bucket = _exchanges(group, snapshot), _buckets(group)
+        self.add(snapshot, batch, _exchanges(group, snapshot), _buckets(group))
+
+    def add(
+        self, snapshot: Snapshot, batch: RequestBatch, used: Exchanges, bucket: NDArray[np.int64]
+    ) -> None:
+        """Add calls as they were made; `bucket` is of `buckets_of`."""
         tasks = {name: used.task == code for code, name in enumerate(used.tasks) if (used.task == code).any()}
         self.sums.pay(tasks, bucket, used.served_pico + used.failed_pico)
         for code, count in enumerate(np.bincount(snapshot.model[used.arm]).tolist()):
@@ -206,7 +214,7 @@ class _Pass:
                 self.called[name] = self.called.get(name, 0) + count
         for mode in self.modes:
             asked = _asked(batch, mode)
-            for part in _parts(len(group), snapshot.n_arms):
+            for part in _parts(len(bucket), snapshot.n_arms):
                 found = self._repriced(snapshot, asked, used, part)
                 within = {name: rows[part] for name, rows in tasks.items()}
                 self.sums.value(mode, within, bucket[part], found)
@@ -279,16 +287,22 @@ def _numbers(group: Group, name: str) -> Float:
 
 
 def _buckets(group: Group) -> NDArray[np.int64]:
+    return buckets_of(group.column("tenant"), group.column("session"))
+
+
+def buckets_of(tenants: Sequence[str], sessions: Sequence[str]) -> NDArray[np.int64]:
+    """The unit of the error that each row's session falls into, `(n,)`."""
     known: dict[tuple[str, str], int] = {}
     found = []
-    for name in zip(group.column("tenant"), group.column("session"), strict=True):
+    for name in zip(tenants, sessions, strict=True):
         if name not in known:
             known[name] = hash_of("\x1f".join(name)) % BUCKETS
         found.append(known[name])
     return np.array(found, np.int64)
 
 
-def _told(window: Window, counted: Census, done: _Pass, chance: Chance, *, by_task: bool) -> Observed:
+def told(window: Window, counted: Census, done: Pass, chance: Chance, *, by_task: bool) -> Observed:
+    """Everything that a pass says, mode by mode."""
     tasks = [task for task in TASKS if task in done.sums.paid]
     lines = tuple(_line(done, mode, None, tasks, chance) for mode in done.modes)
     each = [_line(done, mode, task, [task], chance) for mode in done.modes for task in tasks if by_task]
@@ -300,7 +314,7 @@ def _told(window: Window, counted: Census, done: _Pass, chance: Chance, *, by_ta
         sessions=counted.sessions,
         first_ms=counted.first_ms,
         last_ms=counted.last_ms,
-        snapshots=len(done.found.used),
+        snapshots=1 if done.found is None else len(done.found.used),
         called=dict(sorted(done.called.items(), key=lambda item: (-item[1], item[0]))),
         lines=lines,
         by_task=tuple(each),
@@ -308,7 +322,7 @@ def _told(window: Window, counted: Census, done: _Pass, chance: Chance, *, by_ta
     )
 
 
-def _line(done: _Pass, mode: str, task: str | None, tasks: Sequence[str], chance: Chance) -> Line:
+def _line(done: Pass, mode: str, task: str | None, tasks: Sequence[str], chance: Chance) -> Line:
     paid, would = done.sums.all_paid(tasks), done.sums.all_would(mode, tasks)
     cells = {cell: pico for cell, pico in done.sums.cells[mode].items() if cell[2] in tasks}
     value = saving(paid, would, cells, done.lengths, chance)

@@ -36,6 +36,7 @@ def verification(result: Verification) -> Iterator[RenderableType]:
         ("outcomes", result.outcomes),
         ("outcomes that no logged choice bears out", result.unfounded),
         ("decisions without an outcome, no fault", result.unended),
+        ("imported calls, decided elsewhere", result.imported),
         ("torn lines, never acknowledged", result.torn),
         ("malformed lines, skipped", result.malformed),
     ):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
+from p402.store.imported.count import imported_calls
 from p402.store.reader import connect, uncompacted
 from sim.replay.borne import KINDS, Borne, borne
 from sim.replay.columns import names
@@ -94,6 +95,8 @@ class Verification:
         Those of `unverified` that are outcomes; `strays` describes the first of them.
     unended
         Decisions without an outcome, which a process that dies leaves: no fault.
+    imported
+        Calls of other systems' logs, which nobody decided here: in none of the other counts.
     torn, malformed
         Lines of segments not yet compacted that were no event; none of them was a whole row.
     seconds
@@ -115,6 +118,7 @@ class Verification:
     unfounded: int
     strays: tuple[Unfounded, ...]
     unended: int
+    imported: int
     snapshots: int
     torn: int
     malformed: int
@@ -194,6 +198,7 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         unfounded=sum(ended.faults.values()),
         strays=ended.unfounded,
         unended=ended.unended,
+        imported=imported_calls(log),
         snapshots=len(snapshots.used),
         torn=torn,
         malformed=malformed,

@@ -13,6 +13,7 @@ from p402.events import (
     Attempt,
     AttemptResult,
     Decision,
+    Imported,
     Live,
     Outcome,
     Refused,
@@ -44,6 +45,11 @@ EVENTS = [
     Reward(ts_ms=4, id=ID, tenant="t", source="judge", status="accepted", quality=0.5, metadata={"k": "é\n"}),
     Refused(ts_ms=5, id=ID, tenant="t", code="X", status=402, message="no \u2028 more"),
     Live(ts_ms=6, worker="w", seq=1, arms={"p/m": ArmLive(open_circuit=True, ttft_ms=5, error_rate=64)}),
+    Imported(
+        ts_ms=7, id="imp_" + "0" * 32, tenant="t", session="s", source="openai", source_id=None,
+        provider=None,
+        model="gpt-4o", status="ok", inputs=INPUTS, task=None, prompt="é\n", tags={"k": "\u2028"},
+    ),
 ]  # fmt: skip
 DECODER = msgspec.json.Decoder(AnyEvent)
 
@@ -53,7 +59,7 @@ class TestEachKind:
     def test_its_line_names_kind_and_version_first(self, event):
         line = msgspec.json.encode(event)
         assert list(json.loads(line))[:2] == ["kind", "v"]
-        assert json.loads(line)["v"] == VERSION == 2
+        assert json.loads(line)["v"] == VERSION == 3
 
     def test_it_is_one_line(self, event):
         assert b"\n" not in msgspec.json.encode(event)

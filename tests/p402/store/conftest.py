@@ -12,6 +12,7 @@ from p402.events import (
     Attempt,
     AttemptResult,
     Decision,
+    Imported,
     Live,
     Outcome,
     Refused,
@@ -133,8 +134,31 @@ class Make:
         }
         return Live(**(fields | kw))
 
+    def imported(self, i: int, **kw) -> Imported:
+        fields = {
+            "ts_ms": NOON + 1000 * i,
+            "id": f"imp_{i:032x}",
+            "tenant": "acme",
+            "session": f"s{i % 3}",
+            "source": "litellm",
+            "source_id": f"chatcmpl-{i}",
+            "provider": "openai",
+            "model": "gpt-4o",
+            "status": "ok",
+            "inputs": INPUTS,
+            "task": "code",
+            "prompt_tokens": 321,
+            "output_tokens": 100,
+            "cost_nano": 1_802_500,
+            "price_pico": [2_500_000, 1_250_000, 10_000_000, 2_500_000, 2_500_000],
+            "price_source": "list",
+            "latency_ms": 12.5,
+            "tags": {"key": "ab"},
+        }
+        return Imported(**(fields | kw))
+
     def round(self, i: int) -> list[AnyEvent]:
-        """One of every kind; the refusal has an id of its own."""
+        """One of every kind; the refusal and the imported call have ids of their own."""
         return [
             self.live(i),
             self.decision(i),
@@ -142,6 +166,7 @@ class Make:
             self.outcome(i),
             self.reward(i),
             self.refusal(i, id=request_id(i + (1 << 40))),
+            self.imported(i),
         ]
 
 

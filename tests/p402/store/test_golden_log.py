@@ -1,11 +1,11 @@
-"""Versions 1 and 2 of the log, frozen on 2026-11-22 and 26: what was written then must load for ever."""
+"""Versions 1 to 3 of the log, frozen on 2026-11-22 and 26: what was written then must load for ever."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from p402.events import ArmLive, Attempt, Decision, Live, Outcome, Refused, Reward, RowInputs
+from p402.events import ArmLive, Attempt, Decision, Imported, Live, Outcome, Refused, Reward, RowInputs
 from p402.store.compactor import compact
 from p402.store.reader import connect, read_events
 from p402.store.schema import KIND_OF, STRUCTS
@@ -13,6 +13,8 @@ from p402.store.segments import SEALED, parse
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "log-v1.jsonl"
 GOLDEN_2 = GOLDEN.with_name("log-v2.jsonl")
+GOLDEN_3 = GOLDEN.with_name("log-v3.jsonl")
+OLD_KINDS = set(STRUCTS) - {"imported"}
 
 
 def test_every_line_of_version_1_loads_and_every_kind_is_there():
@@ -21,7 +23,7 @@ def test_every_line_of_version_1_loads_and_every_kind_is_there():
     assert [type(event) for event in parsed.events] == [
         Live, Live, Decision, Decision, Attempt, Attempt, Outcome, Outcome, Reward, Reward, Refused, Refused
     ]  # fmt: skip
-    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    assert {KIND_OF[type(event)] for event in parsed.events} == OLD_KINDS
     assert {event.v for event in parsed.events} == {1}
 
 
@@ -56,14 +58,34 @@ def test_every_line_of_version_2_loads_and_means_what_it_meant():
     assert (parsed.malformed, parsed.torn) == ([], b"")
     opened, tried, decision, attempt, outcome, *_ = parsed.events
     assert {event.v for event in parsed.events} == {2}
-    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    assert {KIND_OF[type(event)] for event in parsed.events} == OLD_KINDS
     assert not opened.arms["groq/llama"].half_open
     assert tried.arms["groq/llama"] == ArmLive(open_circuit=True, ttft_ms=0, error_rate=1472, half_open=True)
     assert (decision.inputs.probed, attempt.inputs.probed) == (["groq", "x-2"], ["x-2"])
     assert (outcome.hold_nano, outcome.bound_nano, outcome.anomaly_z) == (60, 900, 3.5)
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_2], ids=["v1", "v2"])
+def test_every_line_of_version_3_loads_and_means_what_it_meant():
+    (parsed,) = parse(GOLDEN_3.read_bytes())
+    assert (parsed.malformed, parsed.torn) == ([], b"")
+    assert {event.v for event in parsed.events} == {3}
+    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    told, bare = (event for event in parsed.events if type(event) is Imported)
+    assert (told.cost_nano, told.price_source, told.price_pico) == (
+        1_802_500,
+        "list",
+        [2_500_000, 1_250_000, 10],
+    )
+    assert (told.inputs.max_output, told.task, told.prompt, told.tags) == (
+        512,
+        "code",
+        '[{"ä":1}]',
+        {"k": "值"},
+    )
+    assert (bare.cost_nano, bare.price_source, bare.task, bare.source_id, bare.tags) == (None,) * 4 + ({},)
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_2, GOLDEN_3], ids=["v1", "v2", "v3"])
 def test_nothing_that_a_version_wrote_is_dropped_when_it_is_written_again(golden):
     for line in golden.read_bytes().splitlines():
         old = msgspec.json.decode(line)
