@@ -12,6 +12,7 @@ from rich.table import Table
 
 from p402.errors import P402Error
 from p402_datasets import paretobandit
+from sim.fit.command import fit
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.server import HOST, bind, run, url_of
@@ -25,6 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command()(fit)
 
 Seed = Annotated[int, typer.Option(help="Keys all chance.", min=0)]
 DEFAULT_PORT = 8499

@@ -1,4 +1,4 @@
-"""The log's own strategy in a fitted world: its last snapshot's beliefs and policy, and the product's own choices.
+"""The log's own strategy in a fitted world: a snapshot's beliefs and policy, and the product's own choices.
 
 Arms, prices and tenants are the world's; what was learned and configured is the log's, arm by arm. It learns
 nothing on: what a learner would have made of the days to come is not known on their eve.
@@ -37,11 +37,16 @@ class AsLogged:
     def begin(self, snapshot: Snapshot) -> Snapshot:
         """The world's arms and prices under the log's beliefs and policy."""
         logged, given = self._logged.spec, snapshot.spec
-        if logged.posterior.features != given.posterior.features or logged.posterior.tasks != given.posterior.tasks:
+        if (
+            logged.posterior.features != given.posterior.features
+            or logged.posterior.tasks != given.posterior.tasks
+        ):
             return snapshot  # of another version: its beliefs are about other columns
         back = {theirs: ours for ours, theirs in self._arms.items()}
         policy = msgspec.structs.replace(logged.policy, variants=_renamed(logged.policy, back))
-        spec = msgspec.structs.replace(given, posterior=self._beliefs(given.arms.arm, given.posterior), policy=policy)
+        spec = msgspec.structs.replace(
+            given, posterior=self._beliefs(given.arms.arm, given.posterior), policy=policy
+        )
         return compile_snapshot(spec)
 
     def learn(self, rounds: Rounds, now_ms: int) -> Snapshot | None:  # noqa: ARG002 - the contract's

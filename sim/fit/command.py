@@ -10,8 +10,7 @@ from p402.routing.spec import MODES
 from sim.fit import report
 from sim.fit.judge import Other, fit_and_judge
 from sim.shown import bar, show
-from sim.world.files import written
-from sim.written import write_whole
+from sim.world.files import require_ending, write_spec
 
 DEFAULT_LOG: Final = Path("var/p402/log")
 DEFAULT_STORE: Final = Path("var/p402/store")
@@ -27,14 +26,17 @@ def fit(
     store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
     out: Annotated[Path | None, typer.Option(help="Write the world here: .toml or .json.")] = None,
     holdout_hours: Annotated[
-        float, typer.Option(help="Hours at the log's end that are not fitted but judged on; 0 for none.", min=0)
+        float,
+        typer.Option(help="Hours at the log's end that are not fitted but judged on; 0 for none.", min=0),
     ] = 24.0,
     mode: Annotated[str | None, typer.Option(help="Fit to the rounds of this mode alone.")] = None,
     other_mode: Annotated[
         str | None, typer.Option(help="Judge under this mode of the log besides; give --mode with it.")
     ] = None,
     other_log: Annotated[Path | None, typer.Option(help="Judge under another log's policy besides.")] = None,
-    other_store: Annotated[Path | None, typer.Option(help="Snapshots of that log (default: --store).")] = None,
+    other_store: Annotated[
+        Path | None, typer.Option(help="Snapshots of that log (default: --store).")
+    ] = None,
     plays: Annotated[int, typer.Option(help="Plays of the world for each trial.", min=1, max=100)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
@@ -46,11 +48,11 @@ def fit(
             )
     if other_mode is not None and other_log is None and mode in (None, other_mode):
         raise BadQuestion(
-            f"--other-mode {other_mode}: the fit would have seen its rounds; give --mode another mode to fit to, "
+            f"--other-mode {other_mode}: the fit would have seen its rounds; give --mode another mode, "
             f"or --other-log"
         )
     if out is not None:
-        written(None, out)
+        require_ending(out)
     other = None
     if other_log is not None or other_mode is not None:
         other = Other(other_log or log, other_store or store, other_mode)
@@ -65,5 +67,5 @@ def fit(
             progress=progress,
         )
     if out is not None:
-        write_whole(out, written(result.fitted.spec, out))
+        write_spec(out, result.fitted.spec)
     show(report.tables(result), report.as_json(result) if as_json else None)

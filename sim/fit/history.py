@@ -213,7 +213,7 @@ def read_history(log: Path, from_ms: int, until_ms: int, mode: str | None = None
 
 
 def _table(con: duckdb.DuckDBPyConnection, query: str, params: list[Any]) -> pa.Table:
-    return con.execute(query, params).to_arrow_table()
+    return con.sql(query, params=params).to_arrow_table()
 
 
 def _history(rows: pa.Table, words: pa.Table, from_ms: int, until_ms: int) -> History:
@@ -304,7 +304,9 @@ def _names(column: pa.ChunkedArray) -> tuple[str, ...]:
 def _coded(column: Any, names: Sequence[str]) -> Int:
     """Index of each name; -1 for null."""
     found = pc.index_in(column, value_set=pa.array(names, pa.string())).fill_null(-1)
-    return np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy(), np.int64)
+    return np.asarray(
+        found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy(), np.int64
+    )
 
 
 def _real(column: Any) -> Float:

@@ -1,9 +1,9 @@
-"""Whether a fitted world is like what it has not seen: later days, and another policy, beside "same as yesterday".
+"""Is a fitted world like what it has not seen: later days, and another policy? Beside "same as yesterday".
 
 The fit sees the log up to a moment. The world is then played over the days after it, under the log's own
 strategy, some times over; each metric's error is that of the mean over plays, beside the error of saying that
-the days to come will be as the last ones were. Under another policy (a mode whose rounds the fit was not given,
-or another log) yesterday is the policy that was fitted on: all that is known without a model.
+the days to come will be as the last ones were. Under another policy (a mode whose rounds the fit was not
+given, or another log) yesterday is the policy that was fitted on: all that is known without a model.
 """
 
 import tempfile
@@ -19,6 +19,7 @@ import numpy as np
 from sim.fit.as_logged import AsLogged
 from sim.fit.history import History, NoHistory, Span, read_history, span_of
 from sim.fit.metrics import Day, day_of, errors
+from sim.fit.traffic import tenants_of
 from sim.fit.whole import Fitted, fit
 from sim.replay.snapshots import Snapshots
 from sim.strategies.contract import Strategy
@@ -28,6 +29,9 @@ from sim.world.spec import WorldSpec
 HOUR_MS: Final = 3_600_000
 LEAST_ROUNDS: Final = 200
 """Rounds that a window must have before a fit, or a judgement of one, says anything."""
+
+WARM_UP_H: Final = 24.0
+"""A play begins so long before the window: its live state is that of a gateway that has run for days."""
 
 Progress = Callable[[int, int], None]
 
@@ -148,7 +152,7 @@ def _check(span: Span, split_ms: int, holdout_h: float) -> None:
     if split_ms - span.first_ms < holdout_h * HOUR_MS or split_ms <= span.first_ms:
         hours = (span.last_ms - span.first_ms) / HOUR_MS
         raise NoHistory(
-            f"the log covers {hours:.1f} h; expected at least twice the {holdout_h:g} h that are held out, so that "
+            f"the log covers {hours:.1f} h; expected at least twice the {holdout_h:g} h held out, so that "
             f"there is a yesterday: pass a smaller --holdout-hours, 0 for none, or a longer log"
         )
 
@@ -156,8 +160,8 @@ def _check(span: Span, split_ms: int, holdout_h: float) -> None:
 def _enough(history: History, what: str) -> History:
     if len(history) < LEAST_ROUNDS:
         raise NoHistory(
-            f"the {what} window has {len(history)} routed rounds; expected at least {LEAST_ROUNDS}: use a longer "
-            f"log, or another --holdout-hours"
+            f"the {what} window has {len(history)} routed rounds; expected at least {LEAST_ROUNDS}: use a "
+            f"longer log, or another --holdout-hours"
         )
     return history
 
@@ -170,13 +174,19 @@ def _under_another(
     from_ms = split_ms if span.first_ms < split_ms < span.last_ms and holdout_h > 0 else span.first_ms
     seen = _enough(read_history(other.log, from_ms, span.last_ms + 1, other.mode), "other policy's")
     logged = Snapshots(other.store).get(_first_snapshot(other.log, from_ms, span, other.mode))
-    spec = fitted.spec
-    if other.mode is not None:
-        tenants = tuple(msgspec.structs.replace(t, modes={other.mode: 1.0}) for t in spec.tenants)
-        spec = msgspec.structs.replace(spec, tenants=tenants)
-    return _verdict(
-        "another policy", seen, plays.of(spec, AsLogged(logged, fitted.arms), seen), yesterday
+    asked = {tenant.name: tenant for tenant in tenants_of(seen)}
+    tenants = tuple(
+        msgspec.structs.replace(tenant, modes=asked[tenant.name].modes, explores=asked[tenant.name].explores)
+        for tenant in fitted.spec.tenants
+        if tenant.name in asked
     )
+    if not tenants:
+        raise NoHistory(
+            f"the other policy's tenants are {', '.join(asked)}; expected one of those fitted to: "
+            f"{', '.join(tenant.name for tenant in fitted.spec.tenants)}"
+        )
+    spec = msgspec.structs.replace(fitted.spec, tenants=tenants)
+    return _verdict("another policy", seen, plays.of(spec, AsLogged(logged, fitted.arms), seen), yesterday)
 
 
 def _first_snapshot(log: Path, from_ms: int, span: Span, mode: str | None) -> str:
@@ -222,18 +232,17 @@ class _Plays:
         self._done = 0
 
     def of(self, spec: WorldSpec, strategy: Strategy, seen: History) -> tuple[Day, ...]:
-        """What each play comes to over as long as the log's window, at its hours."""
-        hours = (seen.until_ms - seen.from_ms) / HOUR_MS
-        start_ms = seen.from_ms
-        spec = msgspec.structs.replace(spec, start=datetime.fromtimestamp(start_ms / 1000, UTC), hours=hours)
+        """What each play comes to over the log's window, after a while that is not counted."""
+        begin = datetime.fromtimestamp(seen.from_ms / 1000 - WARM_UP_H * 3600, UTC)
+        hours = WARM_UP_H + (seen.until_ms - seen.from_ms) / HOUR_MS
+        spec = msgspec.structs.replace(spec, start=begin, hours=hours)
         days = []
         for seed in self._seeds:
             with tempfile.TemporaryDirectory(prefix="p402-fit-") as folder:
                 log, store = Path(folder) / "log", Path(folder) / "store"
                 run(spec, strategy, seed, log, store)
-                played = day_of(read_history(log, start_ms, seen.until_ms))
+                played = day_of(read_history(log, seen.from_ms, seen.until_ms))
             days.append(replace(played, arms={self._arms[arm]: share for arm, share in played.arms.items()}))
             self._done += 1
         self._progress(self._done, self._total)
         return tuple(days)
-

@@ -1,7 +1,7 @@
 """Numbers to laws: log-normal spreads, two-way means, changes of level. Pure numpy.
 
-All are made to be read, not to be optimal: quantiles rather than moments where a few calls may hang, means that
-are shrunk where few rows speak. They know nothing of requests.
+All are made to be read, not to be optimal: quantiles rather than moments where a few calls may hang, means
+that are shrunk where few rows speak. They know nothing of requests.
 
 Sources: Brown and Forsythe for why medians, JASA 69, 1974; Page, "Continuous inspection schemes",
 Biometrika 41, 1954 (cumulative sums).
@@ -9,42 +9,55 @@ Biometrika 41, 1954 (cumulative sums).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, sqrt
 from typing import Final
 
 import numpy as np
 
-from sim.fit.history import Bool, Float, Int
+from sim.fit.history import Float, Int
 from sim.world.spec import Spread
 
 MOST_SIGMA: Final = 4.0
 """What a `Spread` may have."""
+
+QUARTILE: Final = 0.6744897501960817
+"""Of the standard normal law."""
 
 TAIL_SIGMAS: Final = 3.5
 """Beyond so many standard deviations of the logarithm a time is of the tail: 1 in 4,000 by the law itself."""
 
 
 def spread_of(values: Float, least: float = 1e-3) -> Spread | None:
-    """A log-normal law with the values' quartiles, within the values' own bounds; None for no values.
+    """A log-normal law with the values' mean and the spread of their logarithms, within their bounds.
+
+    The mean is kept, not the median, since money follows it. None for no values.
 
     Parameters
     ----------
     values
         Any shape, above 0 but for what is moved to `least`; nan is left out.
     """
-    kept = values[np.isfinite(values)]
+    kept = np.maximum(values[np.isfinite(values)], least)
     if kept.size == 0:
         return None
-    logs = np.log(np.maximum(kept, least))
-    low, middle, high = np.quantile(logs, (0.25, 0.5, 0.75))
-    sigma = min(float(high - low) / (2 * 0.6744897501960817), MOST_SIGMA)
-    median = float(np.exp(middle))
-    return Spread(
-        median=median,
-        sigma=sigma,
-        least=min(median, float(np.exp(logs.min()))),
-        most=max(median, float(np.exp(logs.max()))),
-    )
+    low, high = float(kept.min()), float(kept.max())
+    sigma = min(float(np.std(np.log(kept))), MOST_SIGMA)
+    median = float(np.mean(kept)) / exp(sigma * sigma / 2)
+    return Spread(median=min(max(median, low), high), sigma=sigma, least=low, most=high)
+
+
+def middle_of(values: Float) -> Spread | None:
+    """A log-normal law with the values' quartiles, within their bounds: what waits are like but for a few.
+
+    None for no values. Parameters are as for `spread_of`.
+    """
+    kept = np.maximum(values[np.isfinite(values)], 1e-3)
+    if kept.size == 0:
+        return None
+    low, middle, high = np.quantile(np.log(kept), (0.25, 0.5, 0.75))
+    sigma = min(float(high - low) / (2 * QUARTILE), MOST_SIGMA)
+    least, most = float(kept.min()), float(kept.max())
+    return Spread(median=min(max(float(np.exp(middle)), least), most), sigma=sigma, least=least, most=most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +71,13 @@ class Tail:
 
 def tailed(values: Float) -> Tail | None:
     """A log-normal body and a tail of the same form, `factor` times as long; None for no values."""
-    whole = spread_of(values)
+    whole = middle_of(values)
     if whole is None:
         return None
     kept = np.maximum(values[np.isfinite(values)], 1e-3)
     edge = whole.median * float(np.exp(TAIL_SIGMAS * max(whole.sigma, 0.05)))
     beyond = kept[kept > edge]
-    body = spread_of(kept[kept <= edge])
+    body = middle_of(kept[kept <= edge])
     if body is None or beyond.size == 0:
         return Tail(whole, 0.0, 1.0)
     factor = float(np.median(beyond)) / body.median
@@ -84,7 +97,9 @@ def slope_of(x: Float, y: Float) -> float:
     return float(np.median(steep)) if steep.size else 0.0
 
 
-def two_way(values: Float, row: Int, column: Int, shape: tuple[int, int], prior: float = 5.0) -> tuple[Float, Float]:
+def two_way(
+    values: Float, row: Int, column: Int, shape: tuple[int, int], prior: float = 5.0
+) -> tuple[Float, Float]:
     """Effects of rows and columns on values: `values ~ rows[row] + columns[column]`, columns shrunk to 0.
 
     Parameters
@@ -153,17 +168,6 @@ def jump_of(values: Float, least: int = 40, bar: float = 4.5) -> Jump | None:
     return Jump(at, float(size[k]), sure) if sure > bar else None
 
 
-def mean_by(values: Float, code: Int, size: int, kept: Bool | None = None) -> tuple[Float, Int]:
-    """Sum and number of finite values by code, `(size,)` each."""
-    use = np.isfinite(values) & (code >= 0)
-    if kept is not None:
-        use &= kept
-    return (
-        np.bincount(code[use], weights=values[use], minlength=size),
-        np.bincount(code[use], minlength=size),
-    )
-
-
 def solve(target: float, of: Callable[[float], float], low: float, high: float) -> float:
     """Where an increasing function takes a value, by halving; the nearer bound where it never does."""
     if of(low) >= target:
@@ -174,5 +178,3 @@ def solve(target: float, of: Callable[[float], float], low: float, high: float) 
         middle = (low + high) / 2
         low, high = (middle, high) if of(middle) < target else (low, middle)
     return (low + high) / 2
-
-

@@ -1,8 +1,8 @@
-"""What answers are worth: judged quality by model and task, arms that differ from their model, changes of level.
+"""What answers are worth: judged quality by model and task, arms that differ from theirs, changes of level.
 
 A cell's mean is shrunk to what routing believed of it, as few rounds say little. An arm whose judgements
-change level within the window counts from the change on, and the change is told. It knows nothing of providers'
-times or of prices.
+change level within the window counts from the change on, and the change is told. It knows nothing of
+providers' times or of prices.
 """
 
 from dataclasses import dataclass
@@ -84,10 +84,15 @@ def worths_of(history: History, model_of_arm: Int, belief: Float) -> Worths:
         jump = jump_of(quality[own] - mean[model[own], task[own]])
         if jump is not None:
             kept[own[: jump.at]] = False
-            changes.append(Change(history.arms[code], int(history.t_ms[rows[own[jump.at]]]), jump.size, jump.z))
+            changes.append(
+                Change(history.arms[code], int(history.t_ms[rows[own[jump.at]]]), jump.size, jump.z)
+            )
     mean, judged = _cells(quality, model, task, belief, kept)
-    offset = _offsets(quality - mean[model, task], arm, model, model_of_arm, kept)
-    laws = tuple(_law(quality[model == code], _residual(quality, mean, model, task, code)) for code in range(len(belief)))
+    offset = _offsets(quality - mean[model, task], arm, model_of_arm, kept)
+    laws = tuple(
+        _law(quality[model == code], _residual(quality, mean, model, task, code))
+        for code in range(len(belief))
+    )
     return Worths(mean, offset, laws, judged, tuple(sorted(changes, key=lambda change: change.at_ms)))
 
 
@@ -98,18 +103,20 @@ def _cells(quality: Float, model: Int, task: Int, belief: Float, kept: Bool) -> 
     return (total + BELIEF * belief) / (n + BELIEF), n
 
 
-def _offsets(residual: Float, arm: Int, model: Int, model_of_arm: Int, kept: Bool) -> Float:
+def _offsets(residual: Float, arm: Int, model_of_arm: Int, kept: Bool) -> Float:
     """How arms differ from their model; an arm that is its model's only one does not."""
     size = len(model_of_arm)
     n = np.bincount(arm[kept], minlength=size)
     total = np.bincount(arm[kept], weights=residual[kept], minlength=size)
     alone = np.bincount(model_of_arm)[model_of_arm] == 1
-    return np.where(alone, 0.0, total / (n + OF_ITS_MODEL))
+    apart: Float = np.where(alone, 0.0, total / (n + OF_ITS_MODEL))
+    return apart
 
 
 def _residual(quality: Float, mean: Float, model: Int, task: Int, code: int) -> Float:
     rows = model == code
-    return quality[rows] - mean[code, task[rows]]
+    left: Float = quality[rows] - mean[code, task[rows]]
+    return left
 
 
 def _law(quality: Float, residual: Float) -> Reward:
@@ -138,5 +145,7 @@ def judges_of(history: History) -> tuple[Judge, ...]:
     for name in sorted(set(history.words.source)):
         rows = sources == name
         delay = spread_of(np.maximum(history.words.delay_ms[rows], 1.0) / 1000.0) or Spread(median=60.0)
-        made.append(Judge(name=name, share=min(1.0, int(np.count_nonzero(rows)) / max(answers, 1)), delay_s=delay))
+        made.append(
+            Judge(name=name, share=min(1.0, int(np.count_nonzero(rows)) / max(answers, 1)), delay_s=delay)
+        )
     return tuple(made)

@@ -1,4 +1,4 @@
-"""How a fit looks: what was fitted, what to doubt, and each trial's errors beside yesterday's. It computes nothing."""
+"""How a fit looks: what was fitted, trials' errors beside yesterday's, what to doubt. It computes nothing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -35,10 +35,10 @@ def _finite(value: Any) -> Any:
 def tables(result: Result) -> Iterator[RenderableType]:
     """The fit, its trials, and what speaks against believing them."""
     spec, fitted = result.fitted.spec, result.fitted
+    window = f"{_time(result.fit_from_ms)} to {_time(result.fit_until_ms)} UTC"
     yield (
-        f"fitted to {result.rounds:,} rounds, {_time(result.fit_from_ms)} to {_time(result.fit_until_ms)} UTC: "
-        f"{len(spec.providers)} providers, {len(spec.models)} models, {len(fitted.arms)} arms, "
-        f"{len(spec.tenants)} tenants, {len(spec.tasks)} tasks"
+        f"fitted to {result.rounds:,} rounds, {window}: {len(spec.providers)} providers, {len(spec.models)} "
+        f"models, {len(fitted.arms)} arms, {len(spec.tenants)} tenants, {len(spec.tasks)} tasks"
     )
     for change in fitted.changes:
         yield escape(
@@ -88,21 +88,21 @@ def _doubts(result: Result) -> Iterator[str]:
     fitted = result.fitted
     if fitted.believed:
         yield (
-            f"[yellow]believed[/]: of {escape(_some(fitted.believed))} fewer than 20 answers were judged; their "
-            f"quality is what routing believes; expected judgements: POST /v1/outcomes"
+            f"[yellow]believed[/]: of {escape(_some(fitted.believed))} fewer than 20 answers were judged; "
+            f"their quality is what routing believes; expected judgements: POST /v1/outcomes"
         )
     if fitted.assumed:
         yield (
-            f"[yellow]assumed[/]: {escape(_some(fitted.assumed))} took fewer than 20 calls; they are as fast and as "
-            f"reliable as all together"
+            f"[yellow]assumed[/]: {escape(_some(fitted.assumed))} took fewer than 20 calls; they are as fast "
+            f"and as reliable as all together"
         )
     if fitted.prices_off:
         yield (
-            f"[yellow]prices[/]: input of {escape(_some(fitted.prices_off))} is priced by its model's ratio, since a "
-            f"world's provider has one factor for a model"
+            f"[yellow]prices[/]: input of {escape(_some(fitted.prices_off))} is priced by its model's ratio, "
+            f"since a world's provider has one factor for a model"
         )
     if result.simulated:
-        yield f"[yellow]simulated[/]: {result.simulated:,} rounds of the log were answered by simulated providers"
+        yield f"[yellow]simulated[/]: {result.simulated:,} rounds of the log had simulated providers"
     if not result.verdicts:
         yield "[yellow]not judged[/]: nothing was held out; pass --holdout-hours, --other-log or --other-mode"
 

@@ -45,13 +45,13 @@ class Service:
     hang_ms: float
 
 
-def services_of(attempts: Attempts, providers: Sequence[str], provider_of_arm: Sequence[int]) -> dict[str, Service]:
+def services_of(
+    attempts: Attempts, providers: Sequence[str], provider_of_arm: Sequence[int]
+) -> dict[str, Service]:
     """Every provider's law; of those with few calls, that of all calls together."""
     code = np.asarray(provider_of_arm, np.int64)[attempts.arm]
     everyone = _service(attempts, np.ones(len(code), np.bool_), None)
-    return {
-        name: _service(attempts, code == number, everyone) for number, name in enumerate(providers)
-    }
+    return {name: _service(attempts, code == number, everyone) for number, name in enumerate(providers)}
 
 
 def _service(attempts: Attempts, rows: Bool, all_of: Service | None) -> Service:
@@ -76,7 +76,7 @@ def _service(attempts: Attempts, rows: Bool, all_of: Service | None) -> Service:
 
 
 def _times(attempts: Attempts, fine: Bool) -> tuple[float, Float]:
-    """ms a token of output, and ms to the first token of each call: told by streams, else what is left over."""
+    """Time a token and times to the first one, ms: told by streams, else what is left over."""
     output, latency, first = attempts.output[fine], attempts.latency_ms[fine], attempts.ttfb_ms[fine]
     told = attempts.streamed[fine] & np.isfinite(first) & (first < latency)
     if np.count_nonzero(told) >= FEW:
@@ -94,7 +94,8 @@ def _failures(attempts: Attempts, rows: Bool, all_of: Service | None) -> tuple[d
     calls, prior = int(np.count_nonzero(rows)), 0.0 if all_of is None else FAILURE_PRIOR
     base = {} if all_of is None else all_of.failures
     shares = {
-        kind: (len(found) + prior * base.get(kind, 0.0)) / max(calls + prior, 1.0) for kind, found in seen.items()
+        kind: (len(found) + prior * base.get(kind, 0.0)) / max(calls + prior, 1.0)
+        for kind, found in seen.items()
     }
     hung = attempts.latency_ms[seen["hang"]]
     usual = 60_000.0 if all_of is None else all_of.hang_ms

@@ -1,7 +1,7 @@
 """Who asks what, when and how often: a log's arrivals, sessions, tenants and tasks as tables of a world.
 
-A session has one tenant, mode and task in a world; tasks of a log's sessions are shared out by request. What a
-log does not say (caps, limits) is left open. It knows nothing of answers.
+A session has one tenant, mode and task in a world; tasks of a log's sessions are shared out by request. What
+a log does not say (caps, limits) is left open. It knows nothing of answers.
 """
 
 from typing import Final
@@ -15,8 +15,8 @@ from sim.world.spec import Arrivals, Sessions, Spread, TaskSpec, TenantSpec
 HOUR_MS: Final = 3_600_000
 DAY_H: Final = 24
 
-SMOOTHING_H: Final = 2.0
-"""Hours at the mean rate that each hour of the day is mixed with: a day says little of any one hour."""
+SMOOTHING: Final = 5.0
+"""Sessions at the mean rate that each hour of the day is mixed with: a few sessions say little of an hour."""
 
 WEEKS_FOR_WEEKDAYS: Final = 2
 """Whole weeks of a log from which weekdays are told apart."""
@@ -40,7 +40,7 @@ def arrivals_of(history: History) -> Arrivals:
     starts = history.t_ms[_firsts(history.session)]
     seen = np.bincount(starts // HOUR_MS % DAY_H, minlength=DAY_H)
     mean = len(starts) / history.hours
-    hourly = (seen + SMOOTHING_H * mean) / (exposed + SMOOTHING_H)
+    hourly = (seen + SMOOTHING) / (exposed + SMOOTHING / mean)
     weekday = _weekdays(history, starts)
     days = edges // HOUR_MS // DAY_H
     factor = hourly / hourly.mean()

@@ -1,8 +1,8 @@
 """A history and the snapshot it ended under to a world that is like it at its end.
 
-What is fitted is the state that the window ended in: last prices, quality after the last change, so that a world
-begins where the log left off. Models and providers that the log says little of are as routing believed them, and
-are named. It knows nothing of files.
+What is fitted is the state that the window ended in: last prices, quality after the last change, so that a
+world begins where the log left off. Models and providers that the log says little of are as routing believed
+them, and are named. It knows nothing of files.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class Fitted:
     believed: tuple[str, ...]
     assumed: tuple[str, ...]
     prices_off: tuple[str, ...]
-    """Arms whose input and output prices differ from their model's by different factors: the input's is off."""
+    """Arms whose input and output prices differ from their model's by two factors: the input's is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
     spec = WorldSpec(
         name=name,
         about=(
-            f"Fitted to {len(history):,} rounds of {_day(history.from_ms)} to {_day(history.until_ms)} UTC by "
-            f"`p402 sim fit`; it begins where they end."
+            f"Fitted to {len(history):,} rounds of {_day(history.from_ms)} to {_day(history.until_ms)} UTC "
+            f"by `p402 sim fit`; it begins where they end."
         ),
         start=datetime.fromtimestamp(history.until_ms / 1000, UTC),
         hours=hours,
@@ -125,7 +125,10 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
     judged = worths.judged.sum(axis=1)[:-1]
     return Fitted(
         spec=spec,
-        arms={f"{p}/{_plain(m)}": a for a, p, m in zip(offered.arm, offered.provider, offered.model, strict=True)},
+        arms={
+            f"{p}/{_plain(m)}": a
+            for a, p, m in zip(offered.arm, offered.provider, offered.model, strict=True)
+        },
         changes=worths.changes,
         believed=tuple(m for m, n in zip(offered.models, judged.tolist(), strict=True) if n < UNSEEN_QUALITY),
         assumed=tuple(p for p in offered.providers if services[p].calls < UNSEEN_QUALITY),
@@ -140,8 +143,8 @@ def _offered(history: History, snapshot: Snapshot) -> _Offered:
     chosen = [arms.arm[k] for k in column.tolist()]
     if not set(chosen) & set(history.arms):
         raise NoHistory(
-            f"none of the {len(history.arms)} arms that answered is in snapshot {snapshot.id[:12]}, the log's last; "
-            f"pass the store that belongs to the log"
+            f"none of the {len(history.arms)} arms that answered is in the log's last snapshot "
+            f"({snapshot.id[:12]}); pass the store that belongs to the log"
         )
     provider = tuple(arms.provider[k] for k in column.tolist())
     model = tuple(arms.model[k] for k in column.tolist())
@@ -159,7 +162,7 @@ def _offered(history: History, snapshot: Snapshot) -> _Offered:
 
 
 def _belief(history: History, snapshot: Snapshot, offered: _Offered) -> Float:
-    """(models, tasks) quality that the snapshot expects of the log's own contexts, the mean over a model's arms."""
+    """(models, tasks) quality that the snapshot expects in the log's contexts, mean over a model's arms."""
     theta = np.array(snapshot.spec.posterior.theta, np.float64)[offered.column] / PARAM_ONE
     width = min(theta.shape[1], history.features.shape[1])
     means = np.zeros((len(history.tasks), width))
@@ -207,13 +210,16 @@ def _offer(
                 input_usd_per_mtok=_usd(prices.input, k),
                 output_usd_per_mtok=_usd(prices.output, k),
                 quality={
-                    task: before_clipping(law, float(worths.mean[m, t])) for t, task in enumerate(history.tasks)
+                    task: before_clipping(law, float(worths.mean[m, t]))
+                    for t, task in enumerate(history.tasks)
                 },
                 verbosity=float(verbosity[m]),
                 reward=law,
                 context_window=arms.context_window[k] or 16_384,
                 output_limit=arms.output_limit[k] or 32_768,
-                capabilities=tuple(c for bit, c in enumerate(CAPABILITIES) if arms.capabilities[k] >> bit & 1),
+                capabilities=tuple(
+                    c for bit, c in enumerate(CAPABILITIES) if arms.capabilities[k] >> bit & 1
+                ),
             )
         )
     off: list[str] = []
@@ -230,7 +236,9 @@ def _offer(
             if factor != 1.0:
                 factors.append(PriceChange(at_h=0.0, factor=factor, model=_plain(offered.model[place])))
             if offset[place] != 0.0:
-                drifts.append(Drift(at_h=0.0, quality=float(offset[place]), model=_plain(offered.model[place])))
+                drifts.append(
+                    Drift(at_h=0.0, quality=float(offset[place]), model=_plain(offered.model[place]))
+                )
             read, paid = prices.cache_read[k], prices.input[k]
             if read is not None and paid:
                 reads.append(read / paid)
@@ -269,4 +277,3 @@ def _plain(model: str) -> str:
 
 def _day(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
