@@ -31,7 +31,9 @@ LEAST_ROUNDS: Final = 200
 """Rounds that a window must have before a fit, or a judgement of one, says anything."""
 
 WARM_UP_H: Final = 24.0
-"""A play begins so long before the window: its live state is that of a gateway that has run for days."""
+WARM_UP_ROUNDS: Final = 4_000
+"""A play begins so long before the window, or by so many rounds where that is sooner: its live state is that of
+a gateway that has run for a while."""
 
 Progress = Callable[[int, int], None]
 
@@ -152,7 +154,7 @@ def _check(span: Span, split_ms: int, holdout_h: float) -> None:
     if split_ms - span.first_ms < holdout_h * HOUR_MS or split_ms <= span.first_ms:
         hours = (span.last_ms - span.first_ms) / HOUR_MS
         raise NoHistory(
-            f"the log covers {hours:.1f} h; expected at least twice the {holdout_h:g} h held out, so that "
+            f"the log covers {hours:.3g} h; expected at least twice the {holdout_h:g} h held out, so that "
             f"there is a yesterday: pass a smaller --holdout-hours, 0 for none, or a longer log"
         )
 
@@ -233,8 +235,9 @@ class _Plays:
 
     def of(self, spec: WorldSpec, strategy: Strategy, seen: History) -> tuple[Day, ...]:
         """What each play comes to over the log's window, after a while that is not counted."""
-        begin = datetime.fromtimestamp(seen.from_ms / 1000 - WARM_UP_H * 3600, UTC)
-        hours = WARM_UP_H + (seen.until_ms - seen.from_ms) / HOUR_MS
+        warm_h = min(WARM_UP_H, WARM_UP_ROUNDS / spec.arrivals.per_hour)
+        begin = datetime.fromtimestamp(seen.from_ms / 1000 - warm_h * 3600, UTC)
+        hours = warm_h + (seen.until_ms - seen.from_ms) / HOUR_MS
         spec = msgspec.structs.replace(spec, start=begin, hours=hours)
         days = []
         for seed in self._seeds:
