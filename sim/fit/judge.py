@@ -32,8 +32,8 @@ LEAST_ROUNDS: Final = 200
 
 WARM_UP_H: Final = 24.0
 WARM_UP_ROUNDS: Final = 4_000
-"""A play begins so long before the window, or by so many rounds where that is sooner: its live state is that of
-a gateway that has run for a while."""
+"""A play begins so long before the window, or by so many rounds where that is sooner: its live state is
+that of a gateway that has run for a while."""
 
 Progress = Callable[[int, int], None]
 
