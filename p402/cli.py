@@ -48,6 +48,10 @@ COMMANDS: Final[dict[str, Command | Group]] = {
             "config": Command("sim.command:main", "Print the configuration that offers them"),
             "world": Command("sim.command:main", "Print the spec of a world", "replay"),
             "run": Command("sim.command:main", "Play a world under one strategy", "replay"),
+            "draw": Command(
+                "sim.drawn.command:main", "Draw a log from a table of outcomes, with its truth", "replay"
+            ),
+            "fit": Command("sim.fit.command:main", "Fit a world to a log, and judge how like it is", "replay"),
             "compare": Command(
                 "sim.compare.command:main", "Compare strategies on the same simulated traffic", "learn"
             ),

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from p402.errors import ConfigError, P402Error
 from p402_datasets import paretobandit
-from sim.drawn.command import draw_log
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.server import HOST, bind, run, url_of
@@ -30,8 +29,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-app.command("draw")(draw_log)
 
 Seed = Annotated[int, typer.Option(help="Keys all chance.", min=0)]
 DEFAULT_PORT = 8499

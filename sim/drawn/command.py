@@ -3,15 +3,17 @@
 What writes logs and Parquet is imported when it is asked for: it needs the extra `replay`.
 """
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final, get_args
 
 import orjson
 import typer
+import typer.main
 from rich.table import Table
 
-from p402.errors import nearest
+from p402.errors import P402Error, nearest
 from sim.drawn.datasheet import Written
 from sim.drawn.draw import LONGEST, MODES, draw
 from sim.drawn.feedback import FEEDBACK, Feedback
@@ -24,6 +26,27 @@ ROUNDS: Final = 10_000
 EVERY: Final = ("balanced", "quality", "cost", "speed")
 
 
+app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def main(argv: list[str]) -> int:
+    """Run `p402 sim draw ARGV`, the word `draw` first: 0 it is drawn, 1 it could not be, 2 bad usage."""
+    try:
+        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
+    except P402Error as error:
+        print(f"p402 sim draw: {error}", file=sys.stderr)
+        return 1
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+@app.callback()
+def _group() -> None:
+    """A part of `p402 sim`, so that its word comes first."""
+
+
+@app.command("draw")
 def draw_log(
     *,
     out: Annotated[

@@ -27,7 +27,7 @@ def read_spec(path: Path) -> WorldSpec:
     ConfigError
         The file cannot be read, is neither TOML nor JSON, or describes no world: which field, and why.
     """
-    _ending(path)
+    require_ending(path)
     try:
         return parse_spec(path.read_bytes(), path.suffix)
     except OSError as error:
@@ -65,7 +65,7 @@ def write_spec(path: Path, spec: WorldSpec) -> None:
     P402Error
         It cannot be written.
     """
-    write_whole(path, spec_text(spec, _ending(path)))
+    write_whole(path, spec_text(spec, require_ending(path)))
 
 
 def spec_text(spec: WorldSpec, ending: str = TOML) -> str:
@@ -75,7 +75,14 @@ def spec_text(spec: WorldSpec, ending: str = TOML) -> str:
     return "\n".join(_tables(msgspec.to_builtins(spec), ())).lstrip("\n") + "\n"
 
 
-def _ending(path: Path) -> str:
+def require_ending(path: Path) -> str:
+    """The path's ending, `.toml` or `.json`.
+
+    Raises
+    ------
+    ConfigError
+        It has another.
+    """
     if path.suffix not in {TOML, JSON}:
         raise ConfigError(f"{path}: its name ends in {path.suffix!r}; expected .toml or .json")
     return path.suffix

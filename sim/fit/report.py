@@ -1,0 +1,122 @@
+"""How a fit looks: what was fitted, trials' errors beside yesterday's, what to doubt. It computes nothing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+import msgspec
+import numpy as np
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from sim.fit.judge import Result, Verdict, mean_day
+from sim.fit.metrics import SHARES
+
+
+def as_json(result: Result) -> str:
+    """One JSON document; numbers that are not finite are null."""
+    return msgspec.json.format(msgspec.json.encode(_finite(msgspec.to_builtins(result))), indent=2).decode()
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case dict():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+        case _:
+            return value
+
+
+def tables(result: Result) -> Iterator[RenderableType]:
+    """The fit, its trials, and what speaks against believing them."""
+    spec, fitted = result.fitted.spec, result.fitted
+    window = f"{_time(result.fit_from_ms)} to {_time(result.fit_until_ms)} UTC"
+    yield (
+        f"fitted to {result.rounds:,} rounds, {window}: {len(spec.providers)} providers, {len(spec.models)} "
+        f"models, {len(fitted.arms)} arms, {len(spec.tenants)} tenants, {len(spec.tasks)} tasks"
+    )
+    for change in fitted.changes:
+        yield escape(
+            f"{change.arm}: judged quality changed by {change.size:+.3f} about {_time(change.at_ms)} UTC "
+            f"({change.z:.1f} standard errors); the world has it as it was after that"
+        )
+    for verdict in result.verdicts:
+        yield _trial(verdict)
+        ours, told = verdict.better
+        yield f"nearer than yesterday in {ours} of {told} metrics"
+    yield from _doubts(result)
+
+
+def _trial(verdict: Verdict) -> Table:
+    title = f"{verdict.trial}: {verdict.rounds:,} rounds beside {len(verdict.plays)} plays of the world"
+    table = Table("metric", title=title, title_justify="left")
+    for name in ("log", "world", "sd over plays", "yesterday", "error of world", "of yesterday"):
+        table.add_column(name, justify="right", no_wrap=True)
+    mean = mean_day(verdict.plays)
+    for name, seen in verdict.seen.numbers.items():
+        over = float(np.std([play.numbers[name] for play in verdict.plays]))
+        table.add_row(
+            name,
+            _number(seen),
+            _number(mean.numbers[name]),
+            _number(over),
+            _number(verdict.yesterday.numbers[name]),
+            *_errors(verdict, name),
+        )
+    for name in ("arms", "providers"):
+        table.add_row(f"share of {name}, moved", "", "", "", "", *_errors(verdict, name))
+    table.caption = "errors: of shares as differences, of all else as parts of the log's"
+    return table
+
+
+def _errors(verdict: Verdict, name: str) -> tuple[str, str]:
+    ours, theirs = verdict.world_errors[name], verdict.yesterday_errors[name]
+    digits = 3 if name in SHARES else 2
+    cells = [f"{error:.{digits}f}" if isfinite(error) else "unknown" for error in (ours, theirs)]
+    if isfinite(ours) and isfinite(theirs) and ours != theirs:
+        nearer = int(theirs < ours)
+        cells[nearer] = f"[green]{cells[nearer]}[/]"
+    return cells[0], cells[1]
+
+
+def _doubts(result: Result) -> Iterator[str]:
+    fitted = result.fitted
+    if fitted.believed:
+        yield (
+            f"[yellow]believed[/]: of {escape(_some(fitted.believed))} fewer than 20 answers were judged; "
+            f"their quality is what routing believes; expected judgements: POST /v1/outcomes"
+        )
+    if fitted.assumed:
+        yield (
+            f"[yellow]assumed[/]: {escape(_some(fitted.assumed))} took fewer than 20 calls; they are as fast "
+            f"and as reliable as all together"
+        )
+    if fitted.prices_off:
+        yield (
+            f"[yellow]prices[/]: input of {escape(_some(fitted.prices_off))} is priced by its model's ratio, "
+            f"since a world's provider has one factor for a model"
+        )
+    if result.simulated:
+        yield f"[yellow]simulated[/]: {result.simulated:,} rounds of the log had simulated providers"
+    if not result.verdicts:
+        yield "[yellow]not judged[/]: nothing was held out; pass --holdout-hours, --other-log or --other-mode"
+
+
+def _some(names: tuple[str, ...], most: int = 6) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _number(number: float) -> str:
+    if not isfinite(number):
+        return "unknown"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
