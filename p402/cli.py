@@ -51,7 +51,9 @@ COMMANDS: Final[dict[str, Command | Group]] = {
             "draw": Command(
                 "sim.drawn.command:main", "Draw a log from a table of outcomes, with its truth", "replay"
             ),
-            "fit": Command("sim.fit.command:main", "Fit a world to a log, and judge how like it is", "replay"),
+            "fit": Command(
+                "sim.fit.command:main", "Fit a world to a log, and judge how like it is", "replay"
+            ),
             "compare": Command(
                 "sim.compare.command:main", "Compare strategies on the same simulated traffic", "learn"
             ),
