@@ -8,10 +8,10 @@ CLIENTS := $(VENV)/clients
 PEERS := $(VENV)/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test style check bench chaos peers clean
+.PHONY: help setup demo test style check bench bench-replay chaos peers clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,9 @@ bench: $(STAMP)/dev  ## print the speed figures
 	$(BIN)/p402 bench
 	$(BIN)/python -m tests.serve.guard.measure
 	$(BIN)/python -m tests.serve.sessions.measure
+
+bench-replay: $(STAMP)/dev  ## a million logged decisions over 50 and 300 arms, decided again: speed and memory
+	$(BIN)/p402 bench replay decided
 
 chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
 	$(BIN)/python -m tests.chaos

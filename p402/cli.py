@@ -53,9 +53,7 @@ COMMANDS: Final[dict[str, Command | Group]] = {
             ),
         },
     ),
-    "replay": Command(
-        "sim.replay.command:main", "Verify logged decisions, or value another policy", "replay"
-    ),
+    "replay": Command("sim.replaying:main", "Verify logged decisions, or value another policy", "replay"),
     "observe": Command(
         "sim.observe.command:main", "Show what routing would save on calls that name a model", "replay"
     ),

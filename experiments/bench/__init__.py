@@ -15,14 +15,24 @@ from rich.table import Table
 
 from experiments.bench.figure import Figure
 
-BENCHES: Final = ("affinity", "decision", "exploration", "gateway", "holds", "observe", "replay", "tasks")
+BENCHES: Final = (
+    "affinity",
+    "decided",
+    "decision",
+    "exploration",
+    "gateway",
+    "holds",
+    "observe",
+    "replay",
+    "tasks",
+)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the benches that `argv` names, all of them by default; 1 if a figure misses its gate."""
     parser = argparse.ArgumentParser(
         prog="p402 bench",
-        description="Measure affinity, decisions, exploration, gateway, holds, observe, replay and tasks.",
+        description=f"Measure {', '.join(BENCHES[:-1])} and {BENCHES[-1]}.",
     )
     parser.add_argument("bench", nargs="*", help=f"one or more of {', '.join(BENCHES)} (default: all)")
     try:

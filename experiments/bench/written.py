@@ -38,6 +38,9 @@ GAP_MS: Final = 5
 """Between rounds: 200 a second over all workers."""
 
 DELTA_MS: Final = 1_000
+BROKEN: Final = 0.001
+"""Of the arms that move, whose breaker opens until they move again."""
+
 MOVED: Final = 3
 """Arms whose live columns move in a delta."""
 
@@ -119,7 +122,7 @@ class _Fold:
             for worker, table in enumerate(self._tables):
                 moved = {
                     arms[arm]: ArmLive(
-                        open_circuit=bool(broken < 0.02),
+                        open_circuit=bool(broken < BROKEN),
                         ttft_ms=int(ttft),
                         error_rate=int(error),
                         output_ratio=int(ratio),

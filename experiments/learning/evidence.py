@@ -20,12 +20,12 @@ import pyarrow as pa
 from experiments.learning.rounds import COUNT, ROUNDS
 from p402.errors import StoreError
 from p402.evaluation.logged import FloatArray, IntArray
-from p402.events import RowInputs
 from p402.learner.evidence import Evidence
 from p402.learner.reward import Objective
 from p402.learner.rounds import evidence_of
 from p402.learner.weights import Weights
 from p402.routing.batch import RequestBatch
+from p402.routing.columns import Asked
 from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.routing.decide import CHUNK_CELLS, work
 from p402.routing.scale import COUNT_ONE
@@ -203,8 +203,8 @@ def _replayed(group: Group, snapshots: Snapshots) -> _Stretch:
         as_logged = group.batch(snapshot)
         counts, eligible = _worked(snapshot, as_logged)
         promoted = as_logged
-        if any(row.variant for row in group.inputs):
-            promoted = group.batch(snapshot, [_promoted(row) for row in group.inputs])
+        if group.columns.variant.any():
+            promoted = group.batch(snapshot, asked=Asked(variant=0))
     except UNFIT as error:
         raise StoreError(
             f"rounds under snapshot {group.snapshot} cannot be decided again: {error}; expected them as "
@@ -220,10 +220,6 @@ def _replayed(group: Group, snapshots: Snapshots) -> _Stretch:
             f"{first}; expected the same bits; run p402 replay --verify"
         )
     return _Stretch(group.table, snapshot, promoted, counts, np.flatnonzero(eligible.any(axis=0)))
-
-
-def _promoted(row: RowInputs) -> RowInputs:
-    return msgspec.structs.replace(row, variant=0)
 
 
 def _worked(snapshot: Snapshot, batch: RequestBatch) -> tuple[FloatArray, Any]:

@@ -1,8 +1,9 @@
 """Whether a log can be learned from at all.
 
 Weights, support, and whether the logged probabilities are those the actions were drawn from. A
-router that logs a wrong propensity passes every other test; these two catch it. It knows no
-estimator and no threshold.
+router that logs a wrong propensity passes every other test; these three catch it, the last by how
+large the probability was. It knows no estimator and no threshold, and refuses rounds whose
+propensities are null.
 
 Sources: Kish, Survey Sampling, 1965 (effective size); Fabijan et al., "Diagnosing sample ratio
 mismatch in online controlled experiments", KDD 2019.
@@ -19,6 +20,9 @@ from p402.evaluation.logged import FloatArray, LoggedBatch, target_of
 
 MIN_VARIANCE: Final = 5.0
 """Arms whose count varies by less than this are pooled: chi-square is no fit for them."""
+
+FINEST_BIN: Final = 11
+"""Probabilities up to 2^-11 share a bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,30 @@ class RatioTest:
     worst_z: float
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """How often arms of about one probability were taken, against how often they should have been.
+
+    Attributes
+    ----------
+    low, high
+        Probabilities in `(low, high]`.
+    pairs
+        Pairs of a round and an arm that lie in it.
+    expected, seen
+        How many of them should have been taken, and were.
+    z
+        Their difference in standard deviations; 0 where the count varies too little to say.
+    """
+
+    low: float
+    high: float
+    pairs: int
+    expected: float
+    seen: int
+    z: float
+
+
 def effective_size(weight: FloatArray) -> float:
     """(sum w)^2 / sum w^2: how many equally weighted rows would be as variable; 0 if all are 0."""
     square = float(np.add.reduce(weight * weight))
@@ -103,6 +131,55 @@ def propensity_calibration(batch: LoggedBatch) -> Calibration:
     return Calibration(seen, expected, stderr, gap / stderr if stderr > 0.0 else 0.0)
 
 
+def calibration_by_bin(batch: LoggedBatch, logged_probs: ArrayLike) -> tuple[CalibrationBin, ...]:
+    """Whether arms were taken as often as their probabilities say, for small and large ones apart.
+
+    Bins are halves of halves: (1/2, 1], (1/4, 1/2], ... and all below 2^-11 in one, so that an exploration
+    floor that was logged and not applied, or applied and not logged, stands in a bin of its own. Given its
+    probabilities a round takes an arm of a bin with the sum P of those in it, so the count has mean sum P
+    and variance sum P (1 - P), rounds being drawn independently.
+
+    Parameters
+    ----------
+    batch
+        The rounds.
+    logged_probs
+        `(n, K)`: the whole logged vectors, as replay recomputes them.
+
+    Returns
+    -------
+    tuple
+        Bins that hold any pair, by rising probability.
+
+    Raises
+    ------
+    NoPropensity
+        Propensities are null.
+    """
+    probs = target_of(batch, logged_probs, "logged_probs")
+    _ = batch.propensity
+    rows = np.arange(batch.n)
+    place = np.full(probs.shape, -1, np.int64)
+    _, exponent = np.frexp(np.where(probs > 0.0, probs, 1.0))
+    # frexp puts 2^-j with the numbers above it: those belong to the bin below
+    exact = probs == np.ldexp(1.0, exponent - 1)
+    np.copyto(place, np.minimum(np.where(exact, 1 - exponent, -exponent), FINEST_BIN), where=probs > 0.0)
+    found = []
+    for j in range(FINEST_BIN, -1, -1):
+        inside = place == j
+        pairs = int(np.count_nonzero(inside))
+        if pairs == 0:
+            continue
+        mass = np.add.reduce(np.where(inside, probs, 0.0), axis=1)
+        expected = float(np.add.reduce(mass))
+        variance = float(np.add.reduce(mass * (1.0 - mass)))
+        seen = int(np.count_nonzero(inside[rows, batch.action]))
+        z = (seen - expected) / variance**0.5 if variance >= MIN_VARIANCE else 0.0
+        low = 0.0 if j == FINEST_BIN else 2.0 ** -(j + 1)
+        found.append(CalibrationBin(low, 2.0**-j, pairs, expected, seen, z))
+    return tuple(found)
+
+
 def sample_ratio(batch: LoggedBatch, logged_probs: ArrayLike) -> RatioTest:
     """Test whether the logged actions were drawn from the logged probabilities.
 
@@ -119,6 +196,7 @@ def sample_ratio(batch: LoggedBatch, logged_probs: ArrayLike) -> RatioTest:
         `(n, K)`: the whole logged vectors, as replay recomputes them.
     """
     probs = target_of(batch, logged_probs, "logged_probs")
+    _ = batch.propensity
     seen = np.bincount(batch.action, minlength=batch.n_arms).astype(np.float64)
     expected = np.add.reduce(probs, axis=0)
     square = np.add.reduce(probs * probs, axis=0)

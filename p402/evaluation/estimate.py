@@ -36,6 +36,8 @@ class Limits:
         Least effective number of rows.
     min_changed
         Least number of matured rows on actions the target takes more often than the other policy.
+    min_ess_changed
+        Least effective number of those rows.
     max_share
         Most that one row may carry of all that importance weights add, in `[0, 1]`.
     change
@@ -51,6 +53,7 @@ class Limits:
 
     min_ess: float = 200.0
     min_changed: int = 100
+    min_ess_changed: float = 50.0
     max_share: float = 0.1
     change: float = 0.01
     max_disagreement: float = 2.0
@@ -166,10 +169,11 @@ def warnings_of(
             f"support_gap: {support_gap:.3g} of the probability is on arms never logged; expected 0; "
             f"the value may be off by that much"
         )
-    if differs and min(n_changed, ess_changed) < limits.min_changed:
+    if differs and (n_changed < limits.min_changed or ess_changed < limits.min_ess_changed):
         found.append(
-            f"few_changed: {n_changed} rows on actions taken more, worth {min(ess_changed, n_changed):.1f}; "
-            f"expected at least {limits.min_changed}; the interval is too short"
+            f"few_changed: {n_changed} rows on actions taken more, worth {min(ess_changed, n_changed):.1f} "
+            f"equal ones; expected at least {limits.min_changed}, worth {limits.min_ess_changed:g}; "
+            f"the interval is too short"
         )
     if not imbalance <= most:
         found.append(

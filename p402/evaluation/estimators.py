@@ -21,7 +21,7 @@ from p402.evaluation.estimate import Estimate, Limits, RewardOf
 from p402.evaluation.fits import ALL_NAMES, NAMES, Fit, Name, mean
 from p402.evaluation.intervals import by_session, check_alpha, clustered_stderr
 from p402.evaluation.logged import FloatArray, IntArray, LoggedBatch, matrix_of, real, refuse, target_of
-from p402.evaluation.side import WEIGHTLESS, Bends, Side
+from p402.evaluation.side import Bends, Side
 from p402.evaluation.stated import stated
 from p402.evaluation.support import NO_WEIGHTS, Support, of_one, of_two
 
@@ -90,15 +90,16 @@ def evaluate(
     limits = limits or Limits()
     wanted = [name for name in names if side.can(name)]
     support, disagreement = NO_WEIGHTS, 0.0
-    if batch.known or set(wanted) - set(WEIGHTLESS):
+    fits = {name: side.fit(name, bends) for name in wanted}
+    if batch.known:
         support = of_one(side, limits.change)
         if side.can("dr"):
-            disagreement = _disagreement(side.fit("snips")[0], side.fit("dr")[0], batch.session)
-    found = []
-    for name in wanted:
-        fit, bend = side.fit(name, bends)
-        found.append(_estimate(name, fit, batch, support, disagreement, alpha, limits, reward_of, bend))
-    return tuple(found)
+            by_snips, by_dr = (fits[name] if name in fits else side.fit(name) for name in ("snips", "dr"))
+            disagreement = _disagreement(by_snips[0], by_dr[0], batch.session)
+    return tuple(
+        _estimate(name, fit, batch, support, disagreement, alpha, limits, reward_of, bend)
+        for name, (fit, bend) in fits.items()
+    )
 
 
 def compare(

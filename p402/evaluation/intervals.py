@@ -98,10 +98,11 @@ def freedom_of(totals: FloatArray) -> int:
     of Economics and Statistics 98(4), 2016.
     """
     groups = len(totals)
-    square = totals * totals
-    second, fourth = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * square)) / groups
-    if second == 0.0 or groups < 2:
+    largest = float(np.max(np.abs(totals)))
+    if largest == 0.0 or groups < 2:
         return max(groups - 1, 1)
+    square = (totals / largest) ** 2  # so that no power of a tiny total vanishes
+    second, fourth = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * square)) / groups
     excess = fourth / (second * second) - 1.0
     if 2.0 * groups >= excess * (groups - 1):
         return max(groups - 1, 1)

@@ -13,9 +13,6 @@ from p402.evaluation.logged import FloatArray, LoggedBatch
 from p402.evaluation.traded import clipped_ips, dros, switch_dr
 from p402.evaluation.tuning import caps_for, chosen, strengths_for
 
-WEIGHTLESS = ("dm",)
-"""Estimators that need no propensity."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bends:
@@ -114,7 +111,7 @@ class Side:
             return snips(reward, self.weights, share), None
         if name == "clipped_ips":
             return self._bent(lambda cap: clipped_ips(reward, self.weights, cap, share), bends.clip, caps_for)
-        q_logged, q_target = self._models(name)
+        q_logged, q_target = self.models(name)
         if name == "dm":
             return dm(q_target, share), None
         if name == "switch_dr":
@@ -143,7 +140,14 @@ class Side:
         bend, found = chosen(fit, candidates(self.weights), self.batch.session)
         return found, bend
 
-    def _models(self, name: Name) -> tuple[FloatArray, FloatArray]:
+    def models(self, name: Name) -> tuple[FloatArray, FloatArray]:
+        """Modelled reward of the logged arm and of the target, `(n,)` each.
+
+        Raises
+        ------
+        ValueError
+            The model that the estimator needs was not given.
+        """
         found = self.robust if name == "mrdr" else self.modelled
         if found is None:
             raise ValueError(

@@ -3,53 +3,47 @@
 `evaluate` and `compare` hold every round at once. Here rounds are added chunk by chunk, on any number of
 processes, and what is kept hangs on neither rounds nor sessions: sums by unit (a session, or a bucket of
 sessions; see `units`), largest values, counts. Sums are exact (`exact`), so the same rounds give the same
-bits however they were cut, grouped and ordered. `estimates` and `difference` make of them what `evaluate`
-and `compare` make of the rounds, within rounding.
+bits however they were cut, grouped and ordered. `summed` makes of them what `evaluate` and `compare` make
+of the rounds.
 
-It works because every influence is linear in few columns once the value is known: with w the weight, e
-the reward less the modelled one and q the modelled value of the policy, a unit's influence is
-
-    ips  sum(w r) - V n         snips  (sum(w r) - V sum(w)) / mean(w)        dm  sum(q) - V n
-    dr   sum(q) + sum(w e) - V n               sndr  sum(q) - V_dm n + (sum(w e) - lift sum(w)) / mean(w)
-
-It knows nothing of how rewards were made or policies computed, and no row weights: `evaluate` has those.
+With w the weight, e the reward less the modelled one and q the modelled value of the policy, sums of w, w r,
+q and w e are all that the estimators need. It knows nothing of how rewards were made or policies computed,
+and no row weights: `evaluate` has those.
 """
 
 from dataclasses import dataclass
-from math import inf, sqrt
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from p402.evaluation.diagnostics import Calibration
-from p402.evaluation.estimate import ESTIMAND, Estimate, Limits, warnings_of
-from p402.evaluation.estimators import ROUNDING
+from p402.evaluation.estimate import Limits
 from p402.evaluation.exact import LIMBS, settled, total, value_of
-from p402.evaluation.fits import NAMES, Name
-from p402.evaluation.intervals import check_alpha, normal
 from p402.evaluation.logged import FloatArray, IntArray, LoggedBatch, matrix_of, target_of
 from p402.evaluation.units import UNITS, Units
 
-Side = Literal["new", "current"]
-
-_SIDES: Final[dict[str, int]] = {"new": 0, "current": 1}
-_ROWS, _SLACK = 0, 1  # columns of `Sums.units`: rounds, 1 / propensity less the number of possible arms
-_WEIGHT, _WORTH, _MODEL, _ERROR = 2, 4, 6, 8  # of each side: w, w r, q, w e
+ROWS, SLACK = 0, 1
+WEIGHT, WORTH, MODEL, ERROR = 2, 4, 6, 8
+"""Columns of `Sums.units`: rounds; 1 / propensity less the number of possible arms; then of each side w,
+w r, q, w e."""
 _COLUMNS: Final = 10
-_SQUARE, _OUTSIDE, _MOVED, _INVERSE, _ARMS, _SIZE = (
-    0,
-    2,
-    4,
-    5,
-    6,
-    7,
-)  # of `Sums.totals`; sizes are of `_TERMS`
-_TERMS: Final = 6
+
+SQUARE, CHANGED_WEIGHT, CHANGED_SQUARE, OUTSIDE = 0, 2, 5, 8
+"""Columns of `Sums.totals`: w^2 of both sides; then three each, of both sides and of what moved between them:
+weight on actions that are taken more often, its square, probability outside support."""
+ONTO, INVERSE, ARMS, SIZE = 11, 12, 13, 14
+"""Probability moved onto arms, 1 / propensity, possible arms; then the sizes of `TERMS`."""
+
+TERMS: Final = 6
 """What importance weights multiply: w r of both sides and their difference, then w e likewise."""
-_TOTALS: Final = _SIZE + _TERMS
-_MOST: Final = 3 + _TERMS  # of `Sums.most`: w of both sides, their difference, then `_TERMS`
-_CHANGED, _DIFFERS = 0, 3  # of `Sums.counts`: of both sides against the log, then of new against current
+_TOTALS: Final = SIZE + TERMS
+
+LARGEST_TERM: Final = 3
+"""Of `Sums.most`: w of both sides and of their difference come first, then `TERMS`."""
+_MOST: Final = LARGEST_TERM + TERMS
+
+CHANGED, DIFFERS = 0, 3
+"""Of `Sums.counts`: of both sides against the log, then of new against current."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +55,8 @@ class Sums:
     units
         By session or bucket: rounds, excess of 1 / propensity, and w, w r, q, w e of both policies.
     totals
-        `(3, 13)` settled limbs: squared weights, probability outside support, sizes of corrections.
+        `(3, 20)` settled limbs: squared weights, weights on changed actions, probability outside support,
+        sizes of corrections.
     most
         `(9,)`: largest weights and corrections.
     counts
@@ -124,17 +119,23 @@ class Sums:
         sides = target_of(batch, new_probs, "new_probs"), target_of(batch, current_probs, "current_probs")
         model = None if q_hat is None else matrix_of(batch, q_hat, "q_hat")
         columns, terms = _columns(batch, sides, model)
-        weight = columns[:, _WEIGHT : _WEIGHT + 2]
+        weight = columns[:, WEIGHT : WEIGHT + 2]
         moved = sides[0] - sides[1]
+        gains, changed = _changed(batch, sides, moved, change)
+        onto = np.where(batch.eligible, np.maximum(moved, 0.0), 0.0)
+        gained = onto[np.arange(batch.n), batch.action] / batch.propensity * batch.observed
+        on_changed = np.column_stack((np.where(changed[:, :2], weight, 0.0), gained))
         outside = [_outside(batch, mass) for mass in (*sides, np.abs(moved))]
         arms = np.count_nonzero(batch.eligible, axis=1).astype(np.float64)
-        totals = np.column_stack((weight * weight, *outside, 1.0 / batch.propensity, arms, np.abs(terms)))
+        totals = (weight * weight, on_changed, on_changed * on_changed, *outside, _over_arms(onto))
+        known = (1.0 / batch.propensity, arms, np.abs(terms))
+        differs = [bool((np.abs(gain) > change).any()) for gain in gains.T[:2]] + [bool((moved != 0.0).any())]
         largest = np.column_stack((weight, np.abs(weight[:, 0] - weight[:, 1]), np.abs(terms)))
         return cls(
             Units.of(batch.session, columns, most_units),
-            total(totals),
+            total(np.column_stack((*totals, *known))),
             np.max(largest, axis=0),
-            _counts(batch, sides, moved, change),
+            np.array([*(int(np.count_nonzero(column)) for column in changed.T), *differs], np.int64),
             model is not None,
             change,
         )
@@ -165,257 +166,27 @@ class Sums:
     @property
     def n(self) -> int:
         """Rounds."""
-        return int(value_of(self.units.totals())[_ROWS])
-
-
-def estimates(
-    sums: Sums,
-    side: Side = "new",
-    *,
-    names: tuple[Name, ...] = NAMES,
-    alpha: float = 0.05,
-    limits: Limits | None = None,
-) -> tuple[Estimate, ...]:
-    """What `estimators.evaluate` says of one of the two policies.
-
-    Raises
-    ------
-    ValueError
-        There are no rounds, or `limits.change` is not what the sums were made with.
-    """
-    found, limits = _Found.of(sums), _limits(sums, limits)
-    check_alpha(alpha)
-    at = _SIDES[side]
-    fits = {name: found.fit(name, at) for name in NAMES if sums.modelled or name in ("ips", "snips")}
-    disagreement = found.disagreement(fits["snips"], fits["dr"]) if "dr" in fits else 0.0
-    support = _Support(
-        ess=found.effective_size(at),
-        max_weight=float(sums.most[at]),
-        n_changed=int(sums.counts[_CHANGED + at]),
-        gap=float(found.totals[_OUTSIDE + at]) / found.n,
-        differs=bool(sums.counts[_DIFFERS + at]),
-    )
-    return tuple(
-        found.estimate(name, fits[name], _term(name, at), support, disagreement, alpha, limits)
-        for name in names
-        if name in fits
-    )
-
-
-def difference(
-    sums: Sums, *, name: Name | None = None, alpha: float = 0.05, limits: Limits | None = None
-) -> Estimate:
-    """What `estimators.compare` says of the two policies, new less current.
-
-    Parameters
-    ----------
-    name
-        Which estimator; as `compare` has it, DR where there is a model and else SNIPS.
-
-    Raises
-    ------
-    ValueError
-        As `estimates`, or the estimator needs a model and there is none.
-    """
-    found, limits = _Found.of(sums), _limits(sums, limits)
-    check_alpha(alpha)
-    name = name or ("dr" if sums.modelled else "snips")
-    if name not in ("ips", "snips") and not sums.modelled:
-        raise ValueError(f"{name} needs q_hat: found sums without; pass it to Sums.of")
-    fit, by_snips = found.gap(name), found.gap("snips")
-    disagreement = 0.0 if name in ("ips", "snips") else found.disagreement(by_snips, fit)
-    support = _Support(
-        ess=min(found.effective_size(0), found.effective_size(1)),
-        max_weight=float(sums.most[2]),
-        n_changed=int(sums.counts[_CHANGED + 2]),
-        gap=float(found.totals[_MOVED]) / found.n,
-        differs=bool(sums.counts[_DIFFERS + 2]),
-    )
-    return found.estimate(f"{name}_difference", fit, _term(name, 2), support, disagreement, alpha, limits)
-
-
-def calibration(sums: Sums) -> Calibration:
-    """What `diagnostics.propensity_calibration` says of the rounds.
-
-    Raises
-    ------
-    ValueError
-        There are no rounds.
-    """
-    found = _Found.of(sums)
-    slack = found.sum(_SLACK) / found.n
-    stderr = found.stderr(found.by_unit[:, _SLACK] - slack * found.by_unit[:, _ROWS])
-    seen, expected = (float(found.totals[at]) / found.n for at in (_INVERSE, _ARMS))
-    return Calibration(seen, expected, stderr, slack / stderr if stderr > 0.0 else 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Support:
-    ess: float
-    max_weight: float
-    n_changed: int
-    gap: float
-    differs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """A value, and each unit's influence: how far it moves the value, times n."""
-
-    value: float
-    influence: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Sums as float64."""
-
-    sums: Sums
-    n: int
-    by_unit: FloatArray
-    over_all: FloatArray
-    totals: FloatArray
-
-    @classmethod
-    def of(cls, sums: Sums) -> "_Found":
-        over_all = value_of(sums.units.totals())
-        n = int(over_all[_ROWS])
-        if n == 0:
-            raise ValueError("sums of no rounds: expected one or more; there is nothing to estimate from")
-        return cls(sums, n, sums.units.values(), over_all, value_of(sums.totals))
-
-    def sum(self, column: int) -> float:
-        return float(self.over_all[column])
-
-    def fit(self, name: Name, at: int) -> _Fit:
-        units, n = self.by_unit, self.n
-        rows, weight, worth, model, error = (
-            units[:, column] for column in (_ROWS, _WEIGHT + at, _WORTH + at, _MODEL + at, _ERROR + at)
-        )
-        mean_weight = self.sum(_WEIGHT + at) / n
-        match name:
-            case "ips":
-                value = self.sum(_WORTH + at) / n
-                return _Fit(value, worth - value * rows)
-            case "dm":
-                value = self.sum(_MODEL + at) / n
-                return _Fit(value, model - value * rows)
-            case "dr":
-                value = (self.sum(_MODEL + at) + self.sum(_ERROR + at)) / n
-                return _Fit(value, model + error - value * rows)
-            case _ if mean_weight == 0.0:
-                return _Fit(np.nan, np.zeros_like(rows))
-            case "snips":
-                value = self.sum(_WORTH + at) / n / mean_weight
-                return _Fit(value, (worth - value * weight) / mean_weight)
-            case "sndr":
-                base, lift = self.fit("dm", at), self.sum(_ERROR + at) / n / mean_weight
-                return _Fit(base.value + lift, base.influence + (error - lift * weight) / mean_weight)
-        raise ValueError(f"unknown estimator {name!r}; expected one of {', '.join(NAMES)}")
-
-    def gap(self, name: Name) -> _Fit:
-        new, current = self.fit(name, 0), self.fit(name, 1)
-        return _Fit(new.value - current.value, new.influence - current.influence)
-
-    def stderr(self, influence: FloatArray) -> float:
-        groups = influence.shape[0]
-        if groups < 2:
-            return inf
-        return sqrt(float(np.add.reduce(influence * influence)) * groups / (groups - 1)) / self.n
-
-    def effective_size(self, at: int) -> float:
-        weight, square = self.sum(_WEIGHT + at), float(self.totals[_SQUARE + at])
-        return weight * weight / square if square > 0.0 else 0.0
-
-    def largest_share(self, term: int | None) -> float:
-        if term is None:
-            return 1.0 / self.n
-        size = float(self.totals[_SIZE + term])
-        return float(self.sums.most[3 + term]) / size if size > 0.0 else 0.0
-
-    def disagreement(self, first: _Fit, second: _Fit) -> float:
-        gap = abs(first.value - second.value)
-        if np.isnan(gap):
-            return inf
-        stderr = self.stderr(first.influence - second.influence)
-        return 0.0 if gap <= ROUNDING else gap / max(stderr, ROUNDING)
-
-    def estimate(
-        self,
-        name: str,
-        fit: _Fit,
-        term: int | None,
-        support: _Support,
-        disagreement: float,
-        alpha: float,
-        limits: Limits,
-    ) -> Estimate:
-        stderr = inf if np.isnan(fit.value) else self.stderr(fit.influence)
-        groups = len(self.sums.units)
-        interval, share = normal(fit.value, stderr, groups, alpha), self.largest_share(term)
-        clusters = f"{groups} groups of sessions" if self.sums.units.bucketed else "session"
-        return Estimate(
-            name=name,
-            estimand=ESTIMAND,
-            value=fit.value,
-            stderr=stderr,
-            lower=interval.lower,
-            upper=interval.upper,
-            method=f"{interval.method}, clustered by {clusters}, two-sided alpha {alpha:.3g}",
-            ess=support.ess,
-            max_weight=support.max_weight,
-            max_share=share,
-            n=self.n,
-            n_sessions=groups,
-            n_changed=support.n_changed,
-            support_gap=support.gap,
-            disagreement=disagreement,
-            warnings=warnings_of(
-                limits,
-                name=name,
-                ess=support.ess,
-                max_share=share,
-                support_gap=support.gap,
-                n_changed=support.n_changed,
-                differs=support.differs,
-                disagreement=disagreement,
-                n_sessions=groups,
-            ),
-        )
-
-
-def _term(name: Name, at: int) -> int | None:
-    """Index into `_TERMS` of what the weights of an estimator multiply; `dm` has none."""
-    return None if name == "dm" else at + (0 if name in ("ips", "snips") else 3)
-
-
-def _limits(sums: Sums, limits: Limits | None) -> Limits:
-    limits = limits or Limits(change=sums.change)
-    if limits.change != sums.change:
-        raise ValueError(
-            f"limits.change is {limits.change}: expected {sums.change}, which the sums were made with"
-        )
-    return limits
+        return int(value_of(self.units.totals())[ROWS])
 
 
 def _columns(
     batch: LoggedBatch, sides: tuple[FloatArray, FloatArray], model: FloatArray | None
 ) -> tuple[FloatArray, FloatArray]:
-    """`(n, 10)` columns of `Sums.units`, and `(n, 6)` of `_TERMS`."""
+    """`(n, 10)` columns of `Sums.units`, and `(n, 6)` of `TERMS`."""
     rows = np.arange(batch.n)
     out = np.zeros((batch.n, _COLUMNS))
     inverse = 1.0 / batch.propensity
-    out[:, _ROWS] = 1.0
-    out[:, _SLACK] = inverse - np.count_nonzero(batch.eligible, axis=1)
+    out[:, ROWS] = 1.0
+    out[:, SLACK] = inverse - np.count_nonzero(batch.eligible, axis=1)
     error = np.zeros(batch.n) if model is None else batch.reward - model[rows, batch.action]
     for at, probs in enumerate(sides):
         weight = probs[rows, batch.action] / batch.propensity * batch.observed
-        out[:, _WEIGHT + at] = weight
-        out[:, _WORTH + at] = weight * batch.reward
-        out[:, _ERROR + at] = weight * error
+        out[:, WEIGHT + at] = weight
+        out[:, WORTH + at] = weight * batch.reward
+        out[:, ERROR + at] = weight * error
         if model is not None:
-            out[:, _MODEL + at] = _over_arms(probs * model)
-    worth, errors = out[:, _WORTH : _WORTH + 2], out[:, _ERROR : _ERROR + 2]
+            out[:, MODEL + at] = _over_arms(probs * model)
+    worth, errors = out[:, WORTH : WORTH + 2], out[:, ERROR : ERROR + 2]
     gaps = worth[:, 0] - worth[:, 1], errors[:, 0] - errors[:, 1]
     return out, np.column_stack((worth, gaps[0], errors, gaps[1]))
 
@@ -436,14 +207,14 @@ def _over_arms(cells: FloatArray) -> FloatArray:
     return out
 
 
-def _counts(
+def _changed(
     batch: LoggedBatch, sides: tuple[FloatArray, FloatArray], moved: FloatArray, change: float
-) -> IntArray:
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """How much more often each round's action is taken than by the log, by both, and by new than by current.
+
+    `(n, 3)` both: the gain, and whether it counts in a matured round.
+    """
     rows = np.arange(batch.n)
-    known: NDArray[np.bool_] = batch.observed > 0.0
-    gains = [side[rows, batch.action] - batch.propensity for side in sides]
-    changed = [gain > change for gain in (*gains, moved[rows, batch.action])]
-    differs = [(np.abs(gain) > change).any() for gain in gains]
-    return np.array(
-        [*(np.count_nonzero(c & known) for c in changed), *differs, (np.abs(moved) > 0.0).any()], np.int64
-    )
+    taken = [side[rows, batch.action] - batch.propensity for side in sides]
+    gains = np.column_stack((*taken, moved[rows, batch.action]))
+    return gains, (gains > change) & (batch.observed > 0.0)[:, None]

@@ -91,9 +91,9 @@ class Units:
             )
         bucketed = self.bucketed or other.bucketed
         ours, theirs = (each.in_buckets() if bucketed else each for each in (self, other))
+        if np.array_equal(ours.key, theirs.key):  # as buckets mostly are
+            return Units(ours.key, settled(ours.limbs + theirs.limbs), self.most, bucketed=bucketed)
         key = np.concatenate((ours.key, theirs.key))
-        if key.shape[0] == 0:
-            return ours
         return _added(key, np.concatenate((ours.limbs, theirs.limbs), axis=1), self.most, bucketed=bucketed)
 
     def in_buckets(self) -> "Units":

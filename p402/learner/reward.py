@@ -197,7 +197,9 @@ def observed_weight(
     code, cell = np.unique(task * arms + action, return_inverse=True)
     successes = np.bincount(cell, weights=(~failed).astype(np.float64))
     judged = np.bincount(cell, weights=rewards.judged.astype(np.float64))
-    probability = np.maximum(observed_share(successes, judged, code % arms), floor)
+    probability = np.maximum(
+        observed_share(successes.astype(np.float64), judged.astype(np.float64), code % arms), floor
+    )
     weight = np.where(rewards.judged, 1.0 / probability[cell], 0.0)
     return np.where(failed, 1.0, weight)
 

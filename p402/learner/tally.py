@@ -14,7 +14,7 @@ import numpy as np
 from p402.evaluation.exact import LIMBS, limbs_of, settled, value_of
 from p402.evaluation.logged import BoolArray, FloatArray, IntArray
 from p402.evaluation.reward_model import folds_of, shrunk
-from p402.learner.reward import OBSERVED_FLOOR, Rewards
+from p402.learner.reward import OBSERVED_FLOOR, Rewards, observed_share
 
 FOLDS: Final = 5
 SHRINKAGE: Final = 10.0
@@ -127,7 +127,9 @@ class Tally:
         """
         judged = np.add.reduce(self.judged, axis=0).astype(np.float64)
         answered = np.add.reduce(self.answered, axis=0).astype(np.float64)
-        weight = 1.0 / np.maximum(judged / np.maximum(answered, 1.0), floor)
+        arm = np.tile(np.arange(len(self.arms)), len(self.tasks))
+        share = observed_share(answered.ravel(), judged.ravel(), arm).reshape(judged.shape)
+        weight = 1.0 / np.maximum(share, floor)
         folds, pad = self.failed.shape[0], ((0, 0), (0, 1))
         tables = np.empty((folds, len(self.tasks), len(self.arms) + 1))
         for fold in range(folds):

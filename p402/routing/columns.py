@@ -165,12 +165,14 @@ class Asked:
         changed: dict[str, Any] = {}
         if self.mode is not None:
             changed["mode"] = self.mode if isinstance(self.mode, str) else _MODES[self.mode[i]]
-        if self.weights is not None:
-            changed["weights"] = np.broadcast_to(np.asarray(self.weights), (i + 1, 3))[i].tolist()
-        if self.explore is not None:
-            changed["explore"] = bool(np.broadcast_to(self.explore, i + 1)[i])
-        if self.variant is not None:
-            changed["variant"] = int(np.broadcast_to(self.variant, i + 1)[i])
+        for name, value, own in (
+            ("weights", self.weights, 1),
+            ("explore", self.explore, 0),
+            ("variant", self.variant, 0),
+        ):
+            if value is not None:
+                given = np.asarray(value)
+                changed[name] = (given[i] if given.ndim > own else given).tolist()
         return structs.replace(row, **changed)
 
 

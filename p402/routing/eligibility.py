@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import ALL, Bool, Float, Lens, Rare, Rows, cut, pull, some
+from p402.routing.lens import ALL, Bool, Float, Lens, Rare, Rows, cut, piled, pull, some
 from p402.routing.look import look
 
 REASONS: Final = (
@@ -151,9 +151,9 @@ def _closed(lens: Lens, provider_bit: NDArray[np.uint64]) -> tuple[Rows, Bool] |
     if rows is None:
         return None
     places = lens.live_row[rows]
-    closed: Bool = np.stack([live.closed for live in lens.lives])[places]
+    closed: Bool = piled([live.closed for live in lens.lives])[places]
     if probed is not None and any(live.half_open is not None for live in lens.lives):
         none = np.zeros(len(provider_bit), np.bool_)
-        half = np.stack([none if live.half_open is None else live.half_open for live in lens.lives])[places]
+        half = piled([none if live.half_open is None else live.half_open for live in lens.lives])[places]
         closed &= ~(half & ((provider_bit & cut(probed, rows)) != 0))
     return rows, closed

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Cell, Float, Lens, Rare, blend, cut, product, pull, some
+from p402.routing.lens import Cell, Float, Lens, Rare, blend, cut, piled, product, pull, some
 from p402.routing.live import ERROR_ONE, RATIO_ONE, LiveState
 from p402.routing.pricelist import MAX_PRICE_PICO
 from p402.routing.scale import PARAM_ONE, SCORE_ONE
@@ -59,7 +59,7 @@ def _longer(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Longer | None:
     if all(live.output_ratio is None for live in lives):
         return None
     one = np.full(snapshot.n_arms, float(RATIO_ONE))
-    ratio = np.stack([one if live.output_ratio is None else live.output_ratio for live in lives])
+    ratio = piled([one if live.output_ratio is None else live.output_ratio for live in lives])
     base, above = snapshot.prices[:2]
     more = None if above is None else _lengthened(above.expected, ratio)
     return _Longer(_lengthened(base.expected, ratio), more)
@@ -146,9 +146,9 @@ class _Standing(NamedTuple):
     """What arms are worth at each live state, whoever asks.
 
     `speed` is the (n_lives, n_arms) speed score in 2**-20 and `lively` the (n_lives, n_rules, n_arms)
-    weighted speed less failures; `longer` is what measured verbosity adds to prices. For a lone live state
-    `whole` is `lively` added to the snapshot's `base`.
-    In `lively` and `whole`, rows of custom mode are without speed.
+    weighted speed less failures. For a lone live state `longer` is what measured verbosity adds to prices,
+    and `whole` is `lively` added to the snapshot's `base`. In `lively` and `whole`, rows of custom mode are
+    without speed.
     """
 
     speed: Float
@@ -165,19 +165,19 @@ def _standing(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
     if kept is None or kept[0] is not lives[0]:
         standing = _stand(snapshot, lives)
         whole = snapshot.base + np.repeat(standing.lively[0], len(snapshot.optimism), axis=0)
-        kept = (lives[0], standing._replace(whole=whole))
+        kept = (lives[0], standing._replace(whole=whole, longer=_longer(snapshot, lives)))
         snapshot.memo[:] = (kept,)
     return kept[1]
 
 
 def _stand(snapshot: Snapshot, lives: tuple[LiveState, ...]) -> _Standing:
     half = float(snapshot.spec.policy.ttft_half_ms)
-    measured = np.stack([live.ttft_ms for live in lives])
+    measured = piled([live.ttft_ms for live in lives])
     ttft = np.where(measured > 0, measured, snapshot.ttft_prior)
     speed = np.floor(half * PARAM_ONE / (half + ttft))
-    failures = np.stack([live.error_rate for live in lives]) * _ERROR_UNIT
+    failures = piled([live.error_rate for live in lives]) * _ERROR_UNIT
     lively = speed[:, None, :] * snapshot.modes.own[:, 2:] - failures[:, None, :]
-    return _Standing(speed, lively, None, _longer(snapshot, lives))
+    return _Standing(speed, lively, None, None)
 
 
 def _fixed(snapshot: Snapshot, lens: Lens, standing: _Standing) -> Float:

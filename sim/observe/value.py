@@ -257,7 +257,8 @@ def _exchanges(group: Group, snapshot: Snapshot) -> Exchanges:
             f"a round was served by {stray}, which its snapshot {group.snapshot} does not have; "
             "run p402 replay --verify"
         )
-    caps = [np.inf if row.max_output is None else row.max_output * row.n for row in group.inputs]
+    inputs = group.columns
+    cap = np.where(inputs.capped, inputs.max_output * inputs.n, np.inf)
     paid, billed = _numbers(group, "cost_nano"), _numbers(group, "served_nano")
     return Exchanges(
         tasks=TASKS,
@@ -266,7 +267,7 @@ def _exchanges(group: Group, snapshot: Snapshot) -> Exchanges:
         prompt=_numbers(group, "prompt_tokens"),
         cached=_numbers(group, "cached_tokens"),
         output=_numbers(group, "output_tokens"),
-        cap=np.array(caps),
+        cap=cap,
         served_pico=billed * PICO_PER_NANO,
         failed_pico=(paid - billed) * PICO_PER_NANO,
     )

@@ -4,6 +4,7 @@ Names become codes by Arrow's dictionaries; lists become matrices. What no colum
 without features or with a list of a thousand providers, is marked odd and left to be read row by row.
 """
 
+import hashlib
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ MOST_NAMES: Final = 64
 
 MOST_FEATURES: Final = 4_096
 
+_MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
+
 
 def keys(ids: pa.Array) -> tuple[NDArray[np.uint64], Bool]:
     """Keys of a column of request ids, (n, 2), and which of them are ids of ours."""
@@ -37,6 +40,28 @@ def keys(ids: pa.Array) -> tuple[NDArray[np.uint64], Bool]:
     found[rows] = text[start[rows][:, None] + np.arange(ID_BYTES)]
     key, ours = keys_of(found)
     return key, ours & _told(ids)
+
+
+def identities(ids: pa.Array) -> NDArray[np.uint64]:
+    """128 bits that tell ids apart, (n, 2): of ours their key, of any other text a hash of it."""
+    key, ours = keys(ids)
+    for row in np.flatnonzero(~ours | _loud(ids)).tolist():
+        digest = hashlib.blake2b((ids[row].as_py() or "").encode(), digest_size=16).digest()
+        key[row] = np.frombuffer(digest, ">u8")
+    return key
+
+
+def _loud(ids: pa.Array) -> Bool:
+    """Ids with capitals, which have the key of another text."""
+    capital = pc.not_equal(ids, pc.utf8_lower(ids)).fill_null(fill_value=False)
+    found: Bool = capital.to_numpy(zero_copy_only=False)
+    return found
+
+
+def mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 bits of 128, to sort by."""
+    found: NDArray[np.uint64] = key[:, 0] * _MIX ^ key[:, 1]
+    return found
 
 
 def names(column: pa.ChunkedArray) -> Names:

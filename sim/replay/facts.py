@@ -32,7 +32,7 @@ Key = NDArray[np.uint64]
 Span = tuple[str, str]
 """Least and greatest id."""
 
-MOST_ROWS: Final = 1 << 20
+MOST_ROWS: Final = 1 << 19
 """Rows of outcomes and rewards kept as numbers, up to 80 bytes each; beyond, the longest unused go."""
 
 CHUNK_ROWS: Final = 1 << 16
@@ -230,15 +230,18 @@ class Lookup:
 
     def __init__(self, key: Key) -> None:
         self._mix = _MIX
-        short = _short(key, self._mix)
-        while len(np.unique(short)) < len(short):  # two keys share 64 bits: mix them otherwise
+        self._sort(key)
+        while (self._short[1:] == self._short[:-1]).any():  # two keys share 64 bits: mix them otherwise
             if len(np.unique(key, axis=0)) < len(key):
                 raise StoreError(
                     "two decisions have ids that differ in capitals only; expected ids as the gateway makes "
                     "them; mend or leave out what wrote them"
                 )
             self._mix += np.uint64(2)
-            short = _short(key, self._mix)
+            self._sort(key)
+
+    def _sort(self, key: Key) -> None:
+        short = _short(key, self._mix)
         self._order = np.argsort(short)
         self._short, self._key = short[self._order], key[self._order]
 

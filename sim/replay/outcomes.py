@@ -7,10 +7,14 @@ rewards, refusals and deltas are no part of it: a client may post a word on any 
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
+
+from p402.store.views import literal
+from sim.replay.borne import Borne
 
 KEPT: Final = 100
 """Outcomes described in full; all are counted."""
@@ -37,7 +41,10 @@ MISBILLED: Final = (
 )
 
 _UNFOUNDED: Final = """
-WITH split AS (
+WITH outcomes AS (SELECT * FROM main.outcomes WHERE {which}),
+decisions AS (SELECT * FROM main.decisions WHERE {which}),
+attempts AS (SELECT * FROM main.attempts WHERE {which}),
+split AS (
     SELECT id, tenant, unnest(range(greatest(len(attempts), 1)))::INTEGER AS attempt,
            unnest(CASE WHEN len(attempts) = 0 THEN [NULL] ELSE attempts END) AS a,
            cost_nano IS NOT DISTINCT FROM (
@@ -78,6 +85,12 @@ _COUNTED: Final = """
 SELECT (SELECT count(*) FROM outcomes),
        (SELECT count(*) FROM decisions ANTI JOIN outcomes USING (id, tenant))
 """
+
+FEW: Final = 4_000
+"""Suspects up to which they are looked up by their ids; of more, everyone is looked at, in parts by id."""
+
+_AT_ONCE: Final = 1_000
+_DIGITS: Final = "0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +137,7 @@ class Outcomes:
 
 
 def outcomes_of(con: duckdb.DuckDBPyConnection) -> Outcomes:
-    """Hold every outcome to the choices of its round.
-
-    The join is DuckDB's, over ids and arms only; of its result a chunk is held at once.
+    """Hold every outcome to the choices of its round, in one join of DuckDB's.
 
     Parameters
     ----------
@@ -134,12 +145,42 @@ def outcomes_of(con: duckdb.DuckDBPyConnection) -> Outcomes:
         From `p402.store.reader.connect`.
     """
     rows, unended = con.execute(_COUNTED).fetchall()[0]
+    return _told(rows, unended, _unfounded(con, ["true"]))
+
+
+def held(con: duckdb.DuckDBPyConnection, found: Borne) -> Outcomes:
+    """The same, where `sim.replay.borne` has told which outcomes are above suspicion.
+
+    Parameters
+    ----------
+    con
+        From `p402.store.reader.connect`; the log may have grown since.
+    """
+    if len(found.suspects) <= FEW:
+        parts = [found.suspects[i : i + _AT_ONCE] for i in range(0, len(found.suspects), _AT_ONCE)]
+        which = [f"id IN ({', '.join(map(literal, part))})" for part in parts]
+    else:
+        which = [f"right(id, 1) = '{digit}'" for digit in _DIGITS]
+        which.append(f"NOT contains('{_DIGITS}', right(id, 1))")
+    return _told(found.rows, found.unended, _unfounded(con, which))
+
+
+def _unfounded(con: duckdb.DuckDBPyConnection, which: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Outcomes that no choice bears out, of a chunk at a time."""
+    for some in which:
+        for batch in con.sql(_UNFOUNDED.replace("{which}", some)).to_arrow_reader(CHUNK_ROWS):
+            yield from batch.to_pylist()
+
+
+def _told(rows: int, unended: int, found: Iterable[dict[str, Any]]) -> Outcomes:
     faults: Counter[str] = Counter()
     kept: list[Unfounded] = []
-    for batch in con.sql(_UNFOUNDED).to_arrow_reader(CHUNK_ROWS):
-        found = batch.to_pylist()
-        faults.update(map(_what, found))
-        kept += map(_unfounded, found[: KEPT - len(kept)])
+    for row in found:
+        faults[_what(row)] += 1
+        kept.append(_stray(row))
+        if len(kept) > 2 * KEPT:
+            kept = sorted(kept, key=lambda stray: stray.id)[:KEPT]
+    kept = sorted(kept, key=lambda stray: stray.id)[:KEPT]
     return Outcomes(rows, unended, dict(faults), tuple(kept))
 
 
@@ -151,6 +192,6 @@ def _what(row: dict[str, Any]) -> str:
     return NO_CHOICE if row["chosen"] is None else OTHER_ARM
 
 
-def _unfounded(row: dict[str, Any]) -> Unfounded:
+def _stray(row: dict[str, Any]) -> Unfounded:
     attempt = row["attempt"] if row["decided"] else None
     return Unfounded(row["id"], row["tenant"], attempt, row["called"], row["chosen"])

@@ -45,7 +45,7 @@ _DEFAULT_INPUTS: Final = {
     if not field.required
 }
 
-_ID_ROWS: Final = 1 << 17
+_ID_ROWS: Final = 1 << 15
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
 

@@ -41,7 +41,9 @@ def verification(result: Verification) -> Iterator[RenderableType]:
     ):
         table.add_row(name, f"{number:,}")
     rate = result.rows / result.seconds if result.seconds else 0.0
-    table.caption = f"{result.seconds:.2f} s, {rate:,.0f} rows a second"
+    table.caption = f"{result.seconds:.2f} s, {rate:,.0f} rows a second, {result.peak_mib:,.0f} MiB at most"
+    if result.bytes_per_million is not None:
+        table.caption += f"; on disk {result.bytes_per_million / (1 << 20):,.0f} MiB a million rounds"
     yield table
     if result.mismatches:
         yield _mismatches(result)
@@ -103,6 +105,8 @@ def valuation(result: Valuation) -> Iterator[RenderableType]:
         f"{result.arms} arms, {result.snapshots} snapshots"
     )
     yield table
+    if result.parts:
+        yield _breakdown(result)
     yield f"estimand: {result.estimand}"
     yield (
         f"propensities: mean 1/p {result.calibration.seen:.3f}, expected {result.calibration.expected:.3f} "
@@ -112,6 +116,27 @@ def valuation(result: Valuation) -> Iterator[RenderableType]:
         yield f"[bold yellow]{escape(warning)}[/]"
     for warning, names in _warnings(result).items():
         yield f"[yellow]{', '.join(names)}[/]: {escape(warning)}"
+
+
+def _breakdown(result: Valuation) -> Table:
+    """Each task or tenant by DR; a mark says that an estimate warns."""
+    table = Table(str(result.by), title=f"by {result.by}, dr", title_justify="left")
+    for name in ("rounds", "value", "95 % interval", "behaviour", "difference", "95 % interval", "ESS"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part in result.parts:
+        doubted = part.target.warnings or part.difference.warnings
+        table.add_row(
+            escape(part.name),
+            f"{part.rounds:,}",
+            _number(part.target.value) + ("*" if doubted else ""),
+            _interval(part.target),
+            _number(part.behaviour.value),
+            _number(part.difference.value, "+"),
+            _interval(part.difference, "+"),
+            f"{part.target.ess:,.0f}",
+        )
+    table.caption = "* warns that it should not be believed; --json says why"
+    return table
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -140,8 +165,8 @@ def _warnings(result: Valuation) -> dict[str, list[str]]:
     return found
 
 
-def _number(number: float) -> str:
-    return f"{number:.4f}" if isfinite(number) else "unknown"
+def _number(number: float, sign: str = "") -> str:
+    return f"{number:{sign}.4f}" if isfinite(number) else "unknown"
 
 
 def _interval(estimate: Estimate, sign: str = "") -> str:

@@ -36,7 +36,7 @@ __all__ = [
     "read",
 ]
 
-CHUNK_ROWS: Final = 65_536
+CHUNK_ROWS: Final = 32_768
 
 MAX_LIVES: Final = 4_096
 """Live states in one batch: each is a handful of columns over the snapshot's arms."""

@@ -4,7 +4,6 @@ Rows are told apart by 64 bits of their key, of so many rows at once that memory
 that share them are looked at again, whole. Nearly always there are none. It knows nothing of what rows mean.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -15,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from p402.store.schema import tables_of
-from sim.replay.columns import keys
+from sim.replay.columns import identities, mixed
 from sim.replay.pieces import Partition, event_in, lines_of, raw_rows_of
 
 MOST_ROWS: Final = 1 << 23
@@ -78,12 +77,7 @@ def _shared(pieces: Sequence[Partition], turn: int, passes: int) -> NDArray[np.u
 def _short(piece: Partition) -> Iterator[tuple[NDArray[np.uint64], pa.Table]]:
     """Short keys of all rows in order, with the table that they are of."""
     for table in _keyed(piece):
-        ids = table.column("id").combine_chunks()
-        key, ours = keys(ids)
-        short: NDArray[np.uint64] = key[:, 0] * _MIX ^ key[:, 1]
-        for row in np.flatnonzero(~ours).tolist():
-            text = ids[row].as_py() or ""
-            short[row] = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        short = mixed(identities(table.column("id").combine_chunks()))
         if "attempt" in table.column_names:
             short += table.column("attempt").to_numpy().astype(np.uint64) * _MIX
         yield short, table

@@ -7,6 +7,7 @@ workers and the order they finish in change no bit. Estimators, intervals and wa
 promotes nothing.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,8 @@ from p402.evaluation.diagnostics import Calibration, RatioTest
 from p402.evaluation.estimate import ESTIMAND, Estimate
 from p402.evaluation.fits import Name
 from p402.evaluation.gate import Gate
-from p402.evaluation.sums import Sums, calibration, difference, estimates
+from p402.evaluation.summed import calibration, difference, estimates
+from p402.evaluation.sums import Sums
 from p402.learner.tally import Model, Tally
 from p402.store import manifest as manifests
 from sim.replay.pass_one import Told, ToldCodec, first
@@ -156,9 +158,10 @@ def value(
     WorkerDied, WorkersAway
         As `sim.spread.spread`.
     """
-    window = window_of(log, store, behaviour, since_ms)
     team = workers if isinstance(workers, Team) else Team(workers)
     try:
+        team.warm(second)
+        window = window_of(log, store, behaviour, since_ms)
         told, found = _passes(window, target, policy, by, team, resume, progress)
     finally:
         if team is not workers:
@@ -202,7 +205,7 @@ def _passes(
     NoRounds
         As `value`.
     """
-    pieces = window.decisions
+    pieces = sorted(window.decisions, key=lambda piece: -piece.rows)  # a large one at the end holds all up
     sizes = [piece.rows for piece in pieces]
     total = (1 + _WORTH) * sum(sizes)
 
@@ -222,7 +225,8 @@ def _passes(
         told = told.plus(each)
     _require(window, told)
     model = told.tally.model()
-    asked = f"pass two of {about}: {policy!r} {target!r} by {by} with {_hash_of(model)}"
+    whose = f"{policy!r} {target!r} {_code_of(target)}"
+    asked = f"pass two of {about}: {whose} by {by} with {_hash_of(model)}"
     found = Valued()
     for each in over(partial(second, window, target, model, by), asked, ValuedCodec(), 1):
         found = found.plus(each)
@@ -260,6 +264,14 @@ def _digest(pieces: Iterable[Partition]) -> str:
     for piece in pieces:
         digest.update(piece.id.encode())
     return digest.hexdigest()
+
+
+def _code_of(target: Target) -> str:
+    """Digest of the module that a user's own policy comes from; our own code is in every part's name."""
+    policy = getattr(getattr(target, "strategy", None), "policy", None)
+    module = sys.modules.get(type(policy).__module__)
+    path = None if policy is None else getattr(module, "__file__", None)
+    return "" if path is None else blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
 
 
 def _hash_of(model: Model) -> str:

@@ -5,8 +5,10 @@ choice is taken again (promise P20). A row that cannot be decided again counts a
 never as passed over; so does an outcome that the logged choices do not bear out (`sim.replay.outcomes`).
 """
 
+import resource
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +19,13 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
-from p402.store.reader import connect
+from p402.store.reader import connect, uncompacted
+from sim.replay.borne import KINDS, Borne, borne
 from sim.replay.columns import names
-from sim.replay.outcomes import Unfounded, outcomes_of
+from sim.replay.outcomes import Unfounded, held
+from sim.replay.pieces import Compacted
 from sim.replay.snapshots import Snapshots
-from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, lives_of, partitions, read
+from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, Partition, lives_of, partitions, read
 
 KEPT: Final = 100
 """Mismatches described in full; all are counted."""
@@ -34,6 +38,9 @@ UNION ALL
 SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FROM attempts
 """
 """Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
+
+_RSS_PER_MIB: Final = 1 << 20 if sys.platform == "darwin" else 1 << 10
+"""Units of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
 
 _COUNTED: Final = ("count", "n_eligible", "n_explored")
 _WANTED: Final = {"decision": ("arm", *_COUNTED), "attempt": ("arm", "attempt")}
@@ -91,6 +98,10 @@ class Verification:
         Lines of segments not yet compacted that were no event; none of them was a whole row.
     seconds
         Wall time it took.
+    peak_mib
+        Most memory that this process has held at once.
+    bytes_per_million
+        Bytes of the log on disk, Parquet and segments, for a million rounds; None where there is no round.
     """
 
     rows: int
@@ -108,6 +119,8 @@ class Verification:
     torn: int
     malformed: int
     seconds: float
+    peak_mib: float
+    bytes_per_million: float | None
 
     @property
     def ok(self) -> bool:
@@ -149,10 +162,10 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
     """
     started = time.monotonic()
     snapshots, tally = Snapshots(store), _Tally()
-    pieces = sorted(partitions(log, CHOICE_KINDS), key=lambda piece: bool(piece.path))
-    total = sum(piece.rows for piece in pieces)
-    lives = lives_of(log)
-    for piece in pieces:  # what is not compacted yet comes first: it may be, meanwhile
+    pieces, lives = partitions(log, KINDS), lives_of(log)
+    choices = sorted((p for p in pieces if p.kind in CHOICE_KINDS), key=lambda piece: bool(piece.path))
+    total = sum(piece.rows for piece in choices)
+    for piece in choices:  # what is not compacted yet comes first: it may be, meanwhile
         for rows in read(piece, _WANTED[piece.kind], lives=lives):
             tally.count(piece.kind, len(rows))
             if isinstance(rows, Lost):
@@ -165,7 +178,8 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         torn, malformed = con.execute(
             "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
         ).fetchall()[0]
-        ended = outcomes_of(con)
+        ended = held(con, _borne(log, pieces))
+    size = _size_bytes(log)
     for what, number in ended.faults.items():
         tally.fault(what, number)
     return Verification(
@@ -184,7 +198,23 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         torn=torn,
         malformed=malformed,
         seconds=time.monotonic() - started,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB,
+        bytes_per_million=size / tally.decisions * 1e6 if tally.decisions else None,
     )
+
+
+def _size_bytes(log: Path) -> int:
+    """Bytes of the log's events on disk."""
+    manifest, segments = uncompacted(log)
+    return sum(part.size_bytes for part in manifest.parts) + sum(size for _, size in segments)
+
+
+def _borne(log: Path, pieces: Sequence[Partition]) -> Borne:
+    """What is sure of outcomes; the log is gone through as it now is, where it was compacted meanwhile."""
+    try:
+        return borne(pieces)
+    except Compacted:
+        return borne(partitions(log, KINDS))
 
 
 def _check(group: Group, snapshots: Snapshots, tally: _Tally) -> None:

@@ -61,6 +61,10 @@ class Crew(Protocol):
         """Work on another function from now on; nothing is handed out then."""
         ...
 
+    def warm(self, function: Callable[..., Any]) -> None:
+        """Start everybody who is started at all, and let them load what the function needs."""
+        ...
+
     @property
     def free(self) -> bool:
         """Whether another partition can be handed out now."""

@@ -1,5 +1,6 @@
 """The caller as its own crew of one."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sim.spread.contract import Done, Event, Function, Raised
@@ -17,6 +18,9 @@ class Alone:
     def begin(self, function: Function) -> None:
         """Work on another function from now on."""
         self._function = function
+
+    def warm(self, function: Callable[..., Any]) -> None:
+        """The caller has loaded it."""
 
     @property
     def free(self) -> bool:

@@ -8,7 +8,7 @@ as well. They ignore ctrl-C: the caller hears it and ends them.
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
@@ -45,6 +45,12 @@ class Pool:
         """Work on another function from now on."""
         self._function = function
 
+    def warm(self, function: Callable[..., Any]) -> None:
+        """Start every process; each loads the function's module while the caller does something else."""
+        while len(self._workers) < self.size:
+            worker = self._started()
+            self._tell(worker, (None, None, function))
+
     @property
     def free(self) -> bool:
         """Whether a process is idle or may still be started."""
@@ -56,14 +62,7 @@ class Pool:
         if worker is None:
             worker = self._started()
         fresh = worker.function is not self._function
-        try:
-            with suppress(BrokenPipeError, ConnectionResetError):  # it died idle: `wait` says so
-                worker.pipe.send((index, partition, self._function if fresh else None))
-        except (pickle.PicklingError, AttributeError, TypeError) as reason:
-            raise WorkersAway(
-                f"{self._function!r} cannot be sent to another process: {reason}; expected a function of a "
-                f"module and arguments that can be pickled; use one process otherwise"
-            ) from reason
+        self._tell(worker, (index, partition, self._function if fresh else None))
         worker.index, worker.function = index, self._function
 
     def wait(self) -> Event:
@@ -93,6 +92,16 @@ class Pool:
                 worker.process.join()
             worker.process.close()
         self._workers.clear()
+
+    def _tell(self, worker: _Worker, message: tuple[int | None, Any, Function | None]) -> None:
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died idle: `wait` says so
+                worker.pipe.send(message)
+        except (pickle.PicklingError, AttributeError, TypeError) as reason:
+            raise WorkersAway(
+                f"{message[2]!r} cannot be sent to another process: {reason}; expected a function of a "
+                f"module and arguments that can be pickled; use one process otherwise"
+            ) from reason
 
     def _started(self) -> _Worker:
         ours, theirs = _spawn.Pipe()
@@ -142,7 +151,8 @@ def _work(pipe: "connection.Connection[Any, Any]") -> None:
         while True:
             index, partition, fresh = pipe.recv()
             function = fresh or function
-            pipe.send(tried(function, index, partition))
+            if index is not None:
+                pipe.send(tried(function, index, partition))
 
 
 def _nothing_to_do(_partition: Any) -> Any:

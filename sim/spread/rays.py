@@ -56,6 +56,9 @@ class Cluster:
         """Work on another function from now on."""
         self._function = ray.put(function)
 
+    def warm(self, function: Callable[..., Any]) -> None:
+        """Ray starts its workers when it sees fit."""
+
     @property
     def free(self) -> bool:
         """Whether another task may be handed out."""

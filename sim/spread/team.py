@@ -1,10 +1,12 @@
 """Workers that are kept from one map to the next, so that each is started once.
 
-A team starts nobody before there is something to do, and ends everybody it started when it is left.
+A team starts nobody before there is something to do, unless it is asked to, and ends everybody it started
+when it is left.
 """
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sim.spread.contract import Crew, InProcess, Processes, Ray, Workers
 from sim.spread.in_process import Alone
@@ -23,6 +25,10 @@ class Team:
         if self._crew is None:
             self._crew = _crew(self._workers)
         return self._crew
+
+    def warm(self, function: Callable[..., Any]) -> None:
+        """Start the workers now, and let them load what a function needs; raises as `crew`."""
+        self.crew().warm(function)
 
     def close(self) -> None:
         """End every worker; the next one asked for is started anew."""

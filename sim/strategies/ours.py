@@ -57,23 +57,26 @@ class Tuning:
         Least time between two such choices.
     closes_ms
         Age at which a round takes no further word.
-    beta, loss_cap, floor, tolerance
-        Of the policy, for every mode that explores; None leaves the snapshot's.
+    beta, switch_cost
+        Of the policy; None leaves the snapshot's.
+    loss_cap, floor, tolerance
+        The same, of every mode that explores.
     """
 
-    spread: Spread = field(default_factory=Spread)
-    half_life_ms: int = 6 * HOUR_MS
+    spread: Spread = field(default_factory=lambda: Spread(noise=0.2, shared=0.9))
+    half_life_ms: int = 24 * HOUR_MS
     keep_mean: bool = False
-    on_drift: float = 1.0
+    on_drift: float = 0.2
     alarm: float = 8.0
     tick_ms: int = MINUTE_MS
     scales: tuple[float, ...] = ()
     refit_ms: int = 10 * MINUTE_MS
     closes_ms: int = 48 * HOUR_MS
     beta: float | None = None
-    loss_cap: float | None = None
+    switch_cost: float | None = None
+    loss_cap: float | None = 0.0003
     floor: float | None = None
-    tolerance: float | None = None
+    tolerance: float | None = 0.08
 
 
 class Fixed:
@@ -217,8 +220,9 @@ class Ours:
     def _policy(self, policy: Policy) -> Policy:
         tuned = self.tuning
         variants = tuple(tuple(self._mode(mode) for mode in variant) for variant in policy.variants)
-        beta = policy.beta if tuned.beta is None else param(tuned.beta)
-        return replace(policy, beta=beta, variants=variants)
+        given = {"beta": tuned.beta, "switch_cost": tuned.switch_cost}
+        own = {name: param(value) for name, value in given.items() if value is not None}
+        return replace(policy, variants=variants, **own)
 
     def _mode(self, mode: Mode) -> Mode:
         if not mode.explore:

@@ -24,7 +24,7 @@ HIGH: Final = 0.88
 
 MODEL_SD: Final = 0.04
 TASK_SD: Final = 0.12
-SLOPE: Final = 0.06
+SLOPE: Final = 0.03
 """Most that a doubling of the transcript adds to quality or takes from it."""
 
 PUBLISHED_SD: Final = 0.08

@@ -12,7 +12,17 @@ import pytest
 import uvloop
 
 from experiments import bench
-from experiments.bench import affinity, decision, exploration, gateway, holds, kernel, observe, replay
+from experiments.bench import (
+    affinity,
+    decided,
+    decision,
+    exploration,
+    gateway,
+    holds,
+    kernel,
+    observe,
+    replay,
+)
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import Durations
 from experiments.bench.load import Load, Shape, at_rate, closed
@@ -151,6 +161,18 @@ def test_a_synthetic_log_is_confirmed_by_replay_row_by_row():
     assert figures["rows that replay does not confirm"].value == 0
     assert figures["replay --verify, 1,000 rounds"].value > 100
     assert 10 < figures["log per million rounds"].value < 1024
+
+
+def test_a_log_written_at_once_is_decided_as_it_was_by_any_number_of_processes(monkeypatch):
+    monkeypatch.setattr(decided, "_installed", lambda: ["one", "two"])
+    figures = {figure.name: figure for figure in decided.measure(5_000, 50)}
+    assert all(figure.ok for figure in figures.values())
+    assert figures["50 arms: choices unlike the logged ones, or missing"].value == 0
+    assert figures["50 arms: results other than one process's"].value == 0
+    assert figures["50 arms: what it does not confirm"].value == 0
+    one = figures["from Parquet to decided, 50 arms, one process, of CPU"].value
+    assert 0 < one < figures["50 arms: decide alone in it, of CPU"].value
+    assert figures["50 arms: peak memory of one process"].value > 50
 
 
 @pytest.mark.parametrize(

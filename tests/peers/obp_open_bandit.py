@@ -14,7 +14,8 @@ import obp
 import polars as pl
 from obp.policy import BernoulliTS
 
-from p402.evaluation.reward_model import cross_fitted, mrdr_weight
+from p402.evaluation.reward_model import cross_fitted
+from p402.evaluation.training import mrdr_weight
 from tests.peers.side_by_side import batch_of, compared, counts_of, rows_that_sum_to_one
 
 ARMS = {"all": 80, "men": 34, "women": 46}

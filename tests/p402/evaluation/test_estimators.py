@@ -10,8 +10,9 @@ from p402.evaluation.estimators import compare, evaluate
 from p402.evaluation.fits import ALL_NAMES, NAMES, dm, dr, ips, sndr, snips
 from p402.evaluation.intervals import clustered_stderr
 from p402.evaluation.logged import SCALE, LoggedBatch, NoPropensity
-from p402.evaluation.reward_model import cross_fitted, mrdr_weight
+from p402.evaluation.reward_model import cross_fitted
 from p402.evaluation.side import Bends
+from p402.evaluation.training import mrdr_weight
 
 
 def by_name(estimates):
@@ -452,6 +453,14 @@ def test_a_null_propensity_is_refused_by_all_that_weigh_by_it(world, target, nam
         evaluate(batch, target[batch.task], q, names=(name,), q_mrdr=q)
     with pytest.raises(NoPropensity):
         compare(batch, target[batch.task], target[batch.task], q)
+
+
+def test_estimates_come_in_the_order_asked_for(world, target):
+    batch = world.log(60, 27)
+    names = ("dr", "ips", "snips")
+    assert (
+        tuple(e.name for e in evaluate(batch, target[batch.task], cross_fitted(batch), names=names)) == names
+    )
 
 
 def test_a_null_propensity_leaves_the_model_which_says_that_it_is_one(world, target):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from p402.evaluation.logged import SCALE, LoggedBatch
-from p402.evaluation.reward_model import cross_fitted, folds_of, shrunk
+from p402.evaluation.reward_model import cross_fitted, shrunk
+from p402.evaluation.training import folds_of
 
 
 def slow(batch, folds, shrinkage):

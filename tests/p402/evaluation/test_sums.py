@@ -16,19 +16,13 @@ from p402.evaluation.exact import limbs_of, settled, total, value_of
 from p402.evaluation.fits import NAMES
 from p402.evaluation.logged import SCALE, LoggedBatch
 from p402.evaluation.reward_model import cross_fitted
-from p402.evaluation.sums import Sums, calibration, difference, estimates
+from p402.evaluation.summed import calibration, difference, estimates
+from p402.evaluation.sums import Sums
 from p402.evaluation.units import Units
 
 NUMBERS = (
-    "value",
-    "stderr",
-    "lower",
-    "upper",
-    "ess",
-    "max_weight",
-    "max_share",
-    "support_gap",
-    "disagreement",
+    *("value", "stderr", "lower", "upper", "ess", "max_weight", "max_share", "support_gap", "disagreement"),
+    *("ess_changed", "imbalance"),
 )
 ALIKE = ("estimand", "n", "n_sessions", "n_changed")
 

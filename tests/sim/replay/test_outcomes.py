@@ -8,13 +8,22 @@ import pytest
 from p402.ports import Completion, Usage
 from p402.store.compactor import compact
 from p402.store.reader import connect
+from sim.replay.borne import KINDS, borne
 from sim.replay.command import main
 from sim.replay.outcomes import MISBILLED, NO_CHOICE, NO_DECISION, OTHER_ARM, outcomes_of
+from sim.replay.source import partitions
 from sim.replay.verify import verify
 
 
 def verified(house):
-    return verify(house.log, house.store, lambda _done, _total: None)
+    """What is found by column, held to what one join over the whole log finds."""
+    result = verify(house.log, house.store, lambda _done, _total: None)
+    with connect(house.log) as con:
+        every = outcomes_of(con)
+    assert (result.outcomes, result.unended, result.strays) == (every.rows, every.unended, every.unfounded)
+    assert {fault.what: fault.rows for fault in result.faults if fault.what in every.faults} == every.faults
+    assert result.unfounded == sum(every.faults.values())
+    return result
 
 
 def said(house, capsys, status):
@@ -241,6 +250,41 @@ def test_parquet_gives_the_same_verdict_as_segments(busy, edit):
     with connect(busy.log) as con:
         assert outcomes_of(con) == from_segments
     assert from_segments.faults[NO_CHOICE] > 0
+
+
+@pytest.mark.parametrize("few", [0, 4_000])
+@pytest.mark.parametrize("most_rows", [40, 1 << 22])
+def test_turns_and_parts_give_the_same_verdict(busy, edit, monkeypatch, few, most_rows):
+    edit(busy.log, lambda e: None if e["kind"] == "attempt" and e["attempt"] == 1 else e)
+    edit(busy.log, lambda e: None if e["kind"] == "decision" and e["id"].endswith("7") else e)
+    edit(busy.log, lambda e: None if e["kind"] == "outcome" and e["id"].endswith("8") else e)
+    monkeypatch.setattr("sim.replay.outcomes.FEW", few)
+    monkeypatch.setattr("sim.replay.borne.MOST_ROWS", most_rows)
+    result = verified(busy)
+    assert {fault.what for fault in result.faults} == {NO_CHOICE, NO_DECISION}
+    assert result.unended > 0
+
+
+def test_nothing_is_suspected_of_a_sound_log(busy):
+    for _ in range(2):
+        found = borne(partitions(busy.log, KINDS))
+        assert found.rows > 300
+        assert found.suspects == ()
+        compact(busy.log)
+
+
+def test_ids_of_another_form_are_joined_too(busy, edit):
+    def change(event):
+        if "id" in event and event["id"][-1] in "135":
+            event["id"] = ("REQ" if event["id"][-1] == "1" else "trace ") + event["id"][4:].upper()
+        elif "id" in event and event["id"][-1] in "ab":
+            event["id"] = event["id"].upper().replace("REQ", "req")
+        return event
+
+    edit(busy.log, change)
+    assert verified(busy).unfounded == 0
+    edit(busy.log, lambda e: None if e["kind"] == "decision" and e["id"][:3] == "tra" else e)
+    assert {fault.what for fault in verified(busy).faults} == {NO_DECISION}
 
 
 def test_programs_are_told_the_same(busy, edit, capsys):

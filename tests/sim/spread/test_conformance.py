@@ -24,6 +24,7 @@ def test_results_come_in_the_order_of_their_partitions(workers):
 
 def test_a_team_goes_from_one_map_to_the_next(workers, tmp_path):
     with Team(workers) as team:
+        team.warm(work.square)
         assert list(spread(work.square, range(6), team)) == [x * x for x in range(6)]
         first = set(spread(work.pid, range(6), team))
         function = partial(work.worked, str(tmp_path))
