@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,7 +87,8 @@ def test_seeds_may_be_named_and_a_policy_of_ones_own_compared(out, tmp_path, mon
     )
     monkeypatch.chdir(tmp_path)
     more = ("--strategy", "of_mine:First", "--rounds", "120", "--reference", "static")
-    assert main(arguments(out, *more, strategies="static", seeds="0,1")) == 0
+    mine = shutil.copytree(out, tmp_path / "mine")
+    assert main(arguments(mine, *more, strategies="static", seeds="0,1")) == 0
     shown = capsys.readouterr().out
     assert "4 runs, 2 of them reused" in shown
     assert "of_mine:First" in shown
