@@ -77,6 +77,7 @@ def measure(rounds: int, arms: int) -> list[Figure]:
         Figure(
             "two processes over one", one["seconds"] / two["seconds"], "", least=SPEED_UP if gated else None
         ),
+        Figure("CPU that two take over one's", two["cpu_s"] / one["cpu_s"], ""),
     ]
     if "ray" in found:
         figures.append(
@@ -109,14 +110,15 @@ def _of(named: str, figure: Figure) -> Figure:
 
 
 def _installed() -> list[str]:
-    return [how for how in WORKERS if how != "ray" or find_spec("ray") is not None]
+    ray = find_spec("ray")
+    return [how for how in WORKERS if how != "ray" or (ray is not None and ray.origin is not None)]
 
 
 def measured(log: Path, store: Path, how: str) -> dict[str, Any]:
     """One measurement, in a process of its own; `mib` is the most that it, or one of its own, held."""
     code = "import sys; from experiments.bench.decided import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, str(log), str(store), how]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=900)  # noqa: S603 - our own module
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=900)  # noqa: S603 - our own module
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -135,12 +137,13 @@ def _verified(log: Path, store: Path) -> tuple[dict[str, Any], float]:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What came of a partition: the hash of its decided columns, and rows unlike the logged ones."""
+    """What came of a partition: the hash of its decided columns, rows unlike the logged ones, CPU seconds."""
 
     rows: int
     unlike: int
     digest: bytes
     decide_s: float
+    cpu_s: float
 
 
 @cache
@@ -151,6 +154,7 @@ def _held(log: str, store: str) -> tuple[Snapshots, Lives]:
 
 def decided(store: str, piece: Partition) -> Piece:
     """Decide a partition's rows."""
+    started = time.process_time()
     snapshots, lives = _held(piece.log, store)
     digest, rows, unlike, decide_s = hashlib.sha256(), 0, 0, 0.0
     for group in read(piece, _LOGGED, lives=lives):
@@ -169,7 +173,7 @@ def decided(store: str, piece: Partition) -> Piece:
         rows += len(group)
         for column in (made.arm, made.count, made.incumbent, made.n_eligible, made.n_explored):
             digest.update(column.data)
-    return Piece(rows, unlike, digest.digest(), decide_s)
+    return Piece(rows, unlike, digest.digest(), decide_s, time.process_time() - started)
 
 
 def _ready(_piece: Partition) -> int:
@@ -184,10 +188,9 @@ def _main(log: str, store: str, how: str) -> dict[str, Any]:
     with Team(WORKERS[how]) as team:
         for _ in spread(_ready, pieces, team):
             pass
-        cpu_s, began = time.process_time(), time.perf_counter()
+        began = time.perf_counter()
         found = list(spread(partial(decided, store), pieces, team))
         seconds = time.perf_counter() - began
-        cpu_s = time.process_time() - cpu_s
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "rows": sum(piece.rows for piece in found),
@@ -195,7 +198,7 @@ def _main(log: str, store: str, how: str) -> dict[str, Any]:
         "digest": hashlib.sha256(b"".join(piece.digest for piece in found)).hexdigest(),
         "decide_s": sum(piece.decide_s for piece in found),
         "seconds": seconds,
-        "cpu_s": cpu_s,
+        "cpu_s": sum(piece.cpu_s for piece in found),
         "named_s": named_s,
         "mib": peak / KIB_PER_MIB,
     }
