@@ -42,9 +42,7 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
     "log": Command("p402.commands.log:main", "Compact, count, measure and export the log", "replay"),
     "sim": Command("sim.command:main", "Run simulated providers"),
-    "replay": Command(
-        "sim.replay.command:main", "Verify logged decisions, or value another policy", "replay"
-    ),
+    "replay": Command("sim.replaying:main", "Verify logged decisions, or value another policy", "replay"),
     "observe": Command(
         "sim.observe.command:main", "Show what routing would save on calls that name a model", "replay"
     ),

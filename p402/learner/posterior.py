@@ -5,6 +5,10 @@ Per arm, with x the features of a round in [0, 1], r its quality, w its weight a
     A = A0 + sum w x x' / s^2        b = A0 mu0 + sum w x r / s^2
     theta = A^-1 b                   sd(x) = sqrt(x' A^-1 x)
 
+Deployments of one model may have a part of their prior variance in common, so that what one shows is believed
+in part of the others; then A and b are those of all of a model's arms together, and A0 has blocks off its
+diagonal.
+
 The prior mean mu0 is the benchmark's (`p402.assemble`), its precision A0 a diagonal in blocks: the bias,
 the tasks, everything else. What is held is the evidence beyond the prior, E = A - A0 and
 v = b - A mu0, so that forgetting is a product, and forgetting everything is the prior to the bit.
@@ -18,7 +22,7 @@ Source: Bishop, "Pattern Recognition and Machine Learning", 2006, 3.3 for the re
 Control 58(4), 1993, for discounting towards a prior rather than towards nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Final, NamedTuple
@@ -50,18 +54,23 @@ class Spread:
         Of the coefficients of the bias, of the tasks, and of the rest.
     noise
         How far one judgement lies from the expected quality.
+    shared
+        Share of the prior variance that deployments of one model have in common, in [0, 1).
     """
 
     bias: float = 0.2
     task: float = 0.2
     other: float = 0.1
     noise: float = 0.25
+    shared: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("bias", "task", "other", "noise"):
             value = getattr(self, name)
             if not 0.0 < value < np.inf:
                 raise ValueError(f"{name} is {value}: expected a standard deviation above 0, such as 0.2")
+        if not 0.0 <= self.shared < 1.0:
+            raise ValueError(f"shared is {self.shared}: expected a share of variance in [0, 1), such as 0.5")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,11 +85,17 @@ class Prior:
         (K, D) coefficients for features in [0, 1].
     precision
         (D,) diagonal of A0, the same for every arm.
+    models
+        (K,) names: arms of one model are other deployments of the same weights. Empty where each is its own.
+    shared
+        Share of the prior variance that arms of one model have in common, in [0, 1).
     """
 
     arms: tuple[str, ...]
     mean: Float
     precision: Float
+    models: tuple[str, ...] = ()
+    shared: float = 0.0
 
 
 def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
@@ -90,7 +105,7 @@ def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
         for name in posterior.features
     ]
     mean = np.array(posterior.theta, np.float64) / PARAM_ONE
-    return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)))
+    return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)), arms.model, spread.shared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,6 +210,7 @@ class Beliefs:
         self.evidence = np.zeros((k, d, d))
         self.vector = np.zeros((k, d))
         self.n_words = 0
+        self._groups = _groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
         self._left = np.ones(k)
         self._age = np.zeros(k, np.int64)
@@ -205,28 +221,59 @@ class Beliefs:
 
     @property
     def precision(self) -> Float:
-        """(K, D, D) A = A0 / scale^2 + E."""
-        return self._precision(self.scale)
-
-    def _precision(self, scale: float, arms: Int | slice = slice(None)) -> Float:
-        a: Float = self.evidence[arms] + np.diag(self.prior.precision / scale**2)
+        """(K, D, D) A0 / scale^2 + E of each arm by itself."""
+        a: Float = self.evidence + np.diag(self.prior.precision / self.scale**2)
         return a
 
-    def _identity(self, n: int) -> Float:
+    @property
+    def mean(self) -> Float:
+        """(K, D) theta = mu0 + A^-1 v, which is A^-1 b."""
+        return self._moments()[0]
+
+    @property
+    def contexts(self) -> Float:
+        """(T, D) what a request of each task is like: a mean of those learned from."""
+        return self._typical / self._seen[:, None]
+
+    def _joint(self, scale: float) -> Iterator[tuple[Int, Float]]:
+        """Arms of models with equally many of them, (G, n), and their joint A, (G, n, D, n, D)."""
         d = self.vector.shape[1]
-        return np.broadcast_to(np.eye(d), (n, d, d))
+        for places in self._groups:
+            n, share = places.shape[1], self.prior.shared
+            apart = (np.eye(n) - share / (1.0 - share + n * share)) / (1.0 - share)
+            own = apart[:, None, :, None] * np.diag(self.prior.precision / scale**2)[None, :, None, :]
+            a = np.broadcast_to(own, (len(places), n, d, n, d)).copy()
+            for i in range(n):
+                a[:, i, :, i, :] += self.evidence[places[:, i]]
+            yield places, a
+
+    def _moments(self) -> tuple[Float, Float]:
+        """(K, D) theta and (K, D, D) each arm's own covariance."""
+        k, d = self.vector.shape
+        theta, covariance = np.empty((k, d)), np.empty((k, d, d))
+        for places, a in self._joint(self.scale):
+            g, n = places.shape
+            inverse = np.linalg.inv(a.reshape(g, n * d, n * d))
+            moved = np.einsum("gij,gj->gi", inverse, self.vector[places].reshape(g, n * d))
+            theta[places] = self.prior.mean[places] + moved.reshape(g, n, d)
+            blocks = inverse.reshape(g, n, d, n, d)
+            for i in range(n):
+                covariance[places[:, i]] = blocks[:, i, :, i, :]
+        return theta, covariance
 
     def log_evidence(self, scale: float) -> float:
         """How likely the evidence is where the prior's sds are `scale` times what they are, in nats.
 
         Beside a constant: sum over arms of (log |A0| - log |A| + v' A^-1 v) / 2, with A0 so scaled.
         """
-        a = self._precision(scale)
-        k, d = self.vector.shape
-        own = k * (float(np.log(self.prior.precision).sum()) - 2 * d * log(scale))
-        moved = np.linalg.solve(a, self.vector[:, :, None])[:, :, 0]
-        fit = float(np.einsum("kd,kd->", self.vector, moved))
-        return 0.5 * (own - float(np.linalg.slogdet(a).logabsdet.sum()) + fit)
+        d, total = self.vector.shape[1], 0.0
+        prior = float(np.log(self.prior.precision).sum()) - 2 * d * log(scale)
+        for places, a in self._joint(scale):
+            g, n = places.shape
+            whole, v = a.reshape(g, n * d, n * d), self.vector[places].reshape(g, n * d)
+            total += g * n * prior - float(np.linalg.slogdet(whole).logabsdet.sum())
+            total += float(np.einsum("gi,gi->", v, np.linalg.solve(whole, v[:, :, None])[:, :, 0]))
+        return 0.5 * total
 
     def fit_scale(self, scales: Sequence[float]) -> float:
         """Take the scale of the prior's sds that makes the evidence of all arms together likeliest.
@@ -241,33 +288,18 @@ class Beliefs:
             self.scale = max(scales, key=self.log_evidence)
         return self.scale
 
-    @property
-    def mean(self) -> Float:
-        """(K, D) theta = mu0 + A^-1 v, which is A^-1 b."""
-        moved = np.linalg.solve(self.precision, self.vector[:, :, None])[:, :, 0]
-        return np.asarray(self.prior.mean + moved, np.float64)
-
-    @property
-    def contexts(self) -> Float:
-        """(T, D) what a request of each task is like: a mean of those learned from."""
-        return self._typical / self._seen[:, None]
-
     def sd(self, contexts: Float) -> Float:
         """(K, m) standard deviation of the expected quality at each of (m, D) contexts."""
-        right = np.broadcast_to(contexts.T, (len(self.evidence), *contexts.T.shape))
-        spread = np.linalg.solve(self.precision, right)
-        variance: Float = np.einsum("md,kdm->km", contexts, spread)
+        variance: Float = np.einsum("md,kde,me->km", contexts, self._moments()[1], contexts)
         return np.sqrt(np.maximum(variance, 0.0))
 
     def expected(self, arm: Sequence[str], features: Float) -> tuple[Float, Float]:
         """(n,) expected quality of one arm a row, and its sd; nan where the arm is unknown."""
         place = self._places(arm)
-        arms, which = np.unique(np.maximum(place, 0), return_inverse=True)
-        right = np.concatenate([self.vector[arms][:, :, None], self._identity(len(arms))], axis=2)
-        solved = np.linalg.solve(self._precision(self.scale, arms), right)
-        theta, inverse = self.prior.mean[arms] + solved[:, :, 0], solved[:, :, 1:]
-        mean = np.einsum("nd,nd->n", features, theta[which])
-        variance = np.einsum("nd,nde,ne->n", features, inverse[which], features)
+        known = np.maximum(place, 0)
+        theta, covariance = self._moments()
+        mean = np.einsum("nd,nd->n", features, theta[known])
+        variance = np.einsum("nd,nde,ne->n", features, covariance[known], features)
         sd = np.sqrt(np.maximum(variance, 0.0))
         return np.where(place < 0, np.nan, mean), np.where(place < 0, np.nan, sd)
 
@@ -326,12 +358,12 @@ class Beliefs:
         else:
             places = self._places(arms)
             which = places[places >= 0]
-        moved = self.mean[which] - self.prior.mean[which] if keep_mean else None
+        moved = self.mean - self.prior.mean if keep_mean else None
         self.evidence[which] *= rho
         self.vector[which] *= rho
         if moved is not None:
-            a = self.precision[which]
-            self.vector[which] = np.einsum("kde,ke->kd", a, moved)
+            for places, a in self._joint(self.scale):
+                self.vector[places] = np.einsum("gidje,gje->gid", a, moved[places])
         self._left[which] *= rho
         spent = which[self._left[which] < _SPENT]
         self._left[spent] = 1.0
@@ -372,6 +404,7 @@ class Beliefs:
             left[new], age[new] = self._left[old], self._age[old]
         self.prior, self.evidence, self.vector = prior, evidence, vector
         self._left, self._age = left, age
+        self._groups = _groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
 
     def compile(self, base: Posterior) -> Posterior:
@@ -386,10 +419,9 @@ class Beliefs:
             Of the same arms, in the prior's order.
         """
         contexts, prior = self.contexts, self.prior.mean
-        across = np.broadcast_to(contexts.T, (len(prior), *contexts.T.shape))
-        solved = np.linalg.solve(self.precision, np.concatenate([self.vector[:, :, None], across], axis=2))
-        theta = np.asarray(prior + solved[:, :, 0], np.float64)
-        sd = np.sqrt(np.maximum(np.einsum("td,kdt->kt", contexts, solved[:, :, 1:]), 0.0))
+        theta, covariance = self._moments()
+        variance = np.einsum("td,kde,te->kt", contexts, covariance, contexts)
+        sd = np.sqrt(np.maximum(variance, 0.0))
         most = (MAX_THETA - theta.shape[1]) / PARAM_ONE
         for k in np.flatnonzero(np.abs(theta).sum(axis=1) > most).tolist():
             theta[k] = _within(prior[k], theta[k], most)
@@ -435,6 +467,17 @@ class Beliefs:
             int(self._age[new]),
         )
         return True
+
+
+def _groups_of(prior: Prior) -> list[Int]:
+    """Indices of arms that share, (G, n) for each size n of a group; all alone where nothing is shared."""
+    if prior.shared == 0.0 or not prior.models:
+        return [np.arange(len(prior.arms))[:, None]]
+    members: dict[str, list[int]] = {}
+    for k, model in enumerate(prior.models):
+        members.setdefault(model, []).append(k)
+    sizes = sorted({len(group) for group in members.values()})
+    return [np.array([group for group in members.values() if len(group) == n]) for n in sizes]
 
 
 _SPENT: Final = 1e-12

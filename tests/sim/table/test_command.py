@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from sim.replay.command import main
+from sim.replaying import main
 from tests.sim.table.conftest import a_frame
 
 FEW = ["--seeds", "2", "--rounds", "60"]
@@ -64,11 +64,11 @@ def test_a_hole_in_a_table_is_refused_unless_left_out(tmp_path, capsys):
     [
         (["--table", "nowhere", "--policy", "cheapest"], "no table 'nowhere'"),
         (["--table", "FILE"], "one --policy or more"),
-        (["--table", "FILE", "--policy", "cheapest", "--greedy"], "no --verify, --explain or --greedy"),
+        (["--table", "FILE", "--policy", "cheapest", "--greedy"], "No such option"),
         (["--table", "FILE", "--policy", "cheapst"], "did you mean `cheapest`"),
         (["--table", "FILE", "--policy", "cheapest", "--weights", "speed=1"], "no latencies"),
         (["--table", "FILE", "--policy", "cheapest", "--weights", "x"], "found weight 'x'"),
-        (["--policy", "cheapest", "--policy", "random"], "expected one of --verify"),
+        (["--explain", "x", "--policy", "random"], "expected one of --verify"),
     ],
 )
 def test_a_bad_question_is_refused(options, said, table_file, capsys):
