@@ -109,14 +109,15 @@ def _of(named: str, figure: Figure) -> Figure:
 
 
 def _installed() -> list[str]:
-    return [how for how in WORKERS if how != "ray" or find_spec("ray") is not None]
+    ray = find_spec("ray")
+    return [how for how in WORKERS if how != "ray" or (ray is not None and ray.origin is not None)]
 
 
 def measured(log: Path, store: Path, how: str) -> dict[str, Any]:
     """One measurement, in a process of its own; `mib` is the most that it, or one of its own, held."""
     code = "import sys; from experiments.bench.decided import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, str(log), str(store), how]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=900)  # noqa: S603 - our own module
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=900)  # noqa: S603 - our own module
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

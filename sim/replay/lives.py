@@ -135,20 +135,7 @@ def _projected(states: Sequence[Folded], index: Mapping[str, int]) -> list[LiveS
         columns[name] = np.full((len(states), len(index)), start, kind)
         if len(values):
             columns[name][:, place[there]] = np.where(unmoved, start, values[last])
-    half, ratio = columns["half_open"], columns["output_ratio"]
-    tried: NDArray[np.bool_] = np.any(half, axis=1)
-    longer: NDArray[np.bool_] = np.any(ratio != RATIO_ONE, axis=1)
-    return [
-        LiveState(
-            state.seq,
-            columns["open_circuit"][k],
-            columns["ttft_ms"][k],
-            columns["error_rate"][k],
-            half[k] if tried[k] else None,
-            ratio[k] if longer[k] else None,
-        )
-        for k, state in enumerate(states)
-    ]
+    return LiveState.many([state.seq for state in states], **columns)
 
 
 class Lives:

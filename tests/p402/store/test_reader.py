@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from p402.errors import StoreError
 from p402.events import ArmLive, AttemptResult, Decision, Live, Outcome, Reward, RowInputs
+from p402.store import manifest as manifests
 from p402.store.compactor import compact
 from p402.store.reader import (
     connect,
     dataset_digest,
     read_events,
     tail_bytes,
+    uncompacted,
 )
 from p402.store.schema import KIND_OF, SCHEMAS, STRUCTS, event_of, events_of, table_of, tables_of
 from p402.store.segments import LIVE, SEALED, names_in, parse
@@ -317,6 +319,24 @@ def test_uncompacted_bytes_are_counted_by_kind(tmp_path, make, write):
     assert set(sizes) == {"decision", "reward"}
 
 
+def test_what_is_not_compacted_is_named_with_its_size_and_what_is_pending_is_not(tmp_path, make, write):
+    write(tmp_path, [make.decision(0)])
+    (name,) = names_in(tmp_path, SEALED)
+    data = (tmp_path / SEALED / name).read_bytes()
+    manifest, segments = uncompacted(tmp_path)
+    assert (manifest.parts, segments) == ([], ((name, len(data)),))
+    compact(tmp_path)
+    (tmp_path / SEALED / name).write_bytes(data)  # as a compactor leaves it that dies before deleting
+    committed = manifests.load(tmp_path)
+    manifests.commit(tmp_path, msgspec.structs.replace(committed, pending=[name]))
+    with LogWriter(tmp_path, "w1", lambda: make.noon) as writer:
+        writer.append(make.decision(1))
+        manifest, ((living, size),) = uncompacted(tmp_path)
+    assert living.startswith("w1-")
+    assert size == len(msgspec.json.encode(make.decision(1))) + 1
+    assert len(manifest.parts) == 1
+
+
 def all_rounds(root):
     with connect(root) as con:
         return con.execute("SELECT * FROM rounds").fetchall()
@@ -326,7 +346,7 @@ def all_events(root):
     return list(read_events(root))
 
 
-@pytest.mark.parametrize("ask", [all_rounds, dataset_digest, all_events])
+@pytest.mark.parametrize("ask", [all_rounds, dataset_digest, all_events, uncompacted])
 def test_a_missing_folder_is_a_clear_error(tmp_path, ask):
     with pytest.raises(StoreError, match=r"no folder; expected the log .*--log"):
         ask(tmp_path / "nowhere")

@@ -14,7 +14,6 @@ from p402.events import Decision
 from p402.ids import key_of
 from p402.routing.batch import COLUMNS, RequestBatch
 from p402.routing.columns import Asked
-from p402.routing.keys import keys_of
 from p402.routing.live import LiveState
 from p402.routing.rows import MODE_CODES, to_batch
 from p402.routing.scale import PARAM_ONE
@@ -232,8 +231,3 @@ def test_keys_are_those_of_the_ids_one_by_one(ids):
         else:
             assert ours[k]
             assert key[k].tolist() == list(one)
-
-
-def test_a_prefix_of_another_kind_is_no_id_of_ours():
-    text = np.frombuffer(("run_" + "0" * 32).encode(), np.uint8)[None]
-    assert keys_of(text)[1].tolist() == [False]

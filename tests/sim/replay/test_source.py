@@ -1,5 +1,8 @@
 """Rows find the live state they saw, whatever the chunks."""
 
+from dataclasses import fields
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +11,7 @@ from p402.events import ArmLive, Live
 from p402.routing.live import LiveState
 from p402.store.reader import connect
 from p402.store.schema import table_of
+from sim.replay.lives import projected
 from sim.replay.source import MAX_LIVES, LiveGap, Lives, groups
 from sim.replay.verify import CHOICES
 from tests.sim.replay.plain_fold import Delta, LiveFold
@@ -86,6 +90,20 @@ def test_states_as_numbers_are_those_of_the_plain_fold_and_so_is_what_stands_in_
     for (worker, seq), state in zip(sorted(set(asked)), together, strict=True):
         found = str(state) if isinstance(state, LiveGap) else (state.seq, dict(state.table))
         assert found == told(lives, worker, seq)
+
+
+@settings(deadline=None)
+@given(histories=st.dictionaries(st.sampled_from(["w0", "w1"]), moves), arms=st.sets(st.sampled_from("abcd")))
+def test_live_columns_of_many_states_are_those_of_each_table(histories, arms):
+    deltas = [Delta(w, seq, told) for w in histories for seq, told in enumerate(histories[w], start=1)]
+    asked = [(w, seq) for w in sorted(histories) for seq in range(len(histories[w]) + 1)]
+    index = {arm: k for k, arm in enumerate(sorted({f"{name}/m" for name in arms} | {"x/m"}))}
+    states = lives_of(deltas).many(asked)
+    for state, live in zip(states, projected(states, index), strict=True):
+        plain = LiveState.project(state.seq, state.table, index)
+        for name in (field.name for field in fields(LiveState)):
+            found, wanted = getattr(live, name), getattr(plain, name)
+            assert np.array_equal(found, wanted) if isinstance(wanted, np.ndarray) else found == wanted, name
 
 
 def test_a_delta_of_a_number_twice_is_no_basis_but_the_same_line_twice_is_one():
