@@ -113,10 +113,9 @@ def _mine(group: Group, behaviour: str, until_ms: int) -> np.ndarray[tuple[int, 
     """Rows of the mode that chance took part in, before the instant."""
     given, table = group.given, group.table
     mode = pc.equal(given.field("mode"), behaviour)
-    explored = pc.not_equal(given.field("explore"), pa.scalar(value=False))
     claims = [
         _true(mode, otherwise=False),
-        _true(explored, otherwise=True),
+        group.columns.explore,  # not of `given`, where a field that no row uses is absent
         ~_true(table.column("observe").combine_chunks(), otherwise=False),
         _true(pc.greater(table.column("count").combine_chunks(), 0), otherwise=False),
         _true(pc.is_valid(table.column("arm").combine_chunks()), otherwise=False),

@@ -267,7 +267,7 @@ def _digest(pieces: Iterable[Partition]) -> str:
 
 
 def _code_of(target: Target) -> str:
-    """Digest of the module that a user's own policy comes from; our own code is in every part's name."""
+    """Digest of the module that a policy of the user's own comes from; ours is in every part's name."""
     policy = getattr(getattr(target, "strategy", None), "policy", None)
     module = sys.modules.get(type(policy).__module__)
     path = None if policy is None else getattr(module, "__file__", None)

@@ -22,6 +22,7 @@ from sim.replay.command import main
 from sim.replay.pass_one import Told, ToldCodec, first
 from sim.replay.pass_two import Valued, ValuedCodec, second
 from sim.replay.target import parse
+from sim.replay.training import trained
 from sim.replay.value import ESTIMATORS, value
 from sim.replay.window import NoRounds, Unfaithful, chunks, rounds_in, window_of
 from sim.spread.contract import InProcess, Processes, Ray
@@ -232,6 +233,16 @@ def test_a_round_that_cannot_be_decided_ends_it_on_any_worker(busy, edit):
     for workers in (InProcess(), Processes(2)):
         with pytest.raises(Unfaithful, match="cannot be replayed: live state"):
             value(busy.log, busy.store, "cost", parse("cost"), workers=workers)
+
+
+def test_a_learner_is_taught_by_compacted_rounds_that_all_explored(judged):
+    window = window_of(judged.log, judged.store)
+    assert any(piece.path for piece in window.decisions)
+    told = Told(Tally.none(), {})
+    for piece in window.decisions:
+        told = told.plus(first(window, piece))
+    target = trained("linucb", window, 1 << 45)
+    assert target.trained.startswith(f"on {told.tally.rounds} balanced rounds")
 
 
 def test_imported_calls_are_said_to_have_no_propensity(house, spec_of, monkeypatch):
