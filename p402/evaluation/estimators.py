@@ -112,6 +112,7 @@ def compare(
     row_weight: ArrayLike | None = None,
     limits: Limits | None = None,
     reward_of: RewardOf = "first_arm",
+    name: Name | None = None,
 ) -> Estimate:
     """Paired difference of two policies' values, new minus current: DR, or SNIPS without a model.
 
@@ -120,20 +121,20 @@ def compare(
     actions that the new policy takes more often, `imbalance` is of the probability moved, `support_gap` is
     the probability that moved onto or off arms the log could not have taken: the bias is at most that.
 
-    Parameters are as for `evaluate`; one-sided bounds have error rate alpha / 2 each.
+    Parameters are as for `evaluate`; one-sided bounds have error rate alpha / 2 each. `name` asks for
+    another of `fits.NAMES`: those of `traded` are no evidence of a difference, and are refused.
     """
     check_alpha(alpha)
+    if name is not None and name not in NAMES:
+        raise ValueError(f"name is {name!r}: expected one of {', '.join(NAMES)}")
     limits = limits or Limits()
     model, share = _model_of(batch, q_hat, "q_hat"), _share_of(batch, row_weight)
     new = Side.of(batch, target_of(batch, new_probs, "new_probs"), model, share)
     current = Side.of(batch, target_of(batch, current_probs, "current_probs"), model, share)
     by_snips = new.fit("snips")[0].minus(current.fit("snips")[0])
-    name: Name = "snips"
-    fit, disagreement = by_snips, 0.0
-    if model is not None:
-        name = "dr"
-        fit = new.fit("dr")[0].minus(current.fit("dr")[0])
-        disagreement = _disagreement(by_snips, fit, batch.session)
+    name = name or ("snips" if model is None else "dr")
+    fit = new.fit(name)[0].minus(current.fit(name)[0])
+    disagreement = 0.0 if name in ("ips", "snips") else _disagreement(by_snips, fit, batch.session)
     support = of_two(new, current, limits.change)
     return _estimate(f"{name}_difference", fit, batch, support, disagreement, alpha, limits, reward_of)
 

@@ -208,6 +208,27 @@ def test_a_paired_difference_is_the_difference_with_a_smaller_error(world, targe
     assert (back.value, back.lower) == (-difference.value, pytest.approx(-difference.upper))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_any_plain_estimator_can_be_compared_by(world, target, name):
+    batch = world.log(200, 15)
+    current = world.behaviour[batch.task] / SCALE
+    q = cross_fitted(batch)
+    found = compare(batch, target[batch.task], current, q, name=name)
+    one, other = (evaluate(batch, probs, q, names=(name,))[0] for probs in (target[batch.task], current))
+    assert found.name == f"{name}_difference"
+    assert found.value == pytest.approx(one.value - other.value, abs=1e-12)
+    assert ("model_only" in codes(found)) == (name == "dm")
+
+
+def test_a_bent_estimator_is_no_evidence_of_a_difference(world, target):
+    batch = world.log(20, 16)
+    probs = target[batch.task]
+    with pytest.raises(ValueError, match="expected one of ips, snips, dm, dr, sndr"):
+        compare(batch, probs, probs, cross_fitted(batch), name="switch_dr")
+    with pytest.raises(ValueError, match="needs modelled rewards"):
+        compare(batch, probs, probs, name="sndr")
+
+
 def test_a_policy_differs_from_itself_by_exactly_nothing(world):
     batch = world.log(300, 4)
     probs = world.behaviour[batch.task] / SCALE
