@@ -42,12 +42,12 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "catalog": Command("p402.commands.catalog:main", "List models, prices and capabilities"),
     "log": Command("p402.commands.log:main", "Compact, count, measure and export the log", "replay"),
     "sim": Group(
-        "Run simulated providers, and compare strategies in simulated worlds",
+        "Simulated providers and worlds: play, fit and compare",
         {
-            "providers": Command("sim.command:main", "Serve the simulated providers"),
-            "config": Command("sim.command:main", "Print the configuration that offers them"),
-            "world": Command("sim.command:main", "Print the spec of a world", "replay"),
-            "run": Command("sim.command:main", "Play a world under one strategy", "replay"),
+            "providers": Command("sim.providers.command:main", "Serve the simulated providers"),
+            "config": Command("sim.providers.command:main", "Print the configuration that offers them"),
+            "world": Command("sim.world.command:main", "Print the spec of a world", "replay"),
+            "run": Command("sim.world.command:main", "Play a world under one strategy", "replay"),
             "draw": Command(
                 "sim.drawn.command:main", "Draw a log from a table of outcomes, with its truth", "replay"
             ),

@@ -21,7 +21,7 @@ from p402.routing.scale import PARAM_ONE, param
 from p402_datasets.outcomes import OutcomeTable
 from sim.drawn.contexts import contexts_of
 from sim.drawn.offers import START_MS, Rules, offer
-from sim.drawn.tables import Priced
+from sim.drawn.priced import Priced
 from sim.strategies.contract import Float
 from sim.table.play import Course
 

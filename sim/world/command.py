@@ -1,104 +1,79 @@
 """`p402 sim run` and `p402 sim world`: play a world to a table and a log, or print its spec.
 
-The options are in `sim.command`, which imports this only when it is asked for.
+Exit status: 0 all is well, 1 something failed, 2 the question is no good.
 """
 
-import resource
 import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Annotated
 
-import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
+import typer
+import typer.main
 
 from p402.errors import ConfigError, P402Error
-from sim.shown import bar, show
-from sim.strategies.contract import Strategy
-from sim.strategies.named import named
-from sim.world.files import JSON, TOML, read_spec, spec_text
-from sim.world.gateway import Gateway
-from sim.world.play import play
-from sim.world.preset import preset
-from sim.world.spec import WorldSpec
-from sim.world.summary import MIB, Summary, bytes_under
-from sim.world.table import SCHEMA
+from sim.strategies.own import UnknownPolicy
+from sim.world import told
 
-KIB_PER_MIB: Final = 1024
+app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def world_of(name: str | None, file: Path | None) -> WorldSpec:
-    """The world that a command names.
-
-    Raises
-    ------
-    ConfigError
-        Both or neither were given, or there is none of that name.
-    """
-    if (name is None) == (file is None):
-        raise ConfigError("give one world: --preset NAME, or --spec FILE")
-    return read_spec(file) if file is not None else preset(name or "")
+class BadQuestion(P402Error):
+    """The options do not name something that can be done."""
 
 
-def strategy_of(name: str) -> Strategy:
-    """A fresh strategy by name: `gateway`, which learns nothing and replays, or one of `sim.strategies`."""
-    return Gateway() if name == Gateway.name else named(name)()
-
-
-def run_world(
-    spec: WorldSpec,
-    strategy: Strategy,
-    seed: int,
-    *,
-    rounds: int | None,
-    out: Path | None,
-    log: Path | None,
-    store: Path | None,
-    as_json: bool,
-) -> None:
-    """Play a world, write what was asked for, and show what came of it.
-
-    Raises
-    ------
-    P402Error
-        The world cannot be played so, or something cannot be written.
-    """
-    if log is not None and log.is_dir() and any(log.iterdir()):
-        raise ConfigError(f"--log {log}: the folder is not empty; give a fresh one, ids would meet")
-    told = Summary(spec.name, strategy.name, seed)
-    started_s = time.monotonic()
-    with ExitStack() as stack:
-        progress = stack.enter_context(bar("playing"))
-        writer = None if out is None else stack.enter_context(_writer(out))
-
-        def sink(batch: pa.RecordBatch) -> None:
-            told.add(batch)
-            if writer is not None:
-                writer.write_batch(batch)
-
-        play(spec, strategy, seed, sink, log, store, progress, rounds=rounds)
-    told.seconds = time.monotonic() - started_s
-    told.log_bytes = None if log is None else bytes_under(log)
-    told.peak_mib = peak_mib()
-    show([told.shown()], msgspec.json.encode(told.document()).decode() if as_json else None)
-
-
-def print_world(spec: WorldSpec, *, as_json: bool) -> None:
-    """Print a spec, to be changed and given back with `--spec`."""
-    sys.stdout.write(spec_text(spec, JSON if as_json else TOML))
-
-
-def peak_mib() -> float:
-    """Most memory that this process ever had, MiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / MIB if sys.platform == "darwin" else used / KIB_PER_MIB
-
-
-def _writer(out: Path) -> pq.ParquetWriter:
+def main(argv: list[str]) -> int:
+    """Run `p402 sim run ARGV` or `p402 sim world ARGV`, the word first; see the module for the status."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return pq.ParquetWriter(out, SCHEMA, compression="zstd")
-    except OSError as error:
-        raise P402Error(f"--out {out}: cannot be written: {error}") from error
+        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
+    except P402Error as error:
+        print(f"p402 sim: {error}", file=sys.stderr)
+        return 2 if isinstance(error, BadQuestion) else 1
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+@app.command("run")
+def run_world(
+    *,
+    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="A world of your own, TOML or JSON.")] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="gateway (as configured, learns nothing), p402, static, epsilon-greedy, linucb, ucb1, knn, "
+            "random, cheapest, best-single, zero-router, a mode, weights:..., module:Class."
+        ),
+    ] = "gateway",
+    seed: Annotated[int, typer.Option(help="Keys all chance.", min=0)] = 1,
+    rounds: Annotated[
+        int | None, typer.Option(help="Requests in all, however long it takes the world.", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table of rounds here, Parquet.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Write the traffic log here, a fresh folder; of gateway and p402 only."),
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the snapshots that the log cites.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Play a world with the real flow on virtual time, under one strategy."""
+    try:
+        world, chosen = told.world_of(preset, spec), told.strategy_of(strategy)
+        told.run_world(world, chosen, seed, rounds=rounds, out=out, log=log, store=store, as_json=as_json)
+    except (ConfigError, UnknownPolicy) as error:
+        raise BadQuestion(str(error)) from error
+
+
+@app.command()
+def world(
+    *,
+    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="A world of your own, to be checked.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
+) -> None:
+    """Print a world's spec: change it, and give it to `p402 sim run --spec`."""
+    try:
+        told.print_world(told.world_of(preset, spec), as_json=as_json)
+    except ConfigError as error:
+        raise BadQuestion(str(error)) from error

@@ -248,7 +248,7 @@ def helps(command: object, path: str) -> Iterator[tuple[str, str]]:
         ("p402.commands.log", None),
         ("p402.commands.limits", None),
         ("serve.limits_command", None),
-        ("sim.command", None),
+        ("sim.providers.command", None),
         ("sim.replay.command", None),
         ("experiments.learn", None),
         ("experiments.promote", "publish_version"),

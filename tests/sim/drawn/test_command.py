@@ -7,7 +7,7 @@ import pytest
 
 from p402_datasets import paretobandit
 from p402_datasets.errors import MissingData
-from sim.command import main
+from sim.drawn.command import main
 from sim.replay.target import parse
 from sim.replay.value import value
 from sim.replay.verify import verify

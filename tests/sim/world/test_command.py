@@ -5,8 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from sim.command import main
 from sim.replay.command import main as replay
+from sim.world.command import main
 from sim.world.files import read_spec, write_spec
 from sim.world.table import SCHEMA
 from tests.sim.world.small import a_world

@@ -12,9 +12,9 @@ import pytest
 
 from p402_datasets import paretobandit
 from p402_datasets.errors import MissingData
-from sim.command import main
+from sim.providers.command import main
 
-RUN = "import sys; from sim.command import main; sys.exit(main(sys.argv[1:]))"
+RUN = "import sys; from sim.providers.command import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,6 @@
-"""`p402 sim`: simulated providers, logs drawn from real tables, and worlds on virtual time.
+"""`p402 sim providers` and `p402 sim config`: simulated providers, and the configuration that offers them.
 
-Exit status: 0 all is well, 1 something failed, 2 the question is no good. What plays worlds is imported when
-it is asked for: it needs the extra `replay`.
+Exit status: 0 all is well, 1 something failed, 2 the options are no good.
 """
 
 import sys
@@ -14,7 +13,7 @@ import typer.main
 from rich.console import Console
 from rich.table import Table
 
-from p402.errors import ConfigError, P402Error
+from p402.errors import P402Error
 from p402_datasets import paretobandit
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
@@ -24,7 +23,7 @@ from sim.written import refuse_anothers, write_ours, write_whole
 
 app = typer.Typer(
     name="sim",
-    help="Simulated providers with real outcomes, and worlds on virtual time.",
+    help="Simulated providers with real outcomes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,17 +33,10 @@ Seed = Annotated[int, typer.Option(help="Keys all chance.", min=0)]
 DEFAULT_PORT = 8499
 
 
-class BadQuestion(P402Error):
-    """The options do not name something that can be done."""
-
-
 def main(argv: list[str]) -> int:
     """Run `p402 sim ARGV`; see the module for its exit status, errors are said on stderr."""
     try:
         status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except BadQuestion as error:
-        print(f"p402 sim: {error}", file=sys.stderr)
-        return 2
     except P402Error as error:
         print(f"p402 sim: {error}", file=sys.stderr)
         return 1
@@ -110,57 +102,6 @@ def config(
     world = World(0, paretobandit.load())
     text = benchmarks_toml(world.table) if benchmarks else providers_toml(world, f"http://{HOST}:{port}")
     sys.stdout.write(text)
-
-
-@app.command("run")
-def run_world(
-    *,
-    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="A world of your own, TOML or JSON.")] = None,
-    strategy: Annotated[
-        str,
-        typer.Option(
-            help="gateway (as configured, learns nothing), p402, static, epsilon-greedy, linucb, ucb1, knn, "
-            "random, cheapest, best-single, zero-router, a mode, weights:..., module:Class."
-        ),
-    ] = "gateway",
-    seed: Seed = 1,
-    rounds: Annotated[
-        int | None, typer.Option(help="Requests in all, however long it takes the world.", min=1)
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the table of rounds here, Parquet.")] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(help="Write the traffic log here, a fresh folder; of gateway and p402 only."),
-    ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the snapshots that the log cites.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
-) -> None:
-    """Play a world with the real flow on virtual time, under one strategy."""
-    from sim.strategies.own import UnknownPolicy  # noqa: PLC0415
-    from sim.world import command  # noqa: PLC0415
-
-    try:
-        world, chosen = command.world_of(preset, spec), command.strategy_of(strategy)
-        command.run_world(world, chosen, seed, rounds=rounds, out=out, log=log, store=store, as_json=as_json)
-    except (ConfigError, UnknownPolicy) as error:
-        raise BadQuestion(str(error)) from error
-
-
-@app.command()
-def world(
-    *,
-    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="A world of your own, to be checked.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
-) -> None:
-    """Print a world's spec: change it, and give it to `p402 sim run --spec`."""
-    from sim.world import command  # noqa: PLC0415
-
-    try:
-        command.print_world(command.world_of(preset, spec), as_json=as_json)
-    except ConfigError as error:
-        raise BadQuestion(str(error)) from error
 
 
 def _announce(world: World, url: str, seed: int, latency_scale: float) -> None:
