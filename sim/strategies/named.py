@@ -10,7 +10,7 @@ from p402.errors import nearest
 from p402.learner.weights import Weights
 from p402.routing.spec import MODES
 from sim.strategies.baselines import BestSingle, Cheapest, Random, ZeroRouter
-from sim.strategies.contract import Factory, Policy
+from sim.strategies.contract import Policy
 from sim.strategies.drawn import Batched
 from sim.strategies.learners import EpsilonGreedy, Knn, LinUcb, Ucb1
 from sim.strategies.ours import Fixed, Ours
@@ -95,8 +95,3 @@ def weights_of(text: str) -> Weights:
         return Weights.of(given.get("cost", 0.0), given.get("quality", 0.0), given.get("speed", 0.0))
     except ValueError as error:
         raise UnknownPolicy(f"{shape}; {error}") from error
-
-
-def factories(texts: list[str], *, prompts: bool = False) -> dict[str, Factory]:
-    """Factories by name, in order; a name given twice is one."""
-    return {text: named(text, prompts=prompts) for text in texts}
