@@ -44,10 +44,11 @@ COMMANDS: Final[dict[str, Command | Group]] = {
     "sim": Group(
         "Run simulated providers, and compare strategies in simulated worlds",
         {
-            "providers": Command("sim.command:main", "Serve the simulated providers"),
-            "config": Command("sim.command:main", "Print the configuration that offers them"),
+            "providers": Command("sim.command:main", "Serve the simulated providers", "replay"),
+            "config": Command("sim.command:main", "Print their configuration", "replay"),
             "world": Command("sim.command:main", "Print the spec of a world", "replay"),
             "run": Command("sim.command:main", "Play a world under one strategy", "replay"),
+            "draw": Command("sim.command:main", "Draw a log from a table of real outcomes", "replay"),
             "compare": Command(
                 "sim.compare.command:main", "Compare strategies on the same simulated traffic", "learn"
             ),
