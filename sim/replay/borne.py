@@ -18,7 +18,7 @@ from sim.replay.columns import identities, mixed, names
 from sim.replay.pieces import Partition, rows_of
 from sim.replay.source import CHUNK_ROWS
 
-MOST_ROWS: Final = 1 << 22
+MOST_ROWS: Final = 1 << 21
 """Choices held at once, about 40 bytes each; a longer log takes more than one turn."""
 
 MOST_TOKENS: Final = 1 << 24

@@ -17,7 +17,7 @@ from p402.store.schema import tables_of
 from sim.replay.columns import identities, mixed
 from sim.replay.pieces import Partition, event_in, lines_of, raw_rows_of
 
-MOST_ROWS: Final = 1 << 23
+MOST_ROWS: Final = 1 << 22
 """Rows told apart at once, 8 bytes each and as many to sort them; a longer log takes more than one pass."""
 
 _MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
