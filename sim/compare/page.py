@@ -84,8 +84,8 @@ def _verdict(result: Comparison) -> Iterator[str]:
     ranking = result.ranking
     order = escape(ranking.order[0])
     for step in ranking.steps:
-        sign = "&lt;" if step.shown else ","
-        order = f'{order} <span><span class="than">{sign}</span> {escape(step.better)}</span>'
+        sign = '<span class="than">&lt;</span> ' if step.shown else ""
+        order += f"{' ' if step.shown else ', '}<span>{sign}{escape(step.better)}</span>"
     yield f'<section class="verdict{"" if ranking.all_shown else " open"}" aria-label="Result">'
     yield f'<p class="order">{order}</p>'
     yield f"<p>{escape(_sentence(result))}</p>"
