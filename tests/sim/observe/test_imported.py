@@ -154,7 +154,7 @@ def test_imported_calls_are_no_rounds_to_any_estimator_and_no_mismatch_to_verify
     for _ in ("in a segment", "in Parquet"):
         result = verify(place.log, place.store, lambda _done, _total: None)
         assert (result.ok, result.rows, result.mismatched, result.unverified) == (True, 0, 0, 0)
-        assert result.imported == 3
+        assert (result.imported, result.bytes_per_million) == (3, None)
         compact(place.log)
     with pytest.raises(NoRounds, match="3 imported calls, whose propensity is null"):
         value(place.log, place.store, "logged", Logged())
