@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
+import msgspec
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,6 +29,16 @@ def show(parts: Iterable[RenderableType], document: str | None) -> None:
         console = Console(highlight=False, width=WIDTH)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))
+
+
+def json_of(value: object) -> str:
+    """One JSON document, with no newline at its end; numbers that are not finite are null."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def minute_of(ms: int) -> str:
+    """A time since 1970 as UTC to the minute, such as `2026-11-26 18:00`."""
+    return f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M}"
 
 
 @contextmanager

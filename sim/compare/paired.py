@@ -46,11 +46,6 @@ class Bounded:
     units: int
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether 0 lies outside; never where nothing is known."""
-        return self.lower > 0.0 or self.upper < 0.0
-
-    @property
     def negated(self) -> "Bounded":
         """The same of the opposite sign."""
         return Bounded(-self.value, -self.upper, -self.lower, self.p, self.units)

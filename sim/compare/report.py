@@ -1,7 +1,6 @@
 """A comparison for the terminal and for programs: tables, one JSON document, two Parquet tables."""
 
 from collections.abc import Iterator
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from sim.compare.measures import COMPARED, COST, P95, QUALITY, REGRET, SAVING
 from sim.compare.numbers import interval, written
 from sim.compare.paired import ALPHA, Bounded
 from sim.compare.setting import Setting
+from sim.shown import json_of
 
 
 def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Iterator[RenderableType]:
@@ -91,7 +91,7 @@ def document(result: Comparison, setting: Setting, doubts: tuple[str, ...], comm
             "steps": [
                 {
                     "worse": step.worse, "better": step.better, "shown": step.shown,
-                    "regret": _bounds(step.gap), "less": _bounds(step.less), "p_holm": _finite(step.p_holm),
+                    "regret": _bounds(step.gap), "less": _bounds(step.less), "p_holm": step.p_holm,
                 }
                 for step in result.ranking.steps
             ],
@@ -102,7 +102,7 @@ def document(result: Comparison, setting: Setting, doubts: tuple[str, ...], comm
         "less_regret_of_reference": {name: _bounds(at) for name, at in result.less.items()},
         "doubts": list(doubts),
     }  # fmt: skip
-    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
+    return json_of(plain) + "\n"
 
 
 def summary_table(result: Comparison) -> pa.Table:
@@ -138,23 +138,19 @@ def _difference(gap: Difference) -> dict[str, Any]:
         "measure": gap.measure.name,
         "estimand": f"{gap.measure.estimand}; {gap.strategy} less {gap.reference} on the same requests",
         **_bounds(gap.over_seeds),
-        "p_holm": _finite(gap.p_holm),
+        "p_holm": gap.p_holm,
         "family": gap.family,
         "tests": gap.tests,
         "seeds": gap.over_seeds.units,
-        "within_lower": None if within is None else _finite(within.lower),
-        "within_upper": None if within is None else _finite(within.upper),
+        "within_lower": None if within is None else within.lower,
+        "within_upper": None if within is None else within.upper,
         "sessions": None if within is None else within.units,
         "requests": gap.rounds,
     }
 
 
-def _bounds(at: Bounded) -> dict[str, float | None]:
-    return {name: _finite(getattr(at, name)) for name in ("value", "lower", "upper", "p")}
-
-
-def _finite(number: float) -> float | None:
-    return number if isfinite(number) else None
+def _bounds(at: Bounded) -> dict[str, float]:
+    return {name: getattr(at, name) for name in ("value", "lower", "upper", "p")}
 
 
 _NAMES = [(name, pa.string()) for name in ("kind", "group", "measure", "estimand")]

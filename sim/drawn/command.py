@@ -3,11 +3,9 @@
 What writes logs and Parquet is imported when it is asked for: it needs the extra `replay`.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
-import orjson
 import typer
 from rich.table import Table
 
@@ -20,7 +18,7 @@ from sim.drawn.feedback import FEEDBACK
 from sim.drawn.offers import Rules
 from sim.drawn.tables import BUNDLED, open_table
 from sim.drawn.world import world_of
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 
 ROUNDS: Final = 10_000
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -83,9 +81,7 @@ def draw_log(
     )
     with bar("drawing") as progress:
         found = write(world, drawn, out, seed=seed, feedback=chosen, command=command, progress=progress)
-    show(
-        [_shown(found)], orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if as_json else None
-    )
+    show([_shown(found)], json_of(found) if as_json else None)
 
 
 def _shown(found: Written) -> Table:

@@ -14,7 +14,7 @@ from p402.routing.spec import MODES
 from sim.asked import LOG, STORE, one_of
 from sim.fit import report
 from sim.fit.judge import Other, fit_and_judge
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 from sim.world.files import require_ending, write_spec
 
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -77,7 +77,7 @@ def fit(
         )
     if out is not None:
         write_spec(out, result.fitted.spec)
-    show(report.tables(result), report.as_json(result) if as_json else None)
+    show(report.tables(result), json_of(result) if as_json else None)
 
 
 def _check_ending(out: Path) -> None:

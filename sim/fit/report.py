@@ -1,11 +1,8 @@
 """How a fit looks: what was fitted, trials' errors beside yesterday's, what to doubt. It computes nothing."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
 
-import msgspec
 import numpy as np
 from rich.console import RenderableType
 from rich.markup import escape
@@ -13,36 +10,20 @@ from rich.table import Table
 
 from sim.fit.judge import Result, Verdict, mean_day
 from sim.fit.metrics import SHARES
-
-
-def as_json(result: Result) -> str:
-    """One JSON document; numbers that are not finite are null."""
-    return msgspec.json.format(msgspec.json.encode(_finite(msgspec.to_builtins(result))), indent=2).decode()
-
-
-def _finite(value: Any) -> Any:
-    match value:
-        case float():
-            return value if isfinite(value) else None
-        case dict():
-            return {key: _finite(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_finite(inner) for inner in value]
-        case _:
-            return value
+from sim.shown import minute_of
 
 
 def tables(result: Result) -> Iterator[RenderableType]:
     """The fit, its trials, and what speaks against believing them."""
     spec, fitted = result.fitted.spec, result.fitted
-    window = f"{_time(result.fit_from_ms)} to {_time(result.fit_until_ms)} UTC"
+    window = f"{minute_of(result.fit_from_ms)} to {minute_of(result.fit_until_ms)} UTC"
     yield (
         f"fitted to {result.rounds:,} rounds, {window}: {len(spec.providers)} providers, {len(spec.models)} "
         f"models, {len(fitted.arms)} arms, {len(spec.tenants)} tenants, {len(spec.tasks)} tasks"
     )
     for change in fitted.changes:
         yield escape(
-            f"{change.arm}: judged quality changed by {change.size:+.3f} about {_time(change.at_ms)} UTC "
+            f"{change.arm}: judged quality changed by {change.size:+.3f} about {minute_of(change.at_ms)} UTC "
             f"({change.z:.1f} standard errors); the world has it as it was after that"
         )
     for verdict in result.verdicts:
@@ -116,7 +97,3 @@ def _number(number: float) -> str:
     if not isfinite(number):
         return "unknown"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -20,6 +20,7 @@ from sim.fit.laws import spread_of, two_way
 from sim.fit.quality import Change, Worths, before_clipping, judges_of, worths_of
 from sim.fit.service import Service, services_of
 from sim.fit.traffic import arrivals_of, sessions_of, tasks_of, tenants_of
+from sim.shown import minute_of
 from sim.world.spec import Drift, ModelSpec, PriceChange, ProviderSpec, Spread, WorldSpec, Worth
 
 PICO_PER_USD_MTOK: Final = 1_000_000
@@ -107,8 +108,8 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
     spec = WorldSpec(
         name=name,
         about=(
-            f"Fitted to {len(history):,} rounds of {_day(history.from_ms)} to {_day(history.until_ms)} UTC "
-            f"by `p402 sim fit`; it begins where they end."
+            f"Fitted to {len(history):,} rounds of {minute_of(history.from_ms)} to "
+            f"{minute_of(history.until_ms)} UTC by `p402 sim fit`; it begins where they end."
         ),
         start=datetime.fromtimestamp(history.until_ms / 1000, UTC),
         hours=hours,
@@ -273,7 +274,3 @@ def _ratio(column: Sequence[int | None], k: int, base: int) -> float:
 
 def _plain(model: str) -> str:
     return model.replace("/", SLASH)
-
-
-def _day(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -20,7 +20,7 @@ from sim.observe.offered import offered
 from sim.observe.rounds import Window
 from sim.observe.value import observe as value
 from sim.replay.window import Unfaithful
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 
 app = typer.Typer(name="observe", add_completion=False, pretty_exceptions_enable=False)
 
@@ -97,4 +97,4 @@ def observe(
                 by_task=by is By.task,
                 progress=progress,
             )
-    show(report.tables(result), report.as_json(result) if as_json else None)
+    show(report.tables(result), json_of(result) if as_json else None)

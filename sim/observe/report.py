@@ -1,20 +1,13 @@
 """How observed rounds look: tables for people, plain values for programs. It computes nothing."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
-import msgspec
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from sim.observe.value import Line, Observed
-
-
-def as_json(result: Observed) -> str:
-    """One JSON document; a bound that is not known is null."""
-    plain = msgspec.to_builtins(result)
-    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
+from sim.shown import minute_of
 
 
 def tables(result: Observed) -> Iterator[RenderableType]:
@@ -41,7 +34,7 @@ def _first(line: Line) -> list[tuple[str, float]]:
 def _modes(result: Observed) -> Table:
     whose = "" if result.tenant is None else f" of tenant {result.tenant}"
     what = "imported calls" if result.imported else "observed rounds"
-    title = f"{result.valued:,} {what}{whose}, {_when(result.first_ms)} to {_when(result.last_ms)}"
+    title = f"{result.valued:,} {what}{whose}, {minute_of(result.first_ms)} to {minute_of(result.last_ms)}"
     table = Table("mode", title=escape(title), title_justify="left")
     _columns(table)
     for line in result.lines:
@@ -86,10 +79,6 @@ def _bounded(value: float, lower: float | None, upper: float | None, form: str) 
     if lower is None or upper is None:
         return rf"{value:{form}} \[unknown]"
     return rf"{value:{form}} \[{lower:{form}}, {upper:{form}}]"
-
-
-def _when(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _warnings(lines: Sequence[Line]) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from sim.replay.training import trained
 from sim.replay.value import BEHAVIOURS, value
 from sim.replay.verify import verify
 from sim.replay.window import Unfaithful, window_of
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 from sim.spread.contract import InProcess, Processes, Ray, Workers
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
@@ -97,7 +97,7 @@ def replay(
         _value(policy, behaviour, log, store, how, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
-        show(report.explained(found), report.as_json(found) if as_json else None)
+        show(report.explained(found), json_of(found) if as_json else None)
     else:
         _verify(log, store, as_json=as_json)
 
@@ -107,7 +107,7 @@ def _verify(log: Path, store: Path, *, as_json: bool) -> None:
         result = verify(log, store, progress)
     if result.rows == result.outcomes == 0:
         raise BadQuestion(f"the log {log} holds no decision; expected traffic: serve some, or pass --log")
-    show(report.verification(result), report.as_json(result) if as_json else None)
+    show(report.verification(result), json_of(report.plain(result)) if as_json else None)
     if not result.ok:
         raise typer.Exit(1)
 
@@ -161,4 +161,4 @@ def _value(
             resume=how.resume,
             progress=progress,
         )
-    show(report.valuation(result), report.as_json(result) if as_json else None)
+    show(report.valuation(result), json_of(result) if as_json else None)

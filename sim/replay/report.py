@@ -15,12 +15,9 @@ from sim.replay.value import Line, Valuation
 from sim.replay.verify import Mismatch, Verification
 
 
-def as_json(result: Verification | Valuation | tuple[Explained, ...]) -> str:
-    """One JSON document; numbers that are not finite are null."""
-    plain: Any = msgspec.to_builtins(result)
-    if isinstance(result, Verification):
-        plain["ok"] = result.ok
-    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
+def plain(result: Verification) -> dict[str, Any]:
+    """What was verified as plain values, and whether all is well."""
+    return {**msgspec.to_builtins(result), "ok": result.ok}
 
 
 def verification(result: Verification) -> Iterator[RenderableType]:

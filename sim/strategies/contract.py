@@ -5,7 +5,7 @@ logs. A `Strategy` is what a simulation or a sequential replay runs: it begins u
 request by request, and learns at ticks. `sim.strategies.policy` makes a strategy of any policy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Protocol, runtime_checkable
 
@@ -163,7 +163,7 @@ class Rounds:
         return Rounds(self.contexts.rows(index), **columns)
 
     @classmethod
-    def joined(cls, parts: "Sequence[Rounds]") -> "Rounds":
+    def joined(cls, parts: Sequence["Rounds"]) -> "Rounds":
         """Several batches over the same arms as one, in their order.
 
         Raises
@@ -242,7 +242,3 @@ class Strategy(Protocol):
         It is also asked at a tick without any round: clocks make learners forget.
         """
         ...
-
-
-Factory = Callable[[], Strategy]
-"""Makes a fresh strategy that has learned nothing: one for each run."""

@@ -10,7 +10,7 @@ import typer
 from p402.commands.run import run_app
 from p402.errors import P402Error
 from sim.drawn.tables import open_table
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 from sim.strategies.named import named, weights_of
 from sim.table import report
 from sim.table.compare import BadTableQuestion, compare
@@ -83,7 +83,7 @@ def replay(
             prompts=prompts,
             progress=progress,
         )
-    show(report.shown(result), report.as_json(result) if as_json else None)
+    show(report.shown(result), json_of(result) if as_json else None)
 
 
 def _weights(text: str) -> tuple[float, float]:

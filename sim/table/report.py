@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 
@@ -41,11 +40,6 @@ def shown(result: Compared) -> Iterator[RenderableType]:
     if any(standing.curve for standing in result.standings):
         yield _areas(result)
     yield from (f"warning: {text}" for text in result.warnings)
-
-
-def as_json(result: Compared) -> str:
-    """Every figure."""
-    return msgspec.json.format(msgspec.json.encode(result)).decode()
 
 
 def _areas(result: Compared) -> Table:

@@ -5,7 +5,6 @@ know: list prices of that second, published scores, who may be called. What the 
 drifts, failures, speeds) is not in it.
 """
 
-from bisect import bisect_right
 from decimal import Decimal
 from typing import Any, Final
 
@@ -78,11 +77,6 @@ def offer_at(spec: WorldSpec, at_h: float) -> Assembly:
     ]
     now_ms = spec.start_ms + round(at_h * 3_600_000)
     return assemble(NOTHING, settings, scores, START_WEIGHTS, now_ms)
-
-
-def epoch_of(moments_h: list[float], at_h: float) -> int:
-    """How many of some ascending moments have come."""
-    return bisect_right(moments_h, at_h)
 
 
 def _provider(provider: ProviderSpec, known: dict[str, ModelSpec], at_h: float) -> dict[str, Any]:

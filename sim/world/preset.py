@@ -45,8 +45,6 @@ OFFICE: Final = (
 )
 """Relative rates by UTC hour: an office day with a long evening; invented."""
 
-WEEK: Final = (1.1, 1.15, 1.15, 1.1, 1.0, 0.75, 0.75)
-
 TASKS: Final = (
     TaskSpec(
         name="chat", share=3, output=Spread(median=180, sigma=0.6, least=1, most=4000), difficulty_sd=0.08

@@ -5,12 +5,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from p402.errors import ConfigError, P402Error
-from sim.shown import bar, show
+from sim.shown import bar, json_of, show
 from sim.strategies.contract import Strategy
 from sim.strategies.named import named
 from sim.used import peak_mib
@@ -76,7 +75,7 @@ def run_world(
     told.seconds = time.monotonic() - started_s
     told.log_bytes = None if log is None else bytes_under(log)
     told.peak_mib = peak_mib()
-    show([told.shown()], msgspec.json.encode(told.document()).decode() if as_json else None)
+    show([told.shown()], json_of(told.document()) if as_json else None)
 
 
 def print_world(spec: WorldSpec, *, as_json: bool) -> None:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
-
 from sim.world.gateway import Gateway
 from sim.world.play import run
 from sim.world.spec import (
@@ -130,10 +128,3 @@ def write(folder: Path, spec: WorldSpec, seed: int = 11) -> tuple[Path, Path]:
     log, store = folder / "log", folder / "store"
     run(spec, Gateway(), seed, log, store)
     return log, store
-
-
-def moded(spec: WorldSpec, mode: str) -> WorldSpec:
-    """The same town asked for another mode."""
-    return msgspec.structs.replace(
-        spec, tenants=tuple(msgspec.structs.replace(t, modes={mode: 1.0}) for t in spec.tenants)
-    )

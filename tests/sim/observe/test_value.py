@@ -7,10 +7,10 @@ from p402.routing.spec import MODES
 from p402.store.compactor import compact
 from p402.store.reader import connect
 from sim.observe import rounds as observed_rounds
-from sim.observe.report import as_json
 from sim.observe.rounds import NothingObserved, Window
 from sim.observe.value import observe
 from sim.replay.window import Unfaithful
+from sim.shown import json_of
 from tests.sim.house import DOLLAR, PROMPTS, a_spec, a_tenant
 
 SAME = {"large": 1.0, "small": 1.0}
@@ -201,10 +201,10 @@ def test_one_mode_alone_gives_the_figures_it_gives_beside_others(seen_once):
 
 def test_same_input_same_bytes_compacted_or_not(tmp_path, traffic_of):
     house = traffic_of(tmp_path, {"large": 1.0, "small": 1.5}, exploration=True).sessions_of(80).house
-    first = as_json(valued(house, by_task=True))
-    assert as_json(valued(house, by_task=True)) == first
+    first = json_of(valued(house, by_task=True))
+    assert json_of(valued(house, by_task=True)) == first
     compact(house.log)
-    assert as_json(valued(house, by_task=True)) == first
+    assert json_of(valued(house, by_task=True)) == first
 
 
 @pytest.mark.parametrize("size", [10, 100])
