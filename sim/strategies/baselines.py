@@ -32,12 +32,8 @@ class Cheapest:
         return best(np.where(contexts.eligible, -contexts.cost_usd, -np.inf))
 
 
-class BestSingle:
-    """The one arm that the starting snapshot thinks best on the whole, for every request that it may serve.
-
-    Best by `weights` over the mean quality of all tasks and the cost of a nominal call; where it may not
-    serve, the next best. What it goes by is the prior: nothing is looked up in hindsight.
-    """
+class _Prior:
+    """Quality of each arm as it was first known, and its cost score as it now is."""
 
     def __init__(self) -> None:
         self._quality: dict[str, float] = {}
@@ -47,6 +43,14 @@ class BestSingle:
         """Read quality and cost of every arm."""
         self._quality |= {a: q for a, q in quality_of(snapshot).items() if a not in self._quality}
         self._cost = cost_score_of(snapshot)
+
+
+class BestSingle(_Prior):
+    """The one arm that the starting snapshot thinks best on the whole, for every request that it may serve.
+
+    Best by `weights` over the mean quality of all tasks and the cost of a nominal call; where it may not
+    serve, the next best. What it goes by is the prior: nothing is looked up in hindsight.
+    """
 
     def probabilities(self, contexts: Contexts) -> Float:
         """(n, K), one 1 a row."""
@@ -68,7 +72,7 @@ class OneArm:
         return best(np.where(contexts.eligible, worth, -np.inf))
 
 
-class ZeroRouter:
+class ZeroRouter(_Prior):
     """A mix of two single arms, whatever the request: what every router must beat.
 
     Arms are points of cost score and prior quality. On the upper edge of their convex hull, the mix
@@ -77,15 +81,6 @@ class ZeroRouter:
 
     Source: Hu et al., "RouterBench", 2024 (arXiv 2403.12031), for the zero router and its hull.
     """
-
-    def __init__(self) -> None:
-        self._quality: dict[str, float] = {}
-        self._cost: dict[str, float] = {}
-
-    def begin(self, snapshot: Snapshot) -> None:
-        """Read quality and cost of every arm."""
-        self._quality |= {a: q for a, q in quality_of(snapshot).items() if a not in self._quality}
-        self._cost = cost_score_of(snapshot)
 
     def probabilities(self, contexts: Contexts) -> Float:
         """(n, K), one or two arms a row."""
