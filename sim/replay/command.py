@@ -14,6 +14,7 @@ import typer
 import typer.main
 
 from p402.errors import P402Error, nearest
+from p402.store.pandas_later import arrow_alone
 from sim.replay import report
 from sim.replay.explain import explain
 from sim.replay.pass_two import By
@@ -37,6 +38,7 @@ class BadQuestion(P402Error):
 
 def main(argv: list[str]) -> int:
     """Run `p402 replay ARGV`; see the module for its exit status."""
+    arrow_alone()
     try:
         status = typer.main.get_command(app)(args=argv, prog_name="p402 replay", standalone_mode=True)
     except P402Error as error:
