@@ -23,9 +23,9 @@ from p402.errors import StoreError
 from p402.events import AnyEvent, RowInputs
 from p402.store import manifest as manifests
 from p402.store.damage import damage_of
-from p402.store.reader import uncompacted, unread
 from p402.store.schema import DEFAULTS, SCHEMAS, STRUCTS, tables_of
 from p402.store.segments import CHUNK, read_segment
+from p402.store.settled import uncompacted, unread
 
 CHOICE_KINDS: Final = ("decision", "attempt")
 """Kinds of events that are a choice with its row inputs."""

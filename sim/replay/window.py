@@ -174,8 +174,8 @@ def rounds_in(window: Window, piece: Partition, objective: Objective | None = No
         mine = chance & _claims(pc.equal(mode, window.behaviour))
         tables.append(table.drop_columns(["inputs", "observe"]).filter(pa.array(mine)))
     if not tables:
-        tables.append(_NOTHING)
-    rows = pa.concat_tables([table.cast(_NOTHING.schema) for table in tables]).combine_chunks()
+        tables.append(_SCHEMA.empty_table())
+    rows = pa.concat_tables([table.cast(_SCHEMA) for table in tables]).combine_chunks()
     if window.since_ms is not None:
         made_ms = (key_of(rows.column("id"))[:, 0] >> np.uint64(16)).astype(np.int64)
         rows = rows.filter(pa.array(made_ms >= window.since_ms)).combine_chunks()
@@ -345,6 +345,6 @@ def _renamed(codes: Int, names: tuple[str, ...], known: tuple[str, ...]) -> Int:
     return np.array([place.get(name, -1) for name in names], np.int64)[codes]
 
 
-_NOTHING: Final[Any] = pa.table(
-    {name: pa.array([], pa.int64() if name == "count" else pa.string()) for name in _COLUMNS[:6]}
+_SCHEMA: Final[Any] = pa.schema(
+    [(name, pa.int64() if name == "count" else pa.string()) for name in _COLUMNS[:6]]
 )
