@@ -34,7 +34,7 @@ def tilt_of(totals: FloatArray) -> float:
     largest = float(np.max(np.abs(totals)))
     if largest == 0.0:
         return 0.0
-    scaled = np.ldexp(totals, -frexp(largest)[1])  # exact, and no power of a tiny total vanishes
+    scaled: FloatArray = np.ldexp(totals, -frexp(largest)[1])  # exact, and no power of a tiny total vanishes
     square = scaled * scaled
     second, third = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * scaled)) / groups
     return third / (second * sqrt(second)) / sqrt(groups)
