@@ -37,7 +37,7 @@ def tilt_of(totals: FloatArray) -> float:
     scaled: FloatArray = np.ldexp(totals, -frexp(largest)[1])  # exact, and no power of a tiny total vanishes
     square = scaled * scaled
     second, third = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * scaled)) / groups
-    return third / (second * sqrt(second)) / sqrt(groups)
+    return float(third / (second * sqrt(second)) / sqrt(groups))
 
 
 def untilted(quantile: float, tilt: float) -> float:
