@@ -43,7 +43,7 @@ def draw_log(
         Path, typer.Option(help="New folder for log/, store/, outcomes.parquet, truth.json, README.md.")
     ],
     table: Annotated[
-        str, typer.Option(help="`paretobandit`, or the path of a tidy Parquet file (sim/drawn/README.md).")
+        str, typer.Option(help="`paretobandit`, or the path of a tidy Parquet file (datasets/README.md).")
     ] = BUNDLED,
     complete: Annotated[
         bool, typer.Option("--complete", help="Leave out prompts of a file that lack a model's outcome.")
