@@ -83,6 +83,8 @@ def draw_log(
             raise typer.BadParameter(
                 f"--modes: unknown mode {mode!r}; expected some of {', '.join(EVERY)}{nearest(mode, EVERY)}"
             )
+    if len(set(asked)) < len(asked):
+        raise typer.BadParameter(f"--modes: found {modes!r}; expected each mode once: sessions take turns")
     if feedback not in get_args(Feedback):
         raise typer.BadParameter(
             f"unknown --feedback {feedback!r}; expected one of {', '.join(FEEDBACK)}"

@@ -46,15 +46,23 @@ def read_tidy(path: Path, *, complete: bool = False) -> Priced:
     CorruptData, MissingOutcome
         As `open_table`.
     """
-    frame = pl.read_parquet(path)
+    try:
+        frame = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CorruptData(
+            f"{path}: {str(error).splitlines()[0]}; expected a Parquet file of {', '.join(NEEDED)}"
+        ) from error
     lacking = [column for column in NEEDED if column not in frame.columns]
     if lacking:
         raise CorruptData(f"{path}: no column {', '.join(lacking)}; expected {', '.join(NEEDED)}")
+    frame = _typed(path, frame)
     if any(frame[column].null_count() for column in NEEDED):
         raise CorruptData(
             f"{path}: a prompt, task, model, quality or cost is null; expected every outcome known: "
             f"drop those prompts first"
         )
+    if frame.is_empty():
+        raise CorruptData(f"{path}: found no row; expected one for each prompt and model")
     frame = frame.unique(["prompt", "model"], keep="first", maintain_order=True)
     models = tuple(sorted(frame["model"].unique().to_list()))
     whole = frame.group_by("prompt", maintain_order=True).agg(pl.len().alias("models"), pl.first("task"))
@@ -68,6 +76,11 @@ def read_tidy(path: Path, *, complete: bool = False) -> Priced:
         whole = whole.filter(pl.col("models") == len(models))
         frame = frame.join(whole.select("prompt"), on="prompt", how="semi")
     splits = _splits(frame, whole)
+    if len(set(splits)) < 2:
+        raise CorruptData(
+            f"{path}: all {len(splits)} prompts are of split {splits[0]!r}; expected some of {VAL!r}, which "
+            "priors are made of, and some of another, which traffic is: mend `split`, or add prompts"
+        )
     texts = whole["prompt"].to_list()
     prompts = tuple(
         Prompt(prompt_id(text), text, task, task_of(task), split)
@@ -96,6 +109,18 @@ def read_tidy(path: Path, *, complete: bool = False) -> Priced:
         output_tokens=_output_tokens(frame, cost, placed),
     )
     return Priced(path.stem, table, prices_of(table), billed=False, dropped=len(short))
+
+
+def _typed(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts as texts and numbers as numbers, or what cannot be read so."""
+    kinds = dict.fromkeys(NEEDED[:3], pl.String) | dict.fromkeys(NEEDED[3:], pl.Float64)
+    try:
+        return frame.cast({name: kinds[name] for name in NEEDED})
+    except pl.exceptions.PolarsError as error:
+        raise CorruptData(
+            f"{path}: {str(error).splitlines()[0]}; expected texts in {', '.join(NEEDED[:3])} and numbers in "
+            f"{', '.join(NEEDED[3:])}"
+        ) from error
 
 
 def task_of(benchmark: str) -> str:
@@ -142,7 +167,11 @@ def _prompt_tokens(frame: pl.DataFrame, texts: list[str], placed: Any) -> NDArra
 
 def _output_tokens(frame: pl.DataFrame, cost: NDArray[np.float64], placed: Any) -> NDArray[np.int64]:
     """Output tokens; where unknown, as many of 256 on average as the cost is of the model's mean cost."""
-    share = np.asarray(np.maximum(1, np.rint(USUAL_OUTPUT * cost / cost.mean(axis=0))), np.int64)
+    mean = cost.mean(axis=0)  # a cost that is no positive number is refused by the table itself
+    shared = np.divide(
+        cost, mean, out=np.ones_like(cost), where=np.isfinite(cost) & np.isfinite(mean) & (mean > 0)
+    )
+    share = np.asarray(np.maximum(1, np.rint(USUAL_OUTPUT * shared)), np.int64)
     if "output_tokens" not in frame.columns:
         return share
     given = placed(frame["output_tokens"].cast(pl.Float64).to_numpy(), np.float64)

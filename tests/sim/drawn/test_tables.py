@@ -90,3 +90,20 @@ def test_tasks_are_guessed_by_words_and_else_knowledge():
     assert [task_of(name) for name in ("GSM8K", "mbpp", "law", "bbh/snarks")] == [
         "math", "code", "knowledge", "reasoning",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda f: f.with_columns(split=pl.lit("val")), "all 40 prompts are of split 'val'"),
+    (lambda f: f.with_columns(quality=pl.lit("good")), "numbers in quality, cost_usd"),
+    (lambda f: f.clear(), "found no row"),
+])  # fmt: skip
+def test_what_is_no_table_is_refused_in_words(file, change, said):
+    with pytest.raises(CorruptData, match=said):
+        open_table(file(change(tidy())))
+
+
+def test_a_file_that_is_no_parquet_is_refused_in_words(tmp_path):
+    path = tmp_path / "mine.parquet"
+    path.write_text("prompt,model\n")
+    with pytest.raises(CorruptData, match=r"mine\.parquet.*expected a Parquet file"):
+        open_table(str(path))
