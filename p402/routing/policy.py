@@ -115,9 +115,9 @@ def _shrink(score: Float, size: Int, most: int) -> Bool:
 
 def counts(lens: Lens, explored: Explored, best: Best) -> Any:
     """Counts of the explored arms, which sum to 2**24 in each row: a column, or for one row a list."""
-    _, arm, score, size = explored
     if lens.n > 1:
         return _listed(lens, explored, best)
+    _, arm, score, size = explored
     if size == 1:
         return [float(COUNT_ONE)]
     m, loss_cap, floor = float(size), lens.rules[4], lens.rules[5]

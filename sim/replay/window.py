@@ -36,12 +36,13 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-CELLS: Final = 1 << 19
-"""Rounds times arms valued at once: 4 MiB a matrix."""
+CELLS: Final = 1 << 18
+"""Rounds times arms valued at once: 2 MiB a matrix."""
 
-CHUNK_ROWS: Final = 1 << 16
+CHUNK_ROWS: Final = 1 << 15
 
 _COLUMNS: Final = ("id", "tenant", "session", "task", "arm", "count", "observe", "inputs")
+_WITHIN: Final = {"inputs": ("mode", "explore")}
 
 
 class NoRounds(P402Error):
@@ -166,7 +167,7 @@ def rounds_in(window: Window, piece: Partition, objective: Objective | None = No
         A file is damaged or gone.
     """
     tables, modes = [], dict[str, int]()
-    for table in rows_of(piece, _COLUMNS, CHUNK_ROWS):
+    for table in rows_of(piece, _COLUMNS, CHUNK_ROWS, _WITHIN):
         mode = table.column("inputs").combine_chunks().field("mode")
         chance = _chance(table)
         for name, n in zip(*_counted(mode.filter(pa.array(chance))), strict=True):
