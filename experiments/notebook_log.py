@@ -29,7 +29,7 @@ from p402.routing.compiled import compile_snapshot
 from p402.routing.spec import TASKS
 from p402.settings import read_settings
 from p402.store.catalog import load_catalog
-from p402.store.reader import require_log
+from p402.store.settled import require_log
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.outcomes import OutcomeTable

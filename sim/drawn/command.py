@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from p402.commands.run import run_app
+from p402.commands.run import BadQuestion, run_app
 from p402.routing.spec import MODES as ALL_MODES
 from sim.asked import one_of
 from sim.drawn.datasheet import Written
@@ -68,6 +68,8 @@ def draw_log(
     asked = tuple(part.strip() for part in modes.split(","))
     for mode in asked:
         one_of("--modes", mode, ALL_MODES)
+    if len(set(asked)) < len(asked):
+        raise BadQuestion(f"--modes: found {modes!r}; expected each mode once: sessions take turns")
     chosen = one_of("--feedback", feedback, FEEDBACK)
     from sim.drawn.written import write  # noqa: PLC0415
 

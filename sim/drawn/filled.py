@@ -40,6 +40,12 @@ def filled(path: Path, *, complete: bool = False) -> Priced:
     if not table.has_costs:
         raise CorruptData(f"{path}: no outcome has a cost; expected cost_usd, in USD above 0")
     table = replace(table.only(sorted(table.models)), prompts=_split(table.prompts))
+    splits = {prompt.split for prompt in table.prompts}
+    if len(splits) < 2:
+        raise CorruptData(
+            f"{path}: all {len(table.prompts)} prompts are of split {splits.pop()!r}; expected {VAL!r} "
+            "for priors, and another for traffic: mend `split`, or add prompts"
+        )
     dropped = frame["prompt"].n_unique() - len(table.prompts)
     return Priced(path.stem, table, prices_of(table), billed=False, dropped=dropped)
 
@@ -67,7 +73,10 @@ def _split(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
 def _with_tokens(frame: pl.DataFrame) -> pl.DataFrame:
     """Unknown input by the text's length; output as many of 256 as the cost is of its model's mean cost."""
     texts = frame["prompt"].unique().to_list()
-    estimates = pl.DataFrame({"prompt": texts, "estimate": list(map(estimate_tokens, texts))})
+    estimates = pl.DataFrame(
+        {"prompt": texts, "estimate": list(map(estimate_tokens, texts))},
+        schema={"prompt": pl.String, "estimate": pl.Int64},
+    )
     share = (USUAL_OUTPUT * pl.col("cost_usd") / pl.col("cost_usd").mean().over("model")).round()
     return (
         frame.join(estimates, on="prompt", how="left", maintain_order="left")

@@ -18,7 +18,8 @@ from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
 from p402.store.imported.count import imported_in
-from p402.store.reader import connect, uncompacted
+from p402.store.reader import connect
+from p402.store.settled import uncompacted
 from sim.replay.borne import KINDS, Borne, borne
 from sim.replay.columns import names
 from sim.replay.outcomes import Unfounded, held

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,12 +65,12 @@ def run_world(
     started_s = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(bar("playing"))
-        writer = None if out is None else stack.enter_context(_writer(out))
+        write = None if out is None else stack.enter_context(_writing(out))
 
         def sink(batch: pa.RecordBatch) -> None:
             told.add(batch)
-            if writer is not None:
-                writer.write_batch(batch)
+            if write is not None:
+                write(batch)
 
         play(spec, strategy, seed, sink, log, store, progress, rounds=rounds)
     told.seconds = time.monotonic() - started_s
@@ -83,9 +84,32 @@ def print_world(spec: WorldSpec, *, as_json: bool) -> None:
     sys.stdout.write(spec_text(spec, JSON if as_json else TOML))
 
 
-def _writer(out: Path) -> pq.ParquetWriter:
+@contextmanager
+def _writing(out: Path) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """What writes batches to a Parquet file; what was begun stays without its end where writing fails."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        return pq.ParquetWriter(out, SCHEMA, compression="zstd")
+        writer = pq.ParquetWriter(out, SCHEMA, compression="zstd")
     except OSError as error:
-        raise P402Error(f"--out {out}: cannot be written: {error}") from error
+        raise _not_written(out, error) from error
+
+    def write(batch: pa.RecordBatch) -> None:
+        try:
+            writer.write_batch(batch)
+        except OSError as error:
+            raise _not_written(out, error) from error
+
+    try:
+        yield write
+    except BaseException:
+        with suppress(OSError):  # why it ends is told already
+            writer.close()
+        raise
+    try:
+        writer.close()
+    except OSError as error:
+        raise _not_written(out, error) from error
+
+
+def _not_written(out: Path, error: OSError) -> P402Error:
+    return P402Error(f"--out {out}: cannot be written: {error}; free space, or give another place")

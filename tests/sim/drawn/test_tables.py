@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from p402_datasets.errors import CorruptData, MissingData, MissingOutcome
+from p402_datasets.errors import CorruptData, DatasetError, MissingData, MissingOutcome
 from p402_datasets.paretobandit import VAL
 from sim.drawn.offers import Rules, names_of
 from sim.drawn.tables import open_table
@@ -100,3 +100,20 @@ def test_no_such_table_says_what_is_expected():
 def test_names_lose_their_maker_only_where_that_leaves_them_different():
     assert names_of(("a/x", "b/y")) == ("x", "y")
     assert names_of(("a/x", "b/x")) == ("a_x", "b_x")
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda f: f.with_columns(split=pl.lit("val")), "are of split .val."),
+    (lambda f: f.with_columns(quality=pl.lit("good")), "expected the tidy columns"),
+    (lambda f: f.clear(), "found no row"),
+])  # fmt: skip
+def test_what_is_no_table_is_refused_in_words(file, change, said):
+    with pytest.raises(DatasetError, match=said):
+        open_table(file(change(tidy())))
+
+
+def test_a_file_that_is_no_parquet_is_refused_in_words(tmp_path):
+    path = tmp_path / "mine.parquet"
+    path.write_text("prompt,model\n")
+    with pytest.raises(CorruptData, match=r"mine\.parquet.*expected a Parquet file"):
+        open_table(str(path))

@@ -66,3 +66,10 @@ def test_a_bad_question_is_status_2_with_what_to_do(argv, said, capfd, tmp_path,
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 2
     assert said in capfd.readouterr().err
+
+
+def test_a_table_that_cannot_be_written_is_one_line(spec, capfd):
+    assert main(["run", "--spec", str(spec), "--out", "/dev/full"]) == 1
+    said = capfd.readouterr().err
+    assert "--out /dev/full: cannot be written" in said
+    assert "Traceback" not in said
