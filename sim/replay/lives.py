@@ -24,6 +24,7 @@ MOST_MOVES: Final = 1 << 22
 """Moves of arms kept as numbers at once, 22 bytes each; workers beyond that are read again when asked for."""
 
 COLUMNS: Final = ("open_circuit", "ttft_ms", "error_rate", "half_open", "output_ratio")
+_KINDS: Final = {"open_circuit": bool, "half_open": bool}
 _DEFAULTS: Final = {"half_open": False, "output_ratio": RATIO_ONE}
 
 
