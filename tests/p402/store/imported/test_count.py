@@ -3,7 +3,7 @@
 from p402.store import manifest
 from p402.store.compactor import compact
 from p402.store.imported.count import LINE, imported_in
-from p402.store.reader import uncompacted
+from p402.store.settled import uncompacted
 
 
 def test_calls_are_counted_in_segments_and_in_parquet(tmp_path, make, write):
