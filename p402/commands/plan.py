@@ -5,7 +5,6 @@ options, which overrule the log one by one, and the answer is laid out and rehea
 Exit status: 0 there is a plan, 2 the question or its data is no good.
 """
 
-import sys
 from math import inf
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,11 +12,11 @@ from typing import Annotated, Final
 import msgspec
 import numpy as np
 import typer
-import typer.main
 from rich.console import Console
 
 from p402.commands import plan_text
 from p402.commands.plan_text import CanaryLine, ExplorationLine, Plan
+from p402.commands.run import BadQuestion, run_app
 from p402.commands.traffic import Seen, traffic_of
 from p402.errors import P402Error
 from p402.evaluation import rehearsal
@@ -43,10 +42,6 @@ ROUNDED: Final = 5e-3
 app = typer.Typer(name="plan", add_completion=False, pretty_exceptions_enable=False)
 
 
-class BadQuestion(P402Error):
-    """An option is no good, or one is missing."""
-
-
 class Figures:
     """A figure is its option's, else the log's, else assumed, which is then said."""
 
@@ -70,14 +65,7 @@ class Figures:
 
 def main(argv: list[str]) -> int:
     """Run `p402 plan ARGV`; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 plan", standalone_mode=True)
-    except (P402Error, ValueError) as error:
-        print(f"p402 plan: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 plan", argv, status=lambda _error: 2, errors=(P402Error, ValueError))
 
 
 @app.command()

@@ -159,15 +159,15 @@ def at(matrix: NDArray[Any], arm: Any) -> Cell:
     if matrix.ndim == 1:
         return matrix.item(arm)
     flat = np.arange(0, matrix.size, matrix.shape[1]) + arm
-    return matrix.ravel()[flat][:, None]
+    return matrix.ravel().take(flat)[:, None]
 
 
 def bar(score: Float, mask: Bool, far: float) -> Float:
     """Scores, with those outside the mask further down than any other by about `far`."""
     if mask.ndim == 1:
         return np.where(mask, score, -far)
-    barred = mask.astype(np.float64)  # arithmetic, since a masked copy of many rows takes five times as long
-    barred -= 1.0
+    # arithmetic, since a masked copy of many rows takes twice as long
+    barred = (mask.view(np.int8) - np.int8(1)).astype(np.float64)
     barred *= far
     score += barred
     return score

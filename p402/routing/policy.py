@@ -15,14 +15,13 @@ element, so that counts agree on every CPU.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from p402.routing.compiled import Snapshot
-from p402.routing.lens import Bool, Cell, Float, Int, Lens, at
+from p402.routing.lens import Bool, Cell, Float, Int, Lens, at, count
 from p402.routing.scale import COUNT_ONE, PARAM_ONE, SCORE_ONE
 
 _GAP_UNIT = PARAM_ONE / SCORE_ONE
@@ -67,18 +66,20 @@ def exploration_set(
         return _around(score, best.score - reach, bid, limit, most)
     free = (explores > 0) & lens.explore
     edge = np.where(best.served, best.score - np.where(free, reach, 0.0), np.inf)
-    place = np.flatnonzero(score >= edge)
-    row = place // snapshot.n_arms
-    arm = place - row * snapshot.n_arms
-    within = bid.ravel()[place] <= limit[row, 0]
-    within &= free[row, 0] | (arm == best.arm[row])
-    row, arm, near = row[within], arm[within], score.ravel()[place[within]]
-    size = np.bincount(row, minlength=lens.n)
+    within = score >= edge
+    within &= bid <= limit
+    size = count(within)
+    for r in np.flatnonzero((size > 1) & ~free[:, 0]).tolist():  # as good as the incumbent, by the bit
+        within[r, best.arm[r] + 1 :] = False
+        size[r] = 1
+    place = np.flatnonzero(within)
+    row = np.repeat(np.arange(lens.n), size)
+    near = score.ravel().take(place)
     if size.max() > most:
         keep = _shrink(near, size, most)
-        row, arm, near = row[keep], arm[keep], near[keep]
+        place, row, near = place[keep], row[keep], near[keep]
         size = np.minimum(size, most)
-    return Explored(row, arm, near, size)
+    return Explored(row, place - row * snapshot.n_arms, near, size)
 
 
 def _around(score: Float, edge: float, bid: Float, limit: float, most: int) -> Explored:
@@ -114,29 +115,43 @@ def _shrink(score: Float, size: Int, most: int) -> Bool:
 
 def counts(lens: Lens, explored: Explored, best: Best) -> Any:
     """Counts of the explored arms, which sum to 2**24 in each row: a column, or for one row a list."""
-    row, arm, score, size = explored
-    if lens.n == 1:
-        if size == 1:
-            return [float(COUNT_ONE)]
-        counted = _shares(best.score, score, float(size), lens.rules[4], lens.rules[5])
-        own = arm.index(best.arm)
-        counted[own] = 0.0
-        counted[own] = COUNT_ONE - sum(counted)
-        return counted
-    m, loss_cap, floor = size[row].astype(np.float64), lens.rules[4][row, 0], lens.rules[5][row, 0]
-    (counted,) = _shares(best.score[row, 0], [score], m, loss_cap, floor)
-    own = arm == best.arm[row]
+    if lens.n > 1:
+        return _listed(lens, explored, best)
+    _, arm, score, size = explored
+    if size == 1:
+        return [float(COUNT_ONE)]
+    m, loss_cap, floor = float(size), lens.rules[4], lens.rules[5]
+    least = floor * _FLOOR_UNIT / m // 1.0
+    gamma = (m - 1.0) / loss_cap * _GAP_UNIT
+    rest, top = COUNT_ONE - m * least, best.score
+    counted = [rest / ((top - each) * gamma + m) // 1.0 + least for each in score]
+    own = arm.index(best.arm)
     counted[own] = 0.0
-    counted[own] = COUNT_ONE - np.bincount(row, weights=counted, minlength=lens.n)[row[own]]
+    counted[own] = COUNT_ONE - sum(counted)
     return counted
 
 
-def _shares(top: Any, scores: Iterable[Any], m: Any, loss_cap: Any, floor: Any) -> list[Any]:
-    """Counts by distance from the top score for arms in sets of m: each of `scores` a number, or a column."""
-    least = floor * _FLOOR_UNIT / m // 1.0
-    gamma = (m - 1.0) / loss_cap * _GAP_UNIT
+def _listed(lens: Lens, explored: Explored, best: Best) -> Float:
+    """Counts of many rows' arms by the same operations: what is a row's is worked out once for each row.
+
+    `floor` takes the place of `// 1.0`, which is the same for what is not negative, at fifty times the speed.
+    """
+    row, arm, score, size = explored
+    m = np.maximum(size, 1).astype(np.float64)
+    least = np.floor(lens.rules[5][:, 0] * _FLOOR_UNIT / m)
+    gamma = (m - 1.0) / lens.rules[4][:, 0] * _GAP_UNIT
     rest = COUNT_ONE - m * least
-    return [rest / ((top - score) * gamma + m) // 1.0 + least for score in scores]
+    counted: Float = best.score[:, 0].take(row)
+    counted -= score
+    counted *= gamma.take(row)
+    counted += m.take(row)
+    np.divide(rest.take(row), counted, counted)
+    np.floor(counted, counted)
+    counted += least.take(row)
+    own = np.flatnonzero(arm == best.arm.take(row))
+    counted[own] = 0.0
+    counted[own] = (COUNT_ONE - np.bincount(row, weights=counted, minlength=lens.n))[row[own]]
+    return counted
 
 
 def pick(explored: Explored, counted: Any, draw: Any) -> Any:

@@ -39,7 +39,8 @@ def bids(snapshot: Snapshot, lens: Lens) -> Float:
     lives = lens.lives
     longer = _standing(snapshot, lives).longer if len(lives) == 1 else _longer(snapshot, lives)
     if longer is not None:
-        bid += lens.output * _more(snapshot, lens, longer)
+        more = _more(snapshot, lens, longer)
+        bid += lens.output * more if lens.n == 1 else np.multiply(more, lens.output, more)
     if lens.rare is not None and (warm := _warm(lens, lens.rare)) is not None:
         bid[warm.place] -= warm.tokens * _saved(snapshot, warm)
     return bid
@@ -72,7 +73,7 @@ def _lengthened(expected: Float, ratio: Float) -> Float:
 
 
 def _more(snapshot: Snapshot, lens: Lens, longer: _Longer) -> Float:
-    """The same for each row, in the tier of its prompt."""
+    """The same for each row, in the tier of its prompt; of many rows, a matrix of the caller's own."""
     more: Float = pull(longer.base, lens.live_row)
     prices = snapshot.prices
     if longer.above is None or some(lens, lens.prompt > prices.least_threshold) is None:

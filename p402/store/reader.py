@@ -10,37 +10,26 @@ Sums of floats in SQL depend on thread order: compute estimates from rows, in nu
 It knows nothing of what events are used for.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from p402.errors import StoreError
 from p402.events import AnyEvent, Decision
 from p402.store import manifest as manifests
 from p402.store.damage import damage_of
 from p402.store.manifest import Manifest, Part
 from p402.store.schema import SCHEMAS, events_of, tables_of
-from p402.store.segments import all_names, parse, read_segment, segment_size
+from p402.store.segments import parse, read_segment
+from p402.store.settled import require_log, settled, unread
 from p402.store.views import view_statements
 
-Found = TypeVar("Found")
-
-_TRIES: Final = 20
 _QUESTION: Final = duckdb.ProgrammingError, duckdb.DataError
 """What DuckDB says of a query that is wrong, and of some damaged files."""
-
-
-def require_log(root: Path) -> None:
-    """Raise `StoreError` where `root` is no folder."""
-    if not root.is_dir():
-        raise StoreError(
-            f"{root} is no folder; expected the log that the gateway writes: pass --log, or start it"
-        )
 
 
 def dataset_digest(root: Path) -> str:
@@ -94,7 +83,7 @@ def read_events(root: Path) -> Iterator[AnyEvent]:
     """
     require_log(root)
     tail: dict[str, bytes] = {}
-    manifest = _settled(root, tail.__setitem__, tail.clear, read_segment)
+    manifest = settled(root, tail.__setitem__, tail.clear, read_segment)
     for part in manifest.parts:
         yield from _events_in(root, part)
     for data in tail.values():
@@ -117,24 +106,8 @@ def tail_bytes(root: Path) -> tuple[dict[str, int], int]:
         sizes.clear()
         rounds.clear()
 
-    _settled(root, take, restart, read_segment)
+    settled(root, take, restart, read_segment)
     return sizes, sum(rounds)
-
-
-def uncompacted(root: Path) -> tuple[Manifest, tuple[tuple[str, int], ...]]:
-    """The manifest, and every segment that it does not cover with its size in bytes: the log as of this call.
-
-    Segments only grow, and a size cuts one at what had been appended.
-
-    Raises
-    ------
-    StoreError
-        There is no such folder, or its manifest cannot be used.
-    """
-    require_log(root)
-    found: list[tuple[str, int]] = []
-    manifest = _settled(root, lambda name, size: found.append((name, size)), found.clear, segment_size)
-    return manifest, tuple((name, size) for name, size in found if size)
 
 
 def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:
@@ -144,43 +117,6 @@ def _events_in(root: Path, part: Part) -> Iterator[AnyEvent]:
                 yield from events_of(part.kind, pa.Table.from_batches([batch]))
     except (OSError, pa.ArrowException, ValueError) as reason:  # ValueError: columns that are no event's
         raise damage_of(root) or unread(root / part.path, reason) from reason
-
-
-def unread(path: Path, reason: Exception) -> StoreError:
-    """What to say where every file is as the manifest lists it."""
-    said = str(reason).partition("\n")[0]
-    return StoreError(
-        f"{path} cannot be read: {said}; its Parquet files are as the manifest lists them, so expected is "
-        f"memory and disk for the query: free some and try again"
-    )
-
-
-def _settled(
-    root: Path,
-    take: Callable[[str, Found], None],
-    restart: Callable[[], None],
-    read: Callable[[Path, str], Found | None],
-) -> Manifest:
-    """Hand what `read` finds of every segment that the returned manifest does not cover to `take`, once each.
-
-    Names are listed before the manifest is read, so what left the list is in the manifest; what
-    leaves later is found missing, and everything starts over.
-    """
-    for _ in range(_TRIES):
-        names = list(all_names(root))
-        manifest = manifests.load(root)
-        covered = set(manifest.pending)
-        for name in names:
-            if name in covered:
-                continue
-            found = read(root, name)
-            if found is None:  # compacted since: it is in the next manifest
-                break
-            take(name, found)
-        else:
-            return manifest
-        restart()
-    raise StoreError(f"{root} was compacted {_TRIES} times while it was read; expected a pause; try again")
 
 
 def _empty(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Manifest:
@@ -208,7 +144,7 @@ def _load(con: duckdb.DuckDBPyConnection, root: Path) -> Manifest:
         _empty(con, manifests.EMPTY)
 
     restart()
-    return _settled(root, take, restart, read_segment)
+    return settled(root, take, restart, read_segment)
 
 
 def _store(con: duckdb.DuckDBPyConnection, statement: str, rows: pa.Table) -> None:

@@ -35,10 +35,11 @@ Span = tuple[str, str]
 MOST_ROWS: Final = 1 << 19
 """Rows of outcomes and rewards kept as numbers, up to 80 bytes each; beyond, the longest unused go."""
 
-CHUNK_ROWS: Final = 1 << 16
+CHUNK_ROWS: Final = 1 << 15
 
 _MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _OUTCOME: Final = ("id", "tenant", "ts_ms", "attempts", "direct_nano")
+_WITHIN: Final = {"attempts": ("status", "cost_nano", "latency_ms")}
 _REWARD: Final = ("id", "tenant", "ts_ms", "source", "status", "quality", "occurred_at_ms")
 
 
@@ -174,7 +175,7 @@ class Facts:
             kept: R = self._kept[piece][0]
             return kept
         tables, spans = [kind(**_EMPTY[kind])], [("", "")][:0]
-        for table in rows_of(piece, columns, CHUNK_ROWS):
+        for table in rows_of(piece, columns, CHUNK_ROWS, _WITHIN):
             tables.append(read(table))
             spans.append(_span(table.column("id")))
         found = _joined(tables)

@@ -62,7 +62,8 @@ class Moves:
     arm
         (k,) which one moved.
     values
-        Its live columns from then on, each (k,), by the names of `COLUMNS`.
+        Its live columns from then on, each (k + 1,), by the names of `COLUMNS`, as `LiveState` has them; the
+        last is of an arm that never moved.
     sound
         How many deltas lead on without a gap or a double.
     """
@@ -105,11 +106,14 @@ class Folded(NamedTuple):
     @property
     def table(self) -> dict[str, ArmLive]:
         """By arm id."""
-        return {
-            self.moves.arms[code]: ArmLive(**{name: self.moves.values[name][move].item() for name in COLUMNS})
-            for code, move in enumerate(self.last.tolist())
-            if move >= 0
-        }
+        found: dict[str, ArmLive] = {}
+        for code, move in enumerate(self.last.tolist()):
+            if move >= 0:
+                told: dict[str, Any] = {
+                    name: _KINDS.get(name, int)(self.moves.values[name][move]) for name in COLUMNS
+                }
+                found[self.moves.arms[code]] = ArmLive(**told)
+        return found
 
 
 def projected(states: Sequence[Folded], index: Mapping[str, int]) -> tuple[LiveState, ...]:
@@ -123,18 +127,14 @@ def projected(states: Sequence[Folded], index: Mapping[str, int]) -> tuple[LiveS
 def _projected(states: Sequence[Folded], index: Mapping[str, int]) -> list[LiveState]:
     """The same of one worker's states."""
     moves = states[0].moves
-    place = np.array([index.get(arm, -1) for arm in moves.arms], np.int64)
-    there = np.flatnonzero(np.greater_equal(place, 0))
-    last: NDArray[np.int64] = np.stack([state.last for state in states])[:, there]
-    unmoved = np.less(last, 0)
-    columns: dict[str, NDArray[Any]] = {}
-    for name in COLUMNS:
-        values = moves.values[name]
-        start = float(RATIO_ONE) if name == "output_ratio" else 0
-        kind = np.bool_ if name in {"open_circuit", "half_open"} else np.float64
-        columns[name] = np.full((len(states), len(index)), start, kind)
-        if len(values):
-            columns[name][:, place[there]] = np.where(unmoved, start, values[last])
+    column = np.full(len(index), len(moves.arms))  # the one after the last is of an arm that never moved
+    for code, arm in enumerate(moves.arms):
+        if arm in index:
+            column[index[arm]] = code
+    last = np.full((len(states), len(moves.arms) + 1), -1, np.int64)
+    np.stack([state.last for state in states], out=last[:, :-1])
+    move = last.take(column, axis=1)
+    columns: dict[str, Any] = {name: moves.values[name][move] for name in COLUMNS}
     return LiveState.many([state.seq for state in states], **columns)
 
 
@@ -242,7 +242,11 @@ def moves_of(deltas: Sequence[pa.Table]) -> Moves:
     began, size = (np.cumsum(length) - length)[order], length[order]
     start = np.concatenate([[0], np.cumsum(size)])
     move = np.repeat(began - start[:-1], size) + np.arange(start[-1])
-    return Moves(seq[order], start, tuple(arms), arm[move], {name: values[name][move] for name in COLUMNS})
+    columns = {
+        name: np.append(values[name][move], _DEFAULTS.get(name, 0)).astype(_KINDS.get(name, np.float64))
+        for name in COLUMNS
+    }
+    return Moves(seq[order], start, tuple(arms), arm[move], columns)
 
 
 def _joined(columns: Sequence[NDArray[Any]], kind: type) -> NDArray[Any]:

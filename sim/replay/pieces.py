@@ -7,7 +7,8 @@ It knows nothing of groups, snapshots or what deltas mean.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +24,9 @@ from p402.errors import StoreError
 from p402.events import AnyEvent, RowInputs
 from p402.store import manifest as manifests
 from p402.store.damage import damage_of
-from p402.store.reader import uncompacted, unread
 from p402.store.schema import DEFAULTS, SCHEMAS, STRUCTS, tables_of
 from p402.store.segments import CHUNK, read_segment
+from p402.store.settled import uncompacted, unread
 
 CHOICE_KINDS: Final = ("decision", "attempt")
 """Kinds of events that are a choice with its row inputs."""
@@ -46,6 +47,12 @@ _DEFAULT_INPUTS: Final = {
 }
 
 _ID_ROWS: Final = 1 << 15
+
+_ITEM: Final = re.compile(r"^list\.element\.")
+"""What a path says of a list's items."""
+
+Within = Mapping[str, Collection[str]]
+"""Fields by the column of records that has them."""
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
 
@@ -127,8 +134,15 @@ def _in_segments(log: Path, kind: str, segments: Sequence[tuple[str, int]]) -> I
             bundle = []
 
 
-def rows_of(partition: Partition, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+def rows_of(
+    partition: Partition, columns: Sequence[str], chunk_rows: int, within: Within | None = None
+) -> Iterator[pa.Table]:
     """Rows of a partition in their order, in tables of these columns.
+
+    Parameters
+    ----------
+    within
+        Of a column of records, the fields that the caller looks at; of a Parquet file no other is read.
 
     Raises
     ------
@@ -136,7 +150,7 @@ def rows_of(partition: Partition, columns: Sequence[str], chunk_rows: int) -> It
         It is damaged, or was compacted away since it was named.
     """
     drop = np.array(partition.drop, np.int64)
-    for position, table in _tables(partition, columns, chunk_rows):
+    for position, table in _tables(partition, columns, chunk_rows, within or {}):
         kept = table
         if len(drop) and (twice := np.isin(position, drop)).any():
             kept = table.filter(pa.array(~twice))
@@ -145,12 +159,12 @@ def rows_of(partition: Partition, columns: Sequence[str], chunk_rows: int) -> It
 
 
 def _tables(
-    partition: Partition, columns: Sequence[str], chunk_rows: int
+    partition: Partition, columns: Sequence[str], chunk_rows: int, within: Within
 ) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Table]]:
     """Every row with its position."""
     if partition.path:
         start = 0
-        for table in _parquet(partition, columns, chunk_rows):
+        for table in _parquet(partition, columns, chunk_rows, within):
             yield np.arange(start, start + table.num_rows), table
             start += table.num_rows
         return
@@ -160,11 +174,13 @@ def _tables(
         start += len(lines)
 
 
-def _parquet(partition: Partition, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+def _parquet(
+    partition: Partition, columns: Sequence[str], chunk_rows: int, within: Within
+) -> Iterator[pa.Table]:
     log, path = Path(partition.log), Path(partition.log) / partition.path
     with _reading(log, path):
         metadata = pq.read_metadata(path)
-        leaves = _leaves(metadata, partition.row_group, columns)
+        leaves = _leaves(metadata, partition.row_group, columns, within)
         coded = [leaf for leaf in leaves if leaf in _CODED]
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded) as file:
             for batch in file.iter_batches(
@@ -173,12 +189,14 @@ def _parquet(partition: Partition, columns: Sequence[str], chunk_rows: int) -> I
                 yield pa.Table.from_batches([batch])
 
 
-def _leaves(metadata: pq.FileMetaData, row_group: int, columns: Sequence[str]) -> list[str]:
+def _leaves(metadata: pq.FileMetaData, row_group: int, columns: Sequence[str], within: Within) -> list[str]:
     """Columns to be read of a row group: of row inputs, only the fields that a row uses."""
     found, group = [], metadata.row_group(row_group)
     for number in range(group.num_columns):
         column = group.column(number)
         top, *rest = column.path_in_schema.split(".")
+        if top in within and _ITEM.sub("", ".".join(rest)).partition(".")[0] not in within[top]:
+            continue
         if top in columns and not (
             top == "inputs" and _unused(column.statistics, rest[0], column.num_values)
         ):
@@ -302,5 +320,5 @@ def _reading(log: Path, path: Path) -> Iterator[None]:
 
 def raw_rows_of(partition: Partition, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Rows of a Parquet file's row group, those to be dropped as well."""
-    for _, table in _tables(partition, columns, _ID_ROWS):
+    for _, table in _tables(partition, columns, _ID_ROWS, {}):
         yield table

@@ -10,15 +10,17 @@ It knows nothing of what is done with them.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import pyarrow as pa
 
 from sim.replay.group import UNFIT, Group, Lost, grouped
 from sim.replay.lives import LiveGap, Lives
 from sim.replay.pieces import CHOICE_KINDS, Partition, deltas_of, pieces_of, rows_of
 from sim.replay.twice import without_doubles
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = [
     "CHOICE_KINDS",
@@ -47,7 +49,7 @@ _DELTAS: Final = "SELECT worker, seq, ts_ms, arms FROM live WHERE worker IN (SEL
 
 
 def groups(
-    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any] = (), chunk_rows: int = CHUNK_ROWS
+    con: "duckdb.DuckDBPyConnection", query: str, params: Sequence[Any] = (), chunk_rows: int = CHUNK_ROWS
 ) -> Iterator[Group | Lost]:
     """Rows of a query over the log's views, with their live state.
 

@@ -36,12 +36,13 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-CELLS: Final = 1 << 19
-"""Rounds times arms valued at once: 4 MiB a matrix."""
+CELLS: Final = 1 << 18
+"""Rounds times arms valued at once: 2 MiB a matrix."""
 
-CHUNK_ROWS: Final = 1 << 16
+CHUNK_ROWS: Final = 1 << 15
 
 _COLUMNS: Final = ("id", "tenant", "session", "task", "arm", "count", "observe", "inputs")
+_WITHIN: Final = {"inputs": ("mode", "explore")}
 
 
 class NoRounds(P402Error):
@@ -166,7 +167,7 @@ def rounds_in(window: Window, piece: Partition, objective: Objective | None = No
         A file is damaged or gone.
     """
     tables, modes = [], dict[str, int]()
-    for table in rows_of(piece, _COLUMNS, CHUNK_ROWS):
+    for table in rows_of(piece, _COLUMNS, CHUNK_ROWS, _WITHIN):
         mode = table.column("inputs").combine_chunks().field("mode")
         chance = _chance(table)
         for name, n in zip(*_counted(mode.filter(pa.array(chance))), strict=True):
@@ -174,8 +175,8 @@ def rounds_in(window: Window, piece: Partition, objective: Objective | None = No
         mine = chance & _claims(pc.equal(mode, window.behaviour))
         tables.append(table.drop_columns(["inputs", "observe"]).filter(pa.array(mine)))
     if not tables:
-        tables.append(_NOTHING)
-    rows = pa.concat_tables([table.cast(_NOTHING.schema) for table in tables]).combine_chunks()
+        tables.append(_SCHEMA.empty_table())
+    rows = pa.concat_tables([table.cast(_SCHEMA) for table in tables]).combine_chunks()
     if window.since_ms is not None:
         made_ms = (key_of(rows.column("id"))[:, 0] >> np.uint64(16)).astype(np.int64)
         rows = rows.filter(pa.array(made_ms >= window.since_ms)).combine_chunks()
@@ -345,6 +346,6 @@ def _renamed(codes: Int, names: tuple[str, ...], known: tuple[str, ...]) -> Int:
     return np.array([place.get(name, -1) for name in names], np.int64)[codes]
 
 
-_NOTHING: Final[Any] = pa.table(
-    {name: pa.array([], pa.int64() if name == "count" else pa.string()) for name in _COLUMNS[:6]}
+_SCHEMA: Final[Any] = pa.schema(
+    [(name, pa.int64() if name == "count" else pa.string()) for name in _COLUMNS[:6]]
 )

@@ -1,12 +1,10 @@
 """A world and a strategy by name, played to a table and a log, with a summary; or a world's spec, printed."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -16,15 +14,14 @@ from p402.errors import ConfigError, P402Error
 from sim.shown import bar, show
 from sim.strategies.contract import Strategy
 from sim.strategies.named import named
+from sim.used import peak_mib
 from sim.world.files import JSON, TOML, read_spec, spec_text
 from sim.world.gateway import Gateway
 from sim.world.play import play
 from sim.world.preset import preset
 from sim.world.spec import WorldSpec
-from sim.world.summary import MIB, Summary, bytes_under
+from sim.world.summary import Summary, bytes_under
 from sim.world.table import SCHEMA
-
-KIB_PER_MIB: Final = 1024
 
 
 def world_of(name: str | None, file: Path | None) -> WorldSpec:
@@ -86,12 +83,6 @@ def run_world(
 def print_world(spec: WorldSpec, *, as_json: bool) -> None:
     """Print a spec, to be changed and given back with `--spec`."""
     sys.stdout.write(spec_text(spec, JSON if as_json else TOML))
-
-
-def peak_mib() -> float:
-    """Most memory that this process ever had, MiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / MIB if sys.platform == "darwin" else used / KIB_PER_MIB
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from p402.store.reader import (
     dataset_digest,
     read_events,
     tail_bytes,
-    uncompacted,
 )
 from p402.store.schema import KIND_OF, SCHEMAS, STRUCTS, event_of, events_of, table_of, tables_of
 from p402.store.segments import LIVE, SEALED, names_in, parse
+from p402.store.settled import uncompacted
 from p402.store.views import VIEW_OF
 from p402.store.writer import LogWriter
 

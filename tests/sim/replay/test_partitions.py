@@ -13,6 +13,8 @@ from p402.routing.batch import COLUMNS
 from p402.store.compactor import compact
 from p402.store.reader import connect
 from p402.store.segments import LIVE, SEALED
+from sim.replay.pieces import pieces_of as pieces_named
+from sim.replay.pieces import rows_of
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import CHOICE_KINDS, groups, lives_of, partitions, read
 from sim.replay.verify import CHOICES
@@ -136,3 +138,33 @@ def test_what_else_is_wanted_comes_along(busy):
         *group.table.column_names
     }
     assert set(group.column("tenant")) == {"acme"}
+
+
+def test_of_a_record_only_the_fields_that_are_looked_at_are_read_and_they_are_the_same(busy):
+    compact(busy.log)
+    for kind, column, fields in (
+        ("decision", "inputs", ("mode", "explore")),
+        ("outcome", "attempts", ("status", "cost_nano")),
+    ):
+        (pieces,) = pieces_named(busy.log, [kind])
+        for piece in pieces:
+            whole = list(rows_of(piece, ("id", column), 64))
+            some = list(rows_of(piece, ("id", column), 64, {column: fields}))
+            for all_of_it, part in zip(whole, some, strict=True):
+                assert part.column("id").equals(all_of_it.column("id"))
+                kept = part.column(column).to_pylist()
+                names = set(record_of(kept))
+                assert names <= set(fields)
+                assert names
+                assert kept == [only(names, each) for each in all_of_it.column(column).to_pylist()]
+
+
+def record_of(cells):
+    first = next(cell for cell in cells if cell)
+    return first[0] if isinstance(first, list) else first
+
+
+def only(names, cell):
+    if isinstance(cell, list):
+        return [only(names, each) for each in cell]
+    return {name: cell[name] for name in names}

@@ -217,3 +217,7 @@ def test_a_cluster_that_is_not_there_is_said():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
     assert "Ray at 127.0.0.1:1 cannot be reached" in process.stdout, process.stderr
+
+
+def test_a_process_that_reads_logs_loads_neither_pandas_nor_duckdb():
+    assert list(spread(work.loaded, range(1), Processes(1))) == [[]]

@@ -82,3 +82,15 @@ class Plain:
 
     def result(self, arrays):
         return arrays["value"]
+
+
+def loaded(_x):
+    """Which heavy packages a worker has after it has made an array of Arrow."""
+    import sys
+
+    import pyarrow as pa
+
+    import sim.replay.pass_two  # noqa: F401 - what a valuation's workers load
+
+    pa.array([1, 2])
+    return sorted({"duckdb", "matplotlib", "pandas", "scipy", "sklearn"} & set(sys.modules))
