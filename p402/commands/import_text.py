@@ -17,6 +17,9 @@ from p402.units import nano_to_usd
 SHOWN = 10
 """Models in the table; all are in the JSON."""
 
+WIDEST = 80
+"""Letters of a name that are shown."""
+
 EVERY = 500
 """Rows between two looks at the clock of the progress line."""
 
@@ -61,7 +64,7 @@ def tables(found: Imports, log: Path) -> Iterator[RenderableType]:
     }
     for name, count in rows.items():
         if count or name in {"read", "new calls", "damaged"}:
-            table.add_row(Text(name), f"{count:,}")
+            table.add_row(Text(_name(name)), f"{count:,}")
     yield table
     if found.imported:
         yield _models(found)
@@ -77,8 +80,14 @@ def _models(found: Imports) -> Table:
     table.add_column("calls", justify="right")
     table.add_column("without a price", justify="right")
     for model, count in found.models.most_common(SHOWN):
-        table.add_row(Text(model), f"{count:,}", f"{found.unpriced_models[model]:,}")
+        table.add_row(Text(_name(model)), f"{count:,}", f"{found.unpriced_models[model]:,}")
     more = len(found.models) - SHOWN
     rest = f"; and {more:,} more models" if more > 0 else ""
     table.caption = f"together ${usd(found.cost_nano)}, {found.unpriced:,} calls without a price{rest}"
     return table
+
+
+def _name(said: str) -> str:
+    """A name from a stranger's file, short and without what a terminal would obey."""
+    plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in said)
+    return plain if len(plain) <= WIDEST else f"{plain[: WIDEST - 3]}..."

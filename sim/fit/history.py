@@ -1,7 +1,8 @@
 """What a log says of requests, attempts and judgements between two moments, as columns.
 
-One row for each round that was routed: observed calls, refusals and rounds without an outcome are left
-out and counted. Texts become whole numbers that index sorted names. It knows no law.
+One row for each round that was routed: observed calls, refusals, rounds without an outcome and those with
+weights of their own instead of a mode are left out. Texts become whole numbers that index sorted names. It
+knows no law.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ Bool = NDArray[np.bool_]
 NOBODY: Final = -1
 """Arm of a request that nobody answered."""
 
-_WITHIN: Final = "d.ts_ms >= $1 AND d.ts_ms < $2 AND ($3::VARCHAR IS NULL OR d.inputs.mode = $3)"
+_WITHIN: Final = (
+    "d.ts_ms >= $1 AND d.ts_ms < $2 AND d.inputs.mode <> 'custom' "
+    "AND ($3::VARCHAR IS NULL OR d.inputs.mode = $3)"
+)
 
 _REQUESTS: Final = f"""
 SELECT d.ts_ms, d.id, d.tenant, d.session, d.inputs.mode AS mode, d.task, d.baseline, d.snapshot,
@@ -50,7 +54,10 @@ ORDER BY w.source, w.ts_ms, w.id
 """  # noqa: S608 - our own words
 
 _SPAN: Final = """
-SELECT min(d.ts_ms), max(d.ts_ms), count(*), count(*) FILTER (d.simulated)
+SELECT min(d.ts_ms) FILTER (d.inputs.mode <> 'custom'), max(d.ts_ms) FILTER (d.inputs.mode <> 'custom'),
+       count(*) FILTER (d.inputs.mode <> 'custom'),
+       count(*) FILTER (d.simulated AND d.inputs.mode <> 'custom'),
+       count(*) FILTER (d.inputs.mode = 'custom')
 FROM decisions d WHERE NOT d.observe AND d.arm IS NOT NULL AND d."count" > 0
 """
 
@@ -61,12 +68,16 @@ class NoHistory(P402Error):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """First and last moment of a log's routed rounds, ms since 1970 UTC, and how many there are."""
+    """First and last moment of a log's routed rounds, ms since 1970 UTC, and how many there are.
+
+    Rounds with weights of their own are counted apart, as `custom`: a world's callers ask for modes.
+    """
 
     first_ms: int
     last_ms: int
     rounds: int
     simulated: int
+    custom: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,12 +195,13 @@ def span_of(log: Path) -> Span:
         There are none.
     """
     with connect(log) as con:
-        first, last, rounds, simulated = con.execute(_SPAN).fetchall()[0]
+        first, last, rounds, simulated, custom = con.execute(_SPAN).fetchall()[0]
     if not rounds:
+        but = f" but {custom:,} with weights of their own, which no world asks for" if custom else ""
         raise NoHistory(
-            f"the log {log} holds no routed round; expected traffic: serve some, or `p402 sim run --log`"
+            f"the log {log} holds no routed round{but}; expected traffic: serve some, or `p402 sim run --log`"
         )
-    return Span(int(first), int(last), int(rounds), int(simulated))
+    return Span(int(first), int(last), int(rounds), int(simulated), int(custom))
 
 
 def read_history(log: Path, from_ms: int, until_ms: int, mode: str | None = None) -> History:

@@ -93,6 +93,8 @@ class Result:
     fitted: Fitted
     rounds: int
     simulated: int
+    custom: int
+    """Rounds with weights of their own, which were left out."""
     fit_from_ms: int
     fit_until_ms: int
     until_ms: int
@@ -147,7 +149,9 @@ def fit_and_judge(
         verdicts.append(_verdict("held-out", seen, plays.of(fitted.spec, strategy, seen), yesterday))
     if other is not None:
         verdicts.append(_under_another(other, fitted, plays, yesterday, split_ms, holdout_h))
-    return Result(fitted, len(history), span.simulated, span.first_ms, split_ms, until_ms, tuple(verdicts))
+    return Result(
+        fitted, len(history), span.simulated, span.custom, span.first_ms, split_ms, until_ms, tuple(verdicts)
+    )
 
 
 def _check(span: Span, split_ms: int, holdout_h: float) -> None:

@@ -82,6 +82,16 @@ def _doubts(result: Result) -> Iterator[str]:
             f"[yellow]prices[/]: input of {escape(_some(fitted.prices_off))} is priced by its model's ratio, "
             f"since a world's provider has one factor for a model"
         )
+    if fitted.baselines_off:
+        yield (
+            f"[yellow]baselines[/]: {escape(_some(fitted.baselines_off))} is no model of the world; direct "
+            f"costs of the tenants that are held to it stay unknown there"
+        )
+    if result.custom:
+        yield (
+            f"[yellow]custom[/]: {result.custom:,} rounds with weights of their own were left out, as a "
+            f"world's callers ask for modes"
+        )
     if result.simulated:
         yield f"[yellow]simulated[/]: {result.simulated:,} rounds of the log had simulated providers"
     if not result.verdicts:

@@ -8,8 +8,9 @@ them, and are named. It knows nothing of files.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from p402.routing.compiled import Snapshot
@@ -21,7 +22,7 @@ from sim.fit.quality import Change, Worths, before_clipping, judges_of, worths_o
 from sim.fit.service import Service, services_of
 from sim.fit.traffic import arrivals_of, sessions_of, tasks_of, tenants_of
 from sim.shown import minute_of
-from sim.world.spec import Drift, ModelSpec, PriceChange, ProviderSpec, Spread, WorldSpec, Worth
+from sim.world.spec import Drift, ModelSpec, PriceChange, ProviderSpec, Spread, TenantSpec, WorldSpec, Worth
 
 PICO_PER_USD_MTOK: Final = 1_000_000
 """A price in pico-USD per token over the same in USD per million tokens."""
@@ -61,6 +62,8 @@ class Fitted:
     assumed: tuple[str, ...]
     prices_off: tuple[str, ...]
     """Arms whose input and output prices differ from their model's by two factors: the input's is off."""
+    baselines_off: tuple[str, ...] = ()
+    """Baselines that tenants of the log are held to and that are no model of the world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
     Raises
     ------
     NoHistory
-        None of the arms that answered is in the snapshot.
+        None of the arms that answered is in the snapshot, or the log is of what no world has.
     """
     offered = _offered(history, snapshot)
     known = {arm: k for k, arm in enumerate(offered.arm)}
@@ -105,7 +108,9 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
     services = services_of(history.attempts, offered.providers, provider_of_arm.tolist())
     verbosity, outputs = _lengths(history, model_of_arm, len(offered.models))
     models, providers, off = _offer(history, snapshot, offered, worths, arm_of, services, verbosity)
-    spec = WorldSpec(
+    told = tenants_of(history)
+    tenants = tuple(_held_to(tenant, offered.models) for tenant in told)
+    spec = _world(
         name=name,
         about=(
             f"Fitted to {len(history):,} rounds of {minute_of(history.from_ms)} to "
@@ -115,7 +120,7 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
         hours=hours,
         arrivals=arrivals_of(history),
         sessions=sessions_of(history),
-        tenants=tenants_of(history),
+        tenants=tenants,
         tasks=tasks_of(history, outputs),
         models=models,
         providers=providers,
@@ -134,7 +139,31 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
         believed=tuple(m for m, n in zip(offered.models, judged.tolist(), strict=True) if n < UNSEEN_QUALITY),
         assumed=tuple(p for p in offered.providers if services[p].calls < UNSEEN_QUALITY),
         prices_off=off,
+        baselines_off=tuple(
+            sorted(
+                {
+                    before.baseline_model
+                    for before, now in zip(told, tenants, strict=True)
+                    if before.baseline_model is not None and now.baseline_model is None
+                }
+            )
+        ),
     )
+
+
+def _world(**tables: Any) -> WorldSpec:
+    """The spec, or why there is none."""
+    try:
+        return WorldSpec(**tables)
+    except ValueError as error:
+        raise NoHistory(f"the log fits no world: {error}") from error
+
+
+def _held_to(tenant: TenantSpec, models: Sequence[str]) -> TenantSpec:
+    """The tenant with its baseline as the world names it; without one that the world has not."""
+    known = tenant.baseline_model
+    here = None if known is None or known not in models else _plain(known)
+    return msgspec.structs.replace(tenant, baseline_model=here)
 
 
 def _offered(history: History, snapshot: Snapshot) -> _Offered:

@@ -35,15 +35,16 @@ _CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max
 Fields = Mapping[str, Any]
 
 
-def read(row: Mapping[str, Any]) -> list[Record | Score | Skipped]:
-    """The calls and scores of a row.
+def read(row: Mapping[str, Any]) -> Iterator[Record | Score | Skipped]:
+    """The calls and scores of a row, one after the other.
 
     Raises
     ------
     Unreadable
-        A generation has no model or time, or a value that cannot be so.
+        A generation has no model or time, or a value that cannot be so. Of a trace in full, the others come
+        first.
     """
-    return list(_all(_plain(row)))
+    yield from _all(_plain(row))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,10 +55,17 @@ def _all(row: Fields) -> Iterator[Record | Score | Skipped]:
     parts = unpacked(row.get("observations"))
     if isinstance(parts, list) and parts and isinstance(parts[0], dict):  # a trace in full
         context = {"sessionid": row.get("sessionid"), "userid": row.get("userid"), "traceid": row.get("id")}
-        for part in parts:
+        damaged = []
+        for number, part in enumerate(parts, 1):
             inner = _plain(table(part))
-            yield from _all({**context, **{k: v for k, v in inner.items() if v is not None}})
+            try:
+                yield from _all({**context, **{k: v for k, v in inner.items() if v is not None}})
+            except Unreadable as error:
+                damaged.append(f"observation {number}: {error}")
         yield from _scores(row, None, text(row.get("id")))
+        if damaged:
+            more = f"; and {len(damaged) - 1} more observations" if len(damaged) > 1 else ""
+            raise Unreadable(f"{damaged[0]}{more}")
         return
     if "starttime" not in row and "name" in row and ("value" in row or "stringvalue" in row):
         yield _score(row, text(row.get("observationid")), text(row.get("traceid")))

@@ -23,7 +23,7 @@ from p402.store.imported.values import Unreadable
 from p402.store.reader import connect
 from p402.store.writer import LogWriter
 
-Read = Callable[[Mapping[str, Any]], Sequence[Record | Score | Skipped]]
+Read = Callable[[Mapping[str, Any]], Iterable[Record | Score | Skipped]]
 
 FORMATS: Final[dict[str, Read]] = {"openai": openai.read, "litellm": litellm.read, "langfuse": langfuse.read}
 """How to read a row, by the name of its source."""
@@ -166,8 +166,7 @@ class _Run:
                     self._damage(path, row.line, row.why)
                     continue
                 try:
-                    parts = read(row.fields)
-                    for part in parts:
+                    for part in read(row.fields):
                         self._part(part, row.fields, writer)
                 except Unreadable as error:
                     self._damage(path, row.line, str(error))

@@ -57,3 +57,12 @@ def test_what_cannot_be_done_is_one_line(file, tmp_path, capsys, arguments):
 
 def test_the_format_must_be_named(file):
     assert main(["import", str(file)]) == 2
+
+
+def test_a_name_in_a_file_is_nothing_that_a_terminal_obeys(file, tmp_path, capsys):
+    file.write_text(json.dumps({**ROW, "model": "\x1b]0;owned\x07\u202e" + "m" * 500}) + "\n")
+    assert main(["import", str(file), "--format", "litellm", "--log", str(tmp_path / "log")]) == 0
+    said = capsys.readouterr().out
+    assert "owned" in said
+    assert not {"\x1b", "\x07", "\u202e"} & set(said)
+    assert said.count("m" * 30) < 5

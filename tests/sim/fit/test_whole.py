@@ -1,3 +1,6 @@
+import re
+import shutil
+
 import pytest
 
 from sim.fit.history import NoHistory, read_history, span_of
@@ -97,3 +100,43 @@ def test_the_mean_is_taken_back_through_the_clipping(fitted):
     assert before_clipping(large.reward, expected(large.reward, large.quality["math"], 0.0)) == pytest.approx(
         large.quality["math"], abs=1e-3
     )
+
+
+def rewritten(balanced, folder, *changes):
+    """The same log with other words in its lines."""
+    log, store = balanced
+    copy = folder / "log"
+    shutil.copytree(log, copy)
+    for segment in copy.rglob("*.jsonl"):
+        text = segment.read_text()
+        for before, after in changes:
+            text = re.sub(before, after, text)
+        segment.write_text(text)
+    return copy, Snapshots(store)
+
+
+def fitted_to(log, snapshots):
+    span = span_of(log)
+    history = read_history(log, span.first_ms, span.last_ms + 1)
+    return span, fit(history, snapshots.get(history.last_snapshot), 24.0)
+
+
+def test_rounds_with_weights_of_their_own_are_left_out_and_counted(balanced, tmp_path):
+    custom = '"mode":"custom","weights":[524288,524288,0]'
+    some = r'("id":"req_[0-9a-f]*[0-7]",.*)"mode":"balanced"'
+    log, snapshots = rewritten(balanced, tmp_path, (some, rf"\1{custom}"))
+    span, found = fitted_to(log, snapshots)
+    assert span.custom > 0
+    assert span.custom + span.rounds == span_of(balanced[0]).rounds
+    assert {mode for tenant in found.spec.tenants for mode in tenant.modes} == {"balanced"}
+
+
+def test_a_baseline_that_the_world_has_not_is_said_and_left_out(balanced, tmp_path):
+    _, found = fitted_to(*rewritten(balanced, tmp_path, ('"baseline":"large"', '"baseline":"lab/opus"')))
+    assert found.baselines_off == ("lab/opus",)
+    assert {tenant.baseline_model for tenant in found.spec.tenants} == {None}
+
+
+def test_a_log_of_what_no_world_has_is_refused_in_words(balanced, tmp_path):
+    with pytest.raises(NoHistory, match="fits no world: tasks: 'poetry' is unknown"):
+        fitted_to(*rewritten(balanced, tmp_path, ('"task":"chat"', '"task":"poetry"')))

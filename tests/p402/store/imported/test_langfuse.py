@@ -5,9 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from p402.store.imported.langfuse import read
+from p402.store.imported import langfuse
 from p402.store.imported.record import Skipped
 from p402.store.imported.values import Unreadable
+
+
+def read(row):
+    return list(langfuse.read(row))
+
 
 CAMEL = {
     "id": "gen-1", "traceId": "tr-1", "type": "GENERATION", "startTime": "2025-11-20T10:00:00.000Z",
@@ -117,3 +122,12 @@ def test_what_cannot_be_so_is_refused(row):
 
 def test_what_is_neither_is_skipped():
     assert read({"id": "x", "foo": 1}) == [Skipped("a row that is neither observation nor score")]
+
+
+def test_of_a_trace_one_damaged_observation_costs_no_other():
+    sound = {k: v for k, v in CAMEL.items() if k not in {"sessionId", "userId", "traceId"}}
+    parts = [sound, {**sound, "id": "gen-2", "startTime": None}, {**sound, "id": "gen-3"}]
+    found, trace = [], {"id": "tr-1", "observations": parts}
+    with pytest.raises(Unreadable, match="observation 2: startTime"):
+        found.extend(langfuse.read(trace))
+    assert [part.source_id for part in found] == ["gen-1", "gen-3"]
