@@ -337,7 +337,7 @@ def test_the_component_compiles_and_says_what_is_believed():
 
 def test_coefficients_stay_within_what_exact_sums_allow():
     spec = featured(2)
-    prior = prior_of(spec.arms, spec.posterior, Spread(bias=3.0, task=3.0, other=3.0))
+    prior = prior_of(spec.arms, spec.posterior, Spread(bias=3.0, task=3.0, length=3.0, other=3.0))
     made = Beliefs(prior, 0.25, TASKS, spec.posterior.features)
     made.vector[0] = 1e3
     made.vector[1] = -1e3
@@ -350,11 +350,12 @@ def test_coefficients_stay_within_what_exact_sums_allow():
 
 def test_prior_variances_go_by_blocks():
     spec = featured(2)
-    prior = prior_of(spec.arms, spec.posterior, Spread(0.5, 0.25, 0.1))
+    prior = prior_of(spec.arms, spec.posterior, Spread(bias=0.5, task=0.25, length=0.3, other=0.1))
     sd = 1 / np.sqrt(prior.precision)
     assert np.allclose(sd[0], 0.5)
     assert np.allclose(sd[1 : 1 + len(TASKS)], 0.25)
-    assert np.allclose(sd[1 + len(TASKS) :], 0.1)
+    assert np.allclose(sd[1 + len(TASKS)], 0.3)
+    assert np.allclose(sd[2 + len(TASKS) :], 0.1)
     assert (prior.mean * PARAM_ONE == np.array(spec.posterior.theta)).all()
     assert param(prior.mean[0, 0]) == spec.posterior.theta[0][0]
 
