@@ -8,7 +8,7 @@ The same seed gives the same log but for the names of its segments.
 
 import asyncio
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import orjson
 
 from p402.answer import Completed, Metadata, Rejected
 from p402.assemble import START_WEIGHTS, Assembly, assemble
@@ -25,7 +24,7 @@ from p402.events import Reward
 from p402.flow.chat import Flow, Ports
 from p402.flow.state import WorkerState
 from p402.ports import Call, Completion, Failure, Stream, Usage
-from p402.request import ChatRequest, Options, Transcript
+from p402.request import ChatRequest
 from p402.routing.compiled import compile_snapshot
 from p402.routing.spec import TASKS
 from p402.settings import read_settings
@@ -35,10 +34,11 @@ from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.outcomes import OutcomeTable
 from p402_datasets.paretobandit import TEST, load
+from sim.drawn.contexts import request_of
 from sim.memory import MemoryGuard
 from sim.providers.config import benchmarks_toml, providers_toml
 from sim.providers.world import Ask, World
-from sim.world.clock import VirtualClock as VirtualClock  # noqa: PLC0414 - benches take it from here
+from sim.world.clock import VirtualClock
 
 START_MS: Final = 1_795_132_800_000
 """2026-11-20 00:00 UTC."""
@@ -190,33 +190,6 @@ def _traffic(
             clock.ms += float(chance.exponential(20_000.0))
             yield tenant, request_of(texts[int(chance.integers(len(texts)))], mode, session)
             made += 1
-
-
-def request_of(text: str, mode: str, session: str) -> ChatRequest:
-    """A request of one user message, as the gateway parses it."""
-    messages: Sequence[Mapping[str, str]] = [{"role": "user", "content": text}]
-    body = {"messages": messages}
-    transcript = Transcript(
-        system="",
-        first_user=text,
-        last_user=text,
-        text_bytes=len(orjson.dumps(text)) - 2,
-        turns=1,
-        images=0,
-        has_tools=False,
-        has_schema=False,
-        binds_family=False,
-    )
-    return ChatRequest(
-        model=None,
-        options=Options(mode=mode, session_id=session),
-        transcript=transcript,
-        stream=False,
-        include_usage=False,
-        max_output=None,
-        n=1,
-        body=body,
-    )
 
 
 def open_log(environ: Mapping[str, str], folder: Path, scratch: Path) -> Path:

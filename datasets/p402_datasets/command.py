@@ -3,7 +3,6 @@
 Exit status: 0 it was done, 1 the data cannot be had or used, 2 a wrong call.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-import typer.main
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
-from p402.errors import P402Error
+from p402.commands.run import run_app
 from p402_datasets import fetch as fetching
 from p402_datasets import open_bandit, routerbench
 from p402_datasets.errors import DatasetError, MissingData
@@ -40,14 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 def main(argv: list[str]) -> int:
     """Run `p402 datasets ARGV`; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 datasets", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 datasets: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 datasets", argv)
 
 
 @app.command("list")

@@ -8,8 +8,10 @@ wire.
 It knows nothing of what the files mean.
 """
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -105,34 +107,69 @@ def fetch(
         The folder cannot be written.
     """
     path = folder / wanted.name
-    known = locked(folder).get(wanted.name)
-    if path.is_file():
-        if known is not None:
-            _hold(path, known)
-        return False
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if client is None:
-            with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as own:
-                _download(own, wanted, part, by_hand, progress)
-        else:
+        if _is_there(folder, wanted.name):
+            return False
+        with _alone(folder), ExitStack() as stack:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if _is_there(folder, wanted.name):  # another fetch ended just now
+                return False
+            known = locked(folder).get(wanted.name)
+            if client is None:
+                client = stack.enter_context(httpx.Client(timeout=TIMEOUT, follow_redirects=True))
             _download(client, wanted, part, by_hand, progress)
-        came = Fetched(wanted.url, _digest(part), part.stat().st_size, f"{datetime.now(UTC):%Y-%m-%d}")
-        if known is not None and known.sha256 != came.sha256:
-            part.unlink()
-            raise CorruptData(
-                f"{wanted.url} now has SHA-256 {came.sha256}; expected {known.sha256}, as on "
-                f"{known.fetched_on}; "
-                f"nothing was replaced: to take the new content, delete `{wanted.name}` from {folder / LOCK}"
-            )
-        part.replace(path)
-        _record(folder, wanted.name, came)
+            _take(folder, wanted, part, known)
     except OSError as error:
         raise DatasetError(
             f"{path}: {error.strerror}; expected to write there; name another --cache"
         ) from error
     return True
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    """Whether a file is there, and is what came the first time."""
+    path, known = folder / name, locked(folder).get(name)
+    if not path.is_file():
+        return False
+    if known is not None:
+        _hold(path, known)
+    return True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else fetches into a folder: two would write one part, and lock a digest that no server gave.
+
+    The lock is the system's, so that it ends with its process, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                f"{folder}: another fetch is writing there; expected to be alone; wait until it is done"
+            ) from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(folder: Path, wanted: Wanted, part: Path, known: Fetched | None) -> None:
+    """Give a whole part its name, and record it; refuse it where other bytes came the first time."""
+    path = folder / wanted.name
+    came = Fetched(wanted.url, _digest(part), part.stat().st_size, f"{datetime.now(UTC):%Y-%m-%d}")
+    if known is not None and known.sha256 != came.sha256:
+        part.unlink()
+        raise CorruptData(
+            f"{wanted.url} now has SHA-256 {came.sha256}; expected {known.sha256}, as on "
+            f"{known.fetched_on}; "
+            f"nothing was replaced: to take the new content, delete `{wanted.name}` from {folder / LOCK}"
+        )
+    part.replace(path)
+    _record(folder, wanted.name, came)
 
 
 def _download(client: httpx.Client, wanted: Wanted, part: Path, by_hand: str, progress: Progress) -> None:

@@ -167,8 +167,8 @@ _ENTRIES: Final = (
         licence="your own",
         read_on="2026-11-26",
         columns=(
-            "source, prompt_id, task, prompt, model, quality 0 to 1, input_tokens, output_tokens, cost_usd"
-            "[, split]; tokens and cost may be null"
+            "task, prompt, model, quality 0 to 1[, source, prompt_id, input_tokens, output_tokens, cost_usd, "
+            "split]; tokens and cost may be null"
         ),
         tidied="as it is",
         by_hand="pass the file as --path",

@@ -1,6 +1,6 @@
 """One row for each prompt and model: the form that every source is brought into, and the table made of it.
 
-Columns: `source, prompt_id, task, prompt, model, quality, input_tokens, output_tokens, cost_usd[, split]`;
+Columns: `task, prompt, model, quality[, source, prompt_id, input_tokens, output_tokens, cost_usd, split]`;
 `task` is the source's own name of the benchmark, tokens and cost are null where the source has none. A
 Parquet file of these columns is a source too. An arm without an outcome is an error, unless its prompt is
 asked to be left out. It knows nothing of any source's own files.
@@ -32,7 +32,8 @@ COLUMNS: Final[dict[str, pl.DataType]] = {
 }
 """Columns of the tidy form, in order."""
 
-OPTIONAL: Final = frozenset({"input_tokens", "output_tokens", "cost_usd", "split"})
+OPTIONAL: Final = frozenset({"source", "prompt_id", "input_tokens", "output_tokens", "cost_usd", "split"})
+NEEDED: Final = tuple(name for name in COLUMNS if name not in OPTIONAL)
 ALL: Final = "all"
 """Split of a source that has none."""
 
@@ -51,19 +52,25 @@ class About:
 def shaped(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     """The tidy columns of a frame in their types and order; an optional one that is absent is null.
 
+    An absent `source` is the name given here, and an absent `prompt_id` is the text's own id.
+
     Raises
     ------
     CorruptData
         A column is missing, or holds what its type cannot.
     """
-    missing = [name for name in COLUMNS if name not in frame.columns and name not in OPTIONAL]
+    missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise CorruptData(
             f"{source}: found columns {', '.join(frame.columns)}; expected {', '.join(missing)} as well"
         )
-    absent = [pl.lit(None).alias(name) for name in COLUMNS if name not in frame.columns]
+    absent: dict[str, pl.Expr | pl.Series] = {
+        name: pl.lit(source if name == "source" else None) for name in COLUMNS if name not in frame.columns
+    }
+    if "prompt_id" in absent:
+        absent["prompt_id"] = pl.Series([prompt_id(str(text)) for text in frame["prompt"]], dtype=pl.String())
     try:
-        return frame.with_columns(absent).select(pl.col(n).cast(kind) for n, kind in COLUMNS.items())
+        return frame.with_columns(**absent).select(pl.col(n).cast(kind) for n, kind in COLUMNS.items())
     except pl.exceptions.PolarsError as error:
         raise CorruptData(
             f"{source}: {str(error).partition(chr(10))[0]}; expected the tidy columns"

@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 
 from p402.routing.decide import decide
-from p402.store.pandas_later import arrow_alone
 from sim.replay.columns import names
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import Lives, Lost, Partition, lives_of, partitions, read
@@ -131,6 +130,5 @@ def _once(log: Path, store: str, how: str) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """Print one measurement as JSON, of a log, its store and a name of `WORKERS`; `once`: see `_once`."""
-    arrow_alone()
     log, store, how, *once = argv
     print(json.dumps((_once if once == [ONCE] else _warm)(Path(log), store, how)))

@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.bench.figure import Figure
 from experiments.bench.gateway import configuration
-from experiments.notebook_log import START_MS, request_of
+from experiments.notebook_log import START_MS
 from p402.assemble import START_WEIGHTS, assemble
 from p402.events import RowInputs
 from p402.flow.plan import make_plan
@@ -36,6 +36,7 @@ from p402.settings import read_settings
 from p402.store.catalog import load_catalog
 from p402.store.task_head import load_head
 from p402_datasets.paretobandit import TEST, load
+from sim.drawn.contexts import request_of
 from sim.world.clock import VirtualClock
 
 ONE_ARMS: Final = 300

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from experiments.bench.figure import Figure
-from experiments.notebook_log import START_MS, assembly_of, request_of
+from experiments.notebook_log import START_MS, assembly_of
 from p402.events import Attempt, AttemptResult, Decision, Outcome, RowInputs
 from p402.flow.plan import Plan, choose, make_plan
 from p402.flow.state import WorkerState
@@ -35,6 +35,7 @@ from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.outcomes import OutcomeTable
 from p402_datasets.paretobandit import TEST, load
+from sim.drawn.contexts import request_of
 from sim.providers.world import World
 from sim.world.clock import VirtualClock
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from experiments.bench.figure import Figure
-from experiments.notebook_log import START_MS, VirtualClock, assembly_of, request_of
+from experiments.notebook_log import START_MS, assembly_of
 from p402.commands.log import GOAL_MIB
 from p402.events import AttemptResult, Decision, Outcome, RowInputs
 from p402.flow.plan import make_plan
@@ -29,8 +29,10 @@ from p402.store.components import ComponentStore
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from p402_datasets.paretobandit import TEST, load
+from sim.drawn.contexts import request_of
 from sim.providers.world import World
 from sim.replay.verify import verify
+from sim.world.clock import VirtualClock
 
 ROUNDS: Final = 20_000
 PROMPTS: Final = 400

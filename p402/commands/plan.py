@@ -5,18 +5,18 @@ options, which overrule the log one by one, and the answer is laid out and rehea
 Exit status: 0 there is a plan, 2 the question or its data is no good.
 """
 
-import sys
+from math import inf
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 import typer
-import typer.main
 from rich.console import Console
 
 from p402.commands import plan_text
 from p402.commands.plan_text import CanaryLine, ExplorationLine, Plan
+from p402.commands.run import BadQuestion, run_app
 from p402.commands.traffic import Seen, traffic_of
 from p402.errors import P402Error
 from p402.evaluation import rehearsal
@@ -36,11 +36,10 @@ LEAST_REPLICATES: Final = 20
 LEAST_VARIANCE: Final = 1e-6
 """Of rewards that are nearly all 0 or all 1."""
 
+ROUNDED: Final = 5e-3
+"""An sd that was rounded to two digits, or is beside a mean that was, may be this much too large."""
+
 app = typer.Typer(name="plan", add_completion=False, pretty_exceptions_enable=False)
-
-
-class BadQuestion(P402Error):
-    """An option is no good, or one is missing."""
 
 
 class Figures:
@@ -66,14 +65,7 @@ class Figures:
 
 def main(argv: list[str]) -> int:
     """Run `p402 plan ARGV`; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 plan", standalone_mode=True)
-    except (P402Error, ValueError) as error:
-        print(f"p402 plan: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 plan", argv, status=lambda _error: 2, errors=(P402Error, ValueError))
 
 
 @app.command()
@@ -169,6 +161,12 @@ def _traffic(
     rounds = figures.of("session_rounds", session_rounds, 1.0, "one round a session")
     alike = 0.0 if rounds == 1.0 else figures.of("icc", icc, 0.1, "a correlation of 0.1 within sessions")
     variance = figures.logged("variance") if sd is None else sd * sd
+    most = max(average * (1.0 - average), 0.0) ** 0.5
+    if sd is not None and 0.0 <= average <= 1.0 and sd > most + ROUNDED:
+        raise BadQuestion(
+            f"--sd: found {sd:g}; expected at most {most:.3f}, as of rewards from 0 to 1 with a mean of "
+            f"{average:.3g}"
+        )
     if not variance:
         variance = max(average * (1.0 - average), LEAST_VARIANCE)
         figures.assumed.append(
@@ -180,6 +178,9 @@ def _traffic(
 
 def _excess(figures: Figures, cost_usd: float | None, explored_usd: float | None) -> float | None:
     """USD that a round costs more at an explored arm than at the incumbent; None where nothing tells."""
+    for name, given in (("--cost-usd", cost_usd), ("--explored-cost-usd", explored_usd)):
+        if given is not None and not 0.0 <= given < inf:
+            raise BadQuestion(f"{name}: found {given:g}; expected USD of 0 or more for one round")
     here = figures.logged("cost_usd") if cost_usd is None else cost_usd
     there = figures.logged("explored_cost_usd") if explored_usd is None else explored_usd
     if here is None or there is None:

@@ -12,8 +12,7 @@ from math import exp, log, sqrt
 from statistics import NormalDist
 from typing import Final
 
-BETS: Final = tuple(2.0 ** -(k + 1) for k in range(12))
-"""Shares of the most that may be lost, which the money is split over."""
+from p402.evaluation.eprocess import BETS
 
 _TOUCHED: Final = (0.2, 0.35, 0.5, 0.7, 1.0)
 """Where tangents touch, as shares of the variance at the end."""

@@ -28,6 +28,9 @@ MOST: Final = 2.0**60
 MAX_ROWS: Final = 1 << 22
 """Most numbers that may be added between two calls of `settled`: 2**22 limbs of 2**40 stay below 2**63."""
 
+_FULL: Final = 1 << 62
+"""Of the highest limb: two below it can be added without leaving int64."""
+
 _MASK: Final = (1 << BITS) - 1
 _UNIT: Final = 2.0**20  # of the highest limb; the next are 2**-20 and 2**-60
 
@@ -59,12 +62,23 @@ def limbs_of(values: FloatArray) -> IntArray:
 
 
 def settled(limbs: IntArray) -> IntArray:
-    """The same sums in normal form: the two lower limbs in `[0, 2**40)`, the highest with the sign."""
+    """The same sums in normal form: the two lower limbs in `[0, 2**40)`, the highest with the sign.
+
+    Raises
+    ------
+    ValueError
+        A sum is 2**82 or more in size: added to another, its highest limb might wrap round unseen.
+    """
     out = limbs.copy()
     for lower, upper in ((2, 1), (1, 0)):
         carry = out[lower] >> BITS
         out[lower] &= _MASK
         out[upper] += carry
+    if bool(((out[0] >= _FULL) | (out[0] < -_FULL)).any()):
+        raise ValueError(
+            "a sum of 2**82 or more cannot be kept exactly: expected less, as even 100 million rounds of the "
+            "largest weight there is come to; look for a propensity or 1 / P(observed) that cannot be"
+        )
     return out
 
 

@@ -3,7 +3,7 @@
 Sessions of equal length with an effect of their own on each arm, rewards about their mean at two points
 so that variance and correlation are those of the traffic, judged or not by chance. A comparison is the
 paired IPS difference of residuals with its error clustered by session; a canary bets after every session
-as `crossing.BETS` say. Chance is the caller's generator. It knows nothing of logs or arms.
+as `eprocess.BETS` say. Chance is the caller's generator. It knows nothing of logs or arms.
 
 Source: the laws are those of `p402.evaluation.power`; Liang and Zeger, Biometrika 73(1), 1986 (clusters).
 """
@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator  # noqa: TID251 -- the type of the caller's generator; none is made here
 
-from p402.evaluation.crossing import BETS
+from p402.evaluation.eprocess import BETS
 from p402.evaluation.intervals import clustered_stderr, student_quantile
 from p402.evaluation.logged import FloatArray
 from p402.evaluation.power import Canary, Comparison, Question, Traffic, bet_bound

@@ -10,7 +10,7 @@ Source: Hall, "On the removal of skewness by transformation", J. Royal Statistic
 cubic is the one that is monotone, so that it inverts everywhere.
 """
 
-from math import cbrt, isfinite, sqrt
+from math import cbrt, frexp, isfinite, sqrt
 from typing import Final
 
 import numpy as np
@@ -31,9 +31,13 @@ def tilt_of(totals: FloatArray) -> float:
         `(G,)`, mean 0: influence of each independent unit.
     """
     groups = totals.shape[0]
-    square = totals * totals
-    second, third = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * totals)) / groups
-    return third / (second * sqrt(second)) / sqrt(groups) if second > 0.0 else 0.0
+    largest = float(np.max(np.abs(totals)))
+    if largest == 0.0:
+        return 0.0
+    scaled: FloatArray = np.ldexp(totals, -frexp(largest)[1])  # exact, and no power of a tiny total vanishes
+    square = scaled * scaled
+    second, third = float(np.add.reduce(square)) / groups, float(np.add.reduce(square * scaled)) / groups
+    return float(third / (second * sqrt(second)) / sqrt(groups))
 
 
 def untilted(quantile: float, tilt: float) -> float:

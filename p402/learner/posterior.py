@@ -40,6 +40,7 @@ Int = NDArray[np.int64]
 
 BIAS: Final = "bias"
 TASK: Final = "task_"
+LENGTH: Final = "length"
 _USUAL: Final = 0.5
 """A feature that is neither bias nor task, before any request was seen."""
 
@@ -50,8 +51,8 @@ class Spread:
 
     Attributes
     ----------
-    bias, task, other
-        Of the coefficients of the bias, of the tasks, and of the rest.
+    bias, task, length, other
+        Of the coefficients of the bias, of the tasks, of the transcript's length, and of the rest.
     noise
         How far one judgement lies from the expected quality.
     shared
@@ -60,12 +61,13 @@ class Spread:
 
     bias: float = 0.2
     task: float = 0.2
+    length: float = 0.1
     other: float = 0.1
     noise: float = 0.25
     shared: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("bias", "task", "other", "noise"):
+        for name in ("bias", "task", "length", "other", "noise"):
             value = getattr(self, name)
             if not 0.0 < value < np.inf:
                 raise ValueError(f"{name} is {value}: expected a standard deviation above 0, such as 0.2")
@@ -100,9 +102,9 @@ class Prior:
 
 def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
     """The prior that a snapshot's starting posterior is, with block variances of its own."""
+    own = {BIAS: spread.bias, LENGTH: spread.length}
     sd = [
-        spread.bias if name == BIAS else spread.task if name.startswith(TASK) else spread.other
-        for name in posterior.features
+        spread.task if name.startswith(TASK) else own.get(name, spread.other) for name in posterior.features
     ]
     mean = np.array(posterior.theta, np.float64) / PARAM_ONE
     return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)), arms.model, spread.shared)

@@ -218,7 +218,7 @@ class Health:
             live = self._quantised(arm, now_ms)
             if live != self.table.get(arm, _AT_REST):
                 moved[arm] = live
-            elif live == _AT_REST:
+            elif live == _AT_REST or self._is_still(arm, live):
                 self._moving.discard(arm)
         if not moved:
             self.probes.logged()  # whatever a probe has told, the columns say it already
@@ -272,6 +272,16 @@ class Health:
         if 0 <= now_ms - since_ms < COOL_MS:
             rest_ms = min(found.until_ms - now_ms, COOL_MS) + GRACE_MS
             self._state(arm).breaker.rest(now_ms, rest_ms)
+
+    def _is_still(self, arm: str, live: ArmLive) -> bool:
+        """Whether columns stay as they are until the arm is called or others tell of it.
+
+        By the clock alone breakers begin to be half open and times are forgotten; a ratio of lengths is not,
+        and an error rate that is told as none only falls.
+        """
+        if live.open_circuit or live.half_open or live.error_rate or live.ttft_ms != UNMEASURED:
+            return False
+        return arm not in self._heard
 
     def _was_just_tried(self, arm: str, now_ms: int) -> bool:
         """Whether a probe of its provider failed so lately that one by any arm would tell nothing new."""

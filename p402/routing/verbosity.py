@@ -26,12 +26,13 @@ _LEAST, _MOST = -3, 4
 class Verbosity:
     """Running lengths of one arm's answers."""
 
-    __slots__ = ("_calls", "_expected", "_faith", "_tokens", "_told")
+    __slots__ = ("_calls", "_expected", "_faith", "_ratio", "_tokens", "_told")
 
     def __init__(self) -> None:
         self._tokens = self._expected = self._calls = 0.0
         self._faith = _PRIOR
         self._told = 0
+        self._ratio: int | None = RATIO_ONE
 
     def add(self, tokens: int, expected: int) -> None:
         """Take in an answer of so many output tokens; `expected` is at least 1."""
@@ -39,13 +40,15 @@ class Verbosity:
         self._expected = self._expected * _KEEP + expected
         self._calls = self._calls * _KEEP + 1.0
         self._faith *= _KEEP
+        self._ratio = None
 
     def ratio(self) -> int:
         """Output tokens over expected ones, multiples of 1/16; it moves once it is most of a step away."""
-        if self._calls == 0:
-            return RATIO_ONE
+        if self._ratio is not None:
+            return self._ratio  # it is asked for far more often than an answer comes
         usual = self._faith * self._expected / self._calls
         found = _STEPS * log2((self._tokens + usual) / (self._expected + usual))
         if abs(found - self._told) > 0.75:
             self._told = min(max(round(found), _LEAST * _STEPS), _MOST * _STEPS)
-        return max(1, round(RATIO_ONE * exp2(self._told / _STEPS)))
+        self._ratio = max(1, round(RATIO_ONE * exp2(self._told / _STEPS)))
+        return self._ratio

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-import typer.main
 
+from p402.commands.run import BadQuestion, run_app
 from p402.errors import P402Error, nearest
 from sim.compare.job import Job, jobs_of
-from sim.compare.kept import NotWritable
 from sim.compare.played import canonical, play, setting_of, sized, spec_of, strategy_of
 from sim.compare.pool import cores
 from sim.compare.report import tables
@@ -31,20 +30,9 @@ DEFAULT: Final = "static,epsilon-greedy,linucb,p402"
 REFERENCE: Final = "p402"
 
 
-class BadQuestion(P402Error):
-    """An option is no good."""
-
-
 def main(argv: list[str]) -> int:
     """Run `p402 sim compare ARGV`, the word `compare` first; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 sim compare: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadQuestion | NotWritable) else 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 sim", argv)
 
 
 @app.callback()

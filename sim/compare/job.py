@@ -1,8 +1,8 @@
 """Which runs a comparison is made of, and what a run is known by.
 
-A run depends on the world's spec, the strategy, the seed and the code that plays them, so its key is a
-hash of these four: a file with another key is another run and is never reused. Of a user's own strategy
-(`module:Class`) the module's file is in the hash, but not what that imports in turn.
+A run depends on the world's spec, the strategy, the seed and the code that plays them (with its data, and
+numpy), so its key is a hash of these four: a file with another key is another run and is never reused. Of a
+user's own strategy (`module:Class`) the module's file is in the hash, but not what that imports in turn.
 """
 
 import sys
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,12 @@ FORMAT: Final = 1
 
 PACKAGES: Final = ("p402", "p402_datasets", "sim")
 """Whose code plays a run."""
+
+PLAYING: Final = frozenset({".py", ".json", ".toml"})
+"""Files that play: code, and data that it reads, such as the head that infers tasks."""
+
+INSTALLED: Final = ("numpy", "paretobandit")
+"""Packages whose version is in the hash: one does the sums, the other has the rows of preset `table`."""
 
 NOT_PLAYING: Final = ("sim/compare/", "sim/replay/", "sim/observe/", "sim/providers/")
 """Folders that look at runs and play none."""
@@ -67,8 +74,8 @@ def jobs_of(
 
 @cache
 def code_hash() -> str:
-    """A hash of the source files that play a run, wherever they lie."""
-    total = sha256()
+    """A hash of the files that play a run, wherever they lie, and of the versions of what they rest on."""
+    total = sha256("\n".join(f"{name} {_version(name)}" for name in INSTALLED).encode())
     for name, path in _sources():
         total.update(f"{name}\0{sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
@@ -78,10 +85,17 @@ def _sources() -> Iterator[tuple[str, Path]]:
     for package in PACKAGES:
         for folder in sorted(import_module(package).__path__):
             root = Path(folder)
-            for path in sorted(root.rglob("*.py")):
+            for path in sorted(path for path in root.rglob("*") if path.suffix in PLAYING):
                 name = f"{package}/{path.relative_to(root).as_posix()}"
                 if not name.startswith(NOT_PLAYING):
                     yield name, path
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _module_hash(strategy: str) -> str:

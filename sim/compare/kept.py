@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from p402.commands.run import BadQuestion
 from p402.errors import DiskFull, P402Error
 from sim.compare.job import Job
 
@@ -21,7 +22,7 @@ FOLDER: Final = "rounds"
 KEY: Final = b"p402.run"
 
 
-class NotWritable(P402Error):
+class NotWritable(BadQuestion):
     """The output folder cannot be written to."""
 
 

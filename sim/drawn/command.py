@@ -3,42 +3,32 @@
 What writes logs and Parquet is imported when it is asked for: it needs the extra `replay`.
 """
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final
 
 import orjson
 import typer
-import typer.main
 from rich.table import Table
 
-from p402.errors import P402Error, nearest
+from p402.commands.run import BadQuestion, run_app
+from p402.routing.spec import MODES as ALL_MODES
+from sim.asked import one_of
 from sim.drawn.datasheet import Written
 from sim.drawn.draw import LONGEST, MODES, draw
-from sim.drawn.feedback import FEEDBACK, Feedback
+from sim.drawn.feedback import FEEDBACK
 from sim.drawn.offers import Rules
 from sim.drawn.tables import BUNDLED, open_table
 from sim.drawn.world import world_of
 from sim.shown import bar, show
 
 ROUNDS: Final = 10_000
-EVERY: Final = ("balanced", "quality", "cost", "speed")
-
-
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def main(argv: list[str]) -> int:
     """Run `p402 sim draw ARGV`, the word `draw` first: 0 it is drawn, 1 it could not be, 2 bad usage."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 sim draw: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 sim", argv)
 
 
 @app.callback()
@@ -53,7 +43,7 @@ def draw_log(
         Path, typer.Option(help="New folder for log/, store/, outcomes.parquet, truth.json, README.md.")
     ],
     table: Annotated[
-        str, typer.Option(help="`paretobandit`, or the path of a tidy Parquet file (sim/drawn/README.md).")
+        str, typer.Option(help="`paretobandit`, or the path of a tidy Parquet file (datasets/README.md).")
     ] = BUNDLED,
     complete: Annotated[
         bool, typer.Option("--complete", help="Leave out prompts of a file that lack a model's outcome.")
@@ -79,15 +69,10 @@ def draw_log(
     """Draw a log with exact propensities, every arm's real outcome and the exact value of strategies."""
     asked = tuple(part.strip() for part in modes.split(","))
     for mode in asked:
-        if mode not in EVERY:
-            raise typer.BadParameter(
-                f"--modes: unknown mode {mode!r}; expected some of {', '.join(EVERY)}{nearest(mode, EVERY)}"
-            )
-    if feedback not in get_args(Feedback):
-        raise typer.BadParameter(
-            f"unknown --feedback {feedback!r}; expected one of {', '.join(FEEDBACK)}"
-            f"{nearest(feedback, FEEDBACK)}"
-        )
+        one_of("--modes", mode, ALL_MODES)
+    if len(set(asked)) < len(asked):
+        raise BadQuestion(f"--modes: found {modes!r}; expected each mode once: sessions take turns")
+    chosen = one_of("--feedback", feedback, FEEDBACK)
     from sim.drawn.written import write  # noqa: PLC0415
 
     priced = open_table(table, complete=complete)
@@ -99,7 +84,6 @@ def draw_log(
         f"--feedback {feedback} --longest {longest}"
     )
     with bar("drawing") as progress:
-        chosen: Feedback = next(name for name in FEEDBACK if name == feedback)
         found = write(world, drawn, out, seed=seed, feedback=chosen, command=command, progress=progress)
     show(
         [_shown(found)], orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if as_json else None

@@ -67,12 +67,12 @@ def probabilities_of(offered: Offered, contexts: Contexts, target: Target) -> Fl
     return probabilities(target, offered.snapshot, batch)
 
 
-def request_of(text: str, mode: str) -> ChatRequest:
+def request_of(text: str, mode: str, session: str = "drawn") -> ChatRequest:
     """A request of one user message, as the gateway parses it."""
     messages = [{"role": "user", "content": text}]
     return ChatRequest(
         model=None,
-        options=Options(mode=mode, session_id="drawn"),
+        options=Options(mode=mode, session_id=session),
         transcript=Transcript(
             system="",
             first_user=text,

@@ -35,6 +35,6 @@ def open_table(name: str, *, complete: bool = False) -> Priced:
     path = Path(name)
     if not path.is_file():
         raise MissingData(f"no table {name!r}; expected {BUNDLED!r}, or the path of a tidy Parquet file")
-    from sim.drawn.tidy import read_tidy  # noqa: PLC0415
+    from sim.drawn.filled import filled  # noqa: PLC0415
 
-    return read_tidy(path, complete=complete)
+    return filled(path, complete=complete)

@@ -68,7 +68,12 @@ def write(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise P402Error(f"--out {out} is not an empty folder; expected a new one: nothing was changed")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise P402Error(
+            f"--out {out}: {error.strerror}; expected a folder that can be made; name another"
+        ) from error
     snapshot_id = ComponentStore(out / "store").put_snapshot(parts_of(world.offered.assembly.spec))
     made = _decided(world, rounds)
     judged = rounds.judging < _judging(world, feedback)[rounds.prompt, made.arm]

@@ -3,15 +3,15 @@
 Exit status: 0 there is a world, 1 the log or the store is no good, 2 the question is no good.
 """
 
-import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-import typer.main
 
-from p402.errors import ConfigError, P402Error, nearest
+from p402.commands.run import BadQuestion, run_app
+from p402.errors import ConfigError
 from p402.routing.spec import MODES
+from sim.asked import LOG, STORE, one_of
 from sim.fit import report
 from sim.fit.judge import Other, fit_and_judge
 from sim.shown import bar, show
@@ -19,24 +19,10 @@ from sim.world.files import require_ending, write_spec
 
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-DEFAULT_LOG: Final = Path("var/p402/log")
-DEFAULT_STORE: Final = Path("var/p402/store")
-
-
-class BadQuestion(P402Error):
-    """The options do not say what to fit."""
-
 
 def main(argv: list[str]) -> int:
     """Run `p402 sim fit ARGV`, the word `fit` first; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 sim fit: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadQuestion) else 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 sim", argv)
 
 
 @app.callback()
@@ -47,8 +33,8 @@ def _group() -> None:
 @app.command()
 def fit(
     *,
-    log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = DEFAULT_LOG,
-    store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
+    log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = LOG,
+    store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = STORE,
     out: Annotated[Path | None, typer.Option(help="Write the world here: .toml or .json.")] = None,
     holdout_hours: Annotated[
         float,
@@ -67,10 +53,8 @@ def fit(
 ) -> None:
     """Fit a world to a log, and judge it on days and a policy it has not seen, beside "same as yesterday"."""
     for option, name in (("--mode", mode), ("--other-mode", other_mode)):
-        if name is not None and name not in MODES:
-            raise BadQuestion(
-                f"{option}: found {name!r}; expected one of {', '.join(MODES)}{nearest(name, MODES)}"
-            )
+        if name is not None:
+            one_of(option, name, MODES)
     if other_mode is not None and other_log is None and mode in (None, other_mode):
         raise BadQuestion(
             f"--other-mode {other_mode}: the fit would have seen its rounds; give --mode another mode, "

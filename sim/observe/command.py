@@ -4,18 +4,16 @@ Exit status: 0 there is an answer, 1 the log does not replay, 2 the question or 
 """
 
 import os
-import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import typer.main
 
-from p402.errors import P402Error
+from p402.commands.run import BadQuestion, run_app
 from p402.routing.spec import MODES
 from p402.store.config import server_of
+from sim.asked import instant_ms
 from sim.observe import imported as others
 from sim.observe import report
 from sim.observe.offered import offered
@@ -25,10 +23,6 @@ from sim.replay.window import Unfaithful
 from sim.shown import bar, show
 
 app = typer.Typer(name="observe", add_completion=False, pretty_exceptions_enable=False)
-
-
-class BadQuestion(P402Error):
-    """An option is no good."""
 
 
 class Mode(StrEnum):
@@ -48,14 +42,7 @@ class By(StrEnum):
 
 def main(argv: list[str]) -> int:
     """Run `p402 observe ARGV`; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 observe", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 observe: {error}", file=sys.stderr)
-        return 1 if isinstance(error, Unfaithful) else 2
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 observe", argv, status=lambda error: 1 if isinstance(error, Unfaithful) else 2)
 
 
 @app.command()
@@ -87,7 +74,7 @@ def observe(
 
     The rounds are those that `route_named_models = "observe"`, the default, has called as they were named.
     """
-    window = Window(tenant, _ms("--since", since), _ms("--until", until))
+    window = Window(tenant, instant_ms("--since", since), instant_ms("--until", until))
     if window.since_ms is not None and window.until_ms is not None and window.since_ms >= window.until_ms:
         raise BadQuestion(f"--since {since} --until {until}: found no time between them; expected some")
     if imported and store is not None:
@@ -111,18 +98,3 @@ def observe(
                 progress=progress,
             )
     show(report.tables(result), report.as_json(result) if as_json else None)
-
-
-def _ms(option: str, text: str | None) -> int | None:
-    """Milliseconds since 1970 of a day or time; one without a zone is UTC."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadQuestion(
-            f"{option}: found {text!r}, expected a day or a time such as 2026-11-25 or 2026-11-25T18:00"
-        ) from error
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    return int(found.timestamp() * 1_000)

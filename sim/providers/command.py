@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import typer.main
 from rich.console import Console
 from rich.table import Table
 
-from p402.errors import P402Error
+from p402.commands.run import run_app
 from p402_datasets import paretobandit
 from sim.providers.app import SimApp
 from sim.providers.config import benchmarks_toml, providers_toml
@@ -35,14 +34,7 @@ DEFAULT_PORT = 8499
 
 def main(argv: list[str]) -> int:
     """Run `p402 sim ARGV`; see the module for its exit status, errors are said on stderr."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 sim: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 sim", argv)
 
 
 @app.command()

@@ -4,17 +4,14 @@ Exit status: 0 all is well, 1 a logged choice does not replay or an outcome is n
 question or its data is no good.
 """
 
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-import typer.main
 
-from p402.errors import P402Error, nearest
-from p402.store.pandas_later import arrow_alone
+from p402.commands.run import BadQuestion, run_app
+from sim.asked import LOG, STORE, instant_ms, one_of
 from sim.replay import report
 from sim.replay.explain import explain
 from sim.replay.pass_two import By
@@ -28,25 +25,10 @@ from sim.spread.contract import InProcess, Processes, Ray, Workers
 
 app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=False)
 
-DEFAULT_LOG: Final = Path("var/p402/log")
-DEFAULT_STORE: Final = Path("var/p402/store")
-
-
-class BadQuestion(P402Error):
-    """The options do not say one thing to do."""
-
 
 def main(argv: list[str]) -> int:
     """Run `p402 replay ARGV`; see the module for its exit status."""
-    arrow_alone()
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 replay", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 replay: {error}", file=sys.stderr)
-        return 1 if isinstance(error, Unfaithful) else 2
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 replay", argv, status=lambda error: 1 if isinstance(error, Unfaithful) else 2)
 
 
 @app.command()
@@ -100,8 +82,8 @@ def replay(
         Path | None,
         typer.Option(help="With --policy: keep finished parts in this folder, and go on from those in it."),
     ] = None,
-    log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = DEFAULT_LOG,
-    store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = DEFAULT_STORE,
+    log: Annotated[Path, typer.Option(help="Folder of the log that the gateway writes.")] = LOG,
+    store: Annotated[Path, typer.Option(help="Folder of the snapshots it decided under.")] = STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """Replay the log with the very code that decided it.
@@ -111,8 +93,7 @@ def replay(
     if sum((verify_all, policy is not None, explain_id is not None)) != 1:
         raise BadQuestion("expected one of --verify, --policy NAME and --explain REQUEST_ID; see --help")
     if policy is not None:
-        train = None if train_until is None else _instant(train_until)
-        how = How(by, workers_of(processes, ray), resume, train)
+        how = How(by, workers_of(processes, ray), resume, instant_ms("--train-until", train_until))
         _value(policy, behaviour, log, store, how, greedy=greedy, as_json=as_json)
     elif explain_id is not None:
         found = explain(log, store, explain_id)
@@ -156,25 +137,10 @@ def workers_of(processes: int, ray: str | None) -> Workers:
     return Processes(processes) if processes > 1 else InProcess()
 
 
-def _instant(text: str) -> int:
-    """Milliseconds since 1970 of a day or time; one without a zone is UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadQuestion(
-            f"--train-until: found {text!r}, expected a day or a time such as 2026-11-25T18:00"
-        ) from error
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
 def _value(
     policy: str, behaviour: str, log: Path, store: Path, how: How, *, greedy: bool, as_json: bool
 ) -> None:
-    if behaviour not in BEHAVIOURS:
-        raise BadQuestion(
-            f"unknown --behaviour {behaviour!r}; expected one of {', '.join(BEHAVIOURS)}"
-            f"{nearest(behaviour, BEHAVIOURS)}"
-        )
+    one_of("--behaviour", behaviour, BEHAVIOURS)
     named = f"{policy}, greedy" if greedy else policy
     if how.train_until_ms is None:
         target: Target = parse(policy, greedy=greedy)

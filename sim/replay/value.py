@@ -22,7 +22,7 @@ from p402.evaluation.gate import Gate
 from p402.evaluation.summed import calibration, difference, estimates
 from p402.evaluation.sums import Sums
 from p402.learner.tally import Model, Tally
-from p402.store import manifest as manifests
+from p402.store.imported.count import imported_in
 from sim.replay.pass_one import Told, ToldCodec, first
 from sim.replay.pass_two import By, Valued, ValuedCodec, second
 from sim.replay.pieces import Partition
@@ -250,7 +250,7 @@ def _require(window: Window, told: Told) -> None:
 
 def _imported(window: Window) -> str:
     """What to say of calls that another gateway logged, if there are any."""
-    rows = sum(part.rows for part in manifests.load(Path(window.log)).of_kind("imported"))
+    rows = imported_in(Path(window.log)).calls
     if not rows:
         return ""
     return (

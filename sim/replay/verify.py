@@ -5,8 +5,6 @@ choice is taken again (promise P20). A row that cannot be decided again counts a
 never as passed over; so does an outcome that the logged choices do not bear out (`sim.replay.outcomes`).
 """
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from p402.errors import StoreError
 from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decisions, decide
-from p402.store.imported.count import imported_calls
+from p402.store.imported.count import imported_in
 from p402.store.reader import connect
 from p402.store.settled import uncompacted
 from sim.replay.borne import KINDS, Borne, borne
@@ -28,6 +26,7 @@ from sim.replay.outcomes import Unfounded, held
 from sim.replay.pieces import Compacted
 from sim.replay.snapshots import Snapshots
 from sim.replay.source import CHOICE_KINDS, UNFIT, Group, Lost, Partition, lives_of, partitions, read
+from sim.used import peak_mib
 
 KEPT: Final = 100
 """Mismatches described in full; all are counted."""
@@ -40,9 +39,6 @@ UNION ALL
 SELECT worker, live_seq, snapshot, id, attempt, inputs, arm, NULL, NULL, NULL FROM attempts
 """
 """Every choice that was taken before a dispatch; `attempt` is null for a round's decision."""
-
-_RSS_PER_MIB: Final = 1 << 20 if sys.platform == "darwin" else 1 << 10
-"""Units of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
 
 _COUNTED: Final = ("count", "n_eligible", "n_explored")
 _WANTED: Final = {"decision": ("arm", *_COUNTED), "attempt": ("arm", "attempt")}
@@ -105,7 +101,8 @@ class Verification:
     peak_mib
         Most memory that this process has held at once.
     bytes_per_million
-        Bytes of the log on disk, Parquet and segments, for a million rounds; None where there is no round.
+        Bytes of the log on disk, Parquet and segments without imported calls, for a million rounds; None
+        where there is no round.
     """
 
     rows: int
@@ -184,7 +181,8 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
             "SELECT coalesce(sum(torn), 0)::BIGINT, coalesce(sum(malformed), 0)::BIGINT FROM skipped_lines"
         ).fetchall()[0]
         ended = held(con, _borne(log, pieces))
-    size = _size_bytes(log)
+    theirs = imported_in(log)
+    size = max(0, _size_bytes(log) - theirs.size_bytes)
     for what, number in ended.faults.items():
         tally.fault(what, number)
     return Verification(
@@ -199,12 +197,12 @@ def verify(log: Path, store: Path, progress: Callable[[int, int], None]) -> Veri
         unfounded=sum(ended.faults.values()),
         strays=ended.unfounded,
         unended=ended.unended,
-        imported=imported_calls(log),
+        imported=theirs.calls,
         snapshots=len(snapshots.used),
         torn=torn,
         malformed=malformed,
         seconds=time.monotonic() - started,
-        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB,
+        peak_mib=peak_mib(),
         bytes_per_million=size / tally.decisions * 1e6 if tally.decisions else None,
     )
 

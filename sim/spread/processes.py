@@ -15,7 +15,6 @@ from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
-from p402.store.pandas_later import arrow_alone
 from sim.spread.attempt import tried
 from sim.spread.contract import ONE_THREAD, Died, Event, Function, WorkersAway
 
@@ -147,7 +146,6 @@ def _work(pipe: "connection.Connection[Any, Any]") -> None:
     """A process's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    arrow_alone()
     function: Function = _nothing_to_do
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the caller is gone
         while True:

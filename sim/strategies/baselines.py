@@ -151,6 +151,10 @@ def _turn(x: Float, y: Float, a: int, b: int, c: int) -> float:
 def best(worth: Float) -> Float:
     """(n, K) 1 at each row's highest, of equals the first; a row of -inf has none."""
     out = np.zeros(worth.shape)
+    if len(worth) == 1:
+        top = int(worth[0].argmax())
+        out[0, top] = worth[0, top] > -np.inf
+        return out
     rows = np.flatnonzero(np.isfinite(worth.max(axis=1)) | np.isposinf(worth.max(axis=1)))
     out[rows, worth[rows].argmax(axis=1)] = 1.0
     return out

@@ -35,15 +35,13 @@ class EpsilonGreedy:
         self.epsilon = epsilon
         self.prior = prior
         self._sums: dict[tuple[str, int], tuple[float, float]] = {}
+        self._tables: dict[tuple[tuple[str, ...], int], Float] = {}
         self._once = Once()
 
     def probabilities(self, contexts: Contexts) -> Float:
         """(n, K)."""
-        count, total = np.zeros((2, *contexts.eligible.shape))
-        for task in np.unique(contexts.task).tolist():
-            found = [self._sums.get((arm, task), (0.0, 0.0)) for arm in contexts.arms]
-            rows = contexts.task == task
-            count[rows], total[rows] = np.array(found).T
+        sums = [self._table(contexts.arms, task) for task in contexts.task.tolist()]
+        count, total = np.array(sums).reshape(len(contexts), 2, -1).transpose(1, 0, 2)
         quality = (self.prior * contexts.prior_quality + total) / (self.prior + count)
         greedy = best(contexts.score(quality))
         return (1.0 - self.epsilon) * greedy + self.epsilon * even(contexts)
@@ -51,11 +49,20 @@ class EpsilonGreedy:
     def learn(self, rounds: Rounds) -> None:
         """Add to the means."""
         task, arms = rounds.contexts.task.tolist(), rounds.contexts.arms
+        self._tables.clear()
         for i, quality, before in self._once.news(rounds):
             cell = arms[int(rounds.action[i])], task[i]
             count, total = self._sums.get(cell, (0.0, 0.0))
             new = before is None
             self._sums[cell] = count + new, total + quality - (before or 0.0)
+
+    def _table(self, arms: tuple[str, ...], task: int) -> Float:
+        """(2, K) how often each arm was judged at a task, and the sum; kept until something is learned."""
+        found = self._tables.get((arms, task))
+        if found is None:
+            sums = [self._sums.get((arm, task), (0.0, 0.0)) for arm in arms]
+            found = self._tables[arms, task] = np.array(sums, np.float64).T.copy()
+        return found
 
 
 class Ucb1:
@@ -105,17 +112,14 @@ class LinUcb:
         self._a: dict[str, Float] = {}
         self._b: dict[str, Float] = {}
         self._inverse: dict[str, Float] = {}
+        self._stack: tuple[tuple[str, ...], Float, Float] | None = None
         self._once = Once()
 
     def probabilities(self, contexts: Contexts) -> Float:
         """(n, K), one 1 a row."""
-        d = contexts.features.shape[1]
         x = contexts.features
-        inverse = np.array([self._inverse.get(arm, np.eye(d)) for arm in contexts.arms])
-        theta = np.einsum("kde,ke->kd", inverse, [self._b.get(arm, np.zeros(d)) for arm in contexts.arms])
-        width = np.empty(contexts.eligible.shape)
-        for k in range(len(contexts.arms)):
-            width[:, k] = np.einsum("nd,nd->n", np.einsum("nd,de->ne", x, inverse[k]), x)
+        theta, inverse = self._stacked(contexts.arms, x.shape[1])
+        width = np.einsum("nke,ne->nk", np.einsum("nd,dke->nke", x, inverse), x)
         mean = contexts.prior_quality + np.einsum("nd,kd->nk", x, theta)
         return best(contexts.score(mean + self.alpha * np.sqrt(np.maximum(width, 0.0))))
 
@@ -135,6 +139,16 @@ class LinUcb:
             touched.add(arm)
         for arm in touched:
             self._inverse[arm] = np.asarray(np.linalg.inv(self._a[arm]), np.float64)
+            self._stack = None
+
+    def _stacked(self, arms: tuple[str, ...], d: int) -> tuple[Float, Float]:
+        """(K, D) theta and (D, K, D) A^-1 of these arms, kept until something is learned."""
+        if self._stack is None or self._stack[0] != arms:
+            none, one = np.zeros(d), np.eye(d)
+            inverse = np.array([self._inverse.get(arm, one) for arm in arms])
+            theta = np.einsum("kde,ke->kd", inverse, np.array([self._b.get(arm, none) for arm in arms]))
+            self._stack = arms, theta, np.ascontiguousarray(inverse.transpose(1, 0, 2))
+        return self._stack[1:]
 
 
 class Knn:

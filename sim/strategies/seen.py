@@ -129,6 +129,8 @@ def _contexts(
     session: Int,
     prompts: tuple[str, ...] | None,
 ) -> Contexts:
+    if lens.n == 1:
+        return _lone(snapshot, lens, key, task, start, session, prompts)
     arms, n = snapshot.spec.arms, lens.n
     bid, half = np.atleast_2d(bids(snapshot, lens)), _column(half_point(snapshot, lens), n)
     ttft, errors = _measured(snapshot, lens)
@@ -158,13 +160,54 @@ def _contexts(
     )
 
 
+def _lone(
+    snapshot: Snapshot,
+    lens: Lens,
+    key: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
+    task: Int,
+    start: Float,
+    session: Int,
+    prompts: tuple[str, ...] | None,
+) -> Contexts:
+    """The same of one row, as a simulation asks at each request: broadcasting took most of that time."""
+    arms, live = snapshot.spec.arms, lens.lives[0]
+    bid, half = bids(snapshot, lens).reshape(1, -1), float(half_point(snapshot, lens))
+    ttft = live.ttft_ms
+    ttft = np.where(ttft > 0, ttft, snapshot.ttft_prior).reshape(1, -1)
+    fast = float(snapshot.spec.policy.ttft_half_ms)
+    features = lens.features.reshape(1, -1) / FEATURE_ONE
+    quality, cost, speed = lens.rules[:3]
+    return Contexts(
+        arms=arms.arm,
+        providers=arms.provider,
+        models=arms.model,
+        feature_names=snapshot.spec.posterior.features,
+        features=features,
+        task=task,
+        prompt_tokens=np.array((float(lens.prompt),)),
+        expected_output=np.array((float(lens.output),)),
+        weights=np.array(((float(quality), float(cost), float(speed)),)) / PARAM_ONE,
+        eligible=eligible(snapshot, lens).reshape(1, -1).copy(),
+        cost_usd=(bid - half) / PICO,
+        cost_score=half / bid,
+        ttft_ms=ttft,
+        speed_score=fast / (fast + ttft),
+        error_rate=live.error_rate.reshape(1, -1) / ERROR_ONE,
+        prior_quality=np.einsum("nd,dk->nk", features, start),
+        session=session,
+        ts_ms=(key[:, 0] >> _TIME_BITS).astype(np.int64),
+        key=key,
+        prompts=prompts,
+    )
+
+
 def _column(cell: object, n: int) -> Float:
     """A cell as (n, 1)."""
     return np.broadcast_to(np.asarray(cell, np.float64).reshape(-1, 1), (n, 1))
 
 
 def _measured(snapshot: Snapshot, lens: Lens) -> tuple[Float, Float]:
-    """(n, K) expected time to first token in ms, and error rate."""
+    """(n, K) expected time to first token in ms, and error rate, of more rows than one."""
     measured = np.stack([live.ttft_ms for live in lens.lives])
     ttft = np.where(measured > 0, measured, snapshot.ttft_prior)
     errors = np.stack([live.error_rate for live in lens.lives]) / ERROR_ONE

@@ -3,12 +3,11 @@
 Exit status: 0 it was played, 2 the question, the table or a policy is no good. It knows nothing of logs.
 """
 
-import sys
 from typing import Annotated
 
 import typer
-import typer.main
 
+from p402.commands.run import run_app
 from p402.errors import P402Error
 from sim.drawn.tables import open_table
 from sim.shown import bar, show
@@ -22,14 +21,7 @@ app = typer.Typer(name="replay", add_completion=False, pretty_exceptions_enable=
 
 def main(argv: list[str]) -> int:
     """Run `p402 replay ARGV` where ARGV has `--table`; see the module for its exit status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 replay", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 replay: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(app, "p402 replay", argv, status=lambda _error: 2)
 
 
 @app.command()

@@ -3,34 +3,24 @@
 Exit status: 0 all is well, 1 something failed, 2 the question is no good.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import typer.main
 
-from p402.errors import ConfigError, P402Error
+from p402.commands.run import run_app
+from p402.errors import ConfigError
 from sim.strategies.own import UnknownPolicy
 from sim.world import told
 
 app = typer.Typer(name="sim", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-class BadQuestion(P402Error):
-    """The options do not name something that can be done."""
-
-
 def main(argv: list[str]) -> int:
     """Run `p402 sim run ARGV` or `p402 sim world ARGV`, the word first; see the module for the status."""
-    try:
-        status = typer.main.get_command(app)(args=argv, prog_name="p402 sim", standalone_mode=True)
-    except P402Error as error:
-        print(f"p402 sim: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadQuestion) else 1
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0
-    return status if isinstance(status, int) else 0
+    return run_app(
+        app, "p402 sim", argv, status=lambda error: 2 if isinstance(error, ConfigError | UnknownPolicy) else 1
+    )
 
 
 @app.command("run")
@@ -58,11 +48,8 @@ def run_world(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """Play a world with the real flow on virtual time, under one strategy."""
-    try:
-        world, chosen = told.world_of(preset, spec), told.strategy_of(strategy)
-        told.run_world(world, chosen, seed, rounds=rounds, out=out, log=log, store=store, as_json=as_json)
-    except (ConfigError, UnknownPolicy) as error:
-        raise BadQuestion(str(error)) from error
+    world, chosen = told.world_of(preset, spec), told.strategy_of(strategy)
+    told.run_world(world, chosen, seed, rounds=rounds, out=out, log=log, store=store, as_json=as_json)
 
 
 @app.command()
@@ -73,7 +60,4 @@ def world(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
 ) -> None:
     """Print a world's spec: change it, and give it to `p402 sim run --spec`."""
-    try:
-        told.print_world(told.world_of(preset, spec), as_json=as_json)
-    except ConfigError as error:
-        raise BadQuestion(str(error)) from error
+    told.print_world(told.world_of(preset, spec), as_json=as_json)

@@ -10,7 +10,7 @@ Source: moments of the rectified normal law follow from integration by parts.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from math import erf, exp, hypot, log, pi, sqrt
+from math import erf, exp, hypot, inf, log, pi, sqrt
 from typing import Final
 
 from sim.world.chance import beta, normal
@@ -84,10 +84,13 @@ def phi(z: float) -> float:
     return 0.5 * (1 + erf(z / _ROOT2))
 
 
-def mean_of(law: Spread, factor: float = 1.0) -> float:
-    """Mean of a bounded log-normal law times `factor`, bounds included as they fall on the product's law."""
+def mean_of(law: Spread, factor: float = 1.0, cap: float = inf) -> float:
+    """Mean of a bounded log-normal law times `factor`, bounds included as they fall on the product's law.
+
+    What lies above `cap` counts as the cap.
+    """
     median, sigma = law.median * factor, law.sigma
-    least, most = law.least * factor, law.most * factor
+    least, most = min(law.least * factor, cap), min(law.most * factor, cap)
     if sigma == 0:
         return min(max(median, least), most)
     low = -1e9 if least <= 0 else _log_z(least, median, sigma)

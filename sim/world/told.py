@@ -1,11 +1,10 @@
 """A world and a strategy by name, played to a table and a log, with a summary; or a world's spec, printed."""
 
-import resource
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -15,15 +14,14 @@ from p402.errors import ConfigError, P402Error
 from sim.shown import bar, show
 from sim.strategies.contract import Strategy
 from sim.strategies.named import named
+from sim.used import peak_mib
 from sim.world.files import JSON, TOML, read_spec, spec_text
 from sim.world.gateway import Gateway
 from sim.world.play import play
 from sim.world.preset import preset
 from sim.world.spec import WorldSpec
-from sim.world.summary import MIB, Summary, bytes_under
+from sim.world.summary import Summary, bytes_under
 from sim.world.table import SCHEMA
-
-KIB_PER_MIB: Final = 1024
 
 
 def world_of(name: str | None, file: Path | None) -> WorldSpec:
@@ -68,12 +66,12 @@ def run_world(
     started_s = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(bar("playing"))
-        writer = None if out is None else stack.enter_context(_writer(out))
+        write = None if out is None else stack.enter_context(_writing(out))
 
         def sink(batch: pa.RecordBatch) -> None:
             told.add(batch)
-            if writer is not None:
-                writer.write_batch(batch)
+            if write is not None:
+                write(batch)
 
         play(spec, strategy, seed, sink, log, store, progress, rounds=rounds)
     told.seconds = time.monotonic() - started_s
@@ -87,15 +85,32 @@ def print_world(spec: WorldSpec, *, as_json: bool) -> None:
     sys.stdout.write(spec_text(spec, JSON if as_json else TOML))
 
 
-def peak_mib() -> float:
-    """Most memory that this process ever had, MiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / MIB if sys.platform == "darwin" else used / KIB_PER_MIB
-
-
-def _writer(out: Path) -> pq.ParquetWriter:
+@contextmanager
+def _writing(out: Path) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """What writes batches to a Parquet file; what was begun stays without its end where writing fails."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        return pq.ParquetWriter(out, SCHEMA, compression="zstd")
+        writer = pq.ParquetWriter(out, SCHEMA, compression="zstd")
     except OSError as error:
-        raise P402Error(f"--out {out}: cannot be written: {error}") from error
+        raise _not_written(out, error) from error
+
+    def write(batch: pa.RecordBatch) -> None:
+        try:
+            writer.write_batch(batch)
+        except OSError as error:
+            raise _not_written(out, error) from error
+
+    try:
+        yield write
+    except BaseException:
+        with suppress(OSError):  # why it ends is told already
+            writer.close()
+        raise
+    try:
+        writer.close()
+    except OSError as error:
+        raise _not_written(out, error) from error
+
+
+def _not_written(out: Path, error: OSError) -> P402Error:
+    return P402Error(f"--out {out}: cannot be written: {error}; free space, or give another place")

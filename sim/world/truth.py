@@ -5,7 +5,8 @@
 `E[quality]` is exact under the arm's reward law after clipping, over the request's hidden difficulty and the
 chance that the answer is cut short by an output cap (such an answer has quality 0). `P(fails)` is 1 in an
 outage and where the provider's calls of that minute are spent, else the sum of its failure shares. `E[cost]`
-is tokens at that moment's prices: the mean of the answer's law, and a cold prompt cache. It knows no flow.
+is tokens at that moment's prices: the mean of the answer's law as far as its cap lets it be written, and a
+cold prompt cache. It knows no flow.
 """
 
 from bisect import bisect_right
@@ -98,6 +99,7 @@ class Truth:
         self._quality: dict[tuple[int, str, int], Float] = {}
         self._tokens: dict[str, Float] = {}
         self._whole: dict[tuple[str, int], Float] = {}
+        self._billed: dict[tuple[str, int], Float] = {}
 
     def at(self, ms: float) -> Epoch:
         """The epoch of a moment."""
@@ -149,7 +151,7 @@ class Truth:
         prompt: Float | int = prompt_tokens
         if self.table is not None:
             prompt = self.table.prompt_tokens[asked.session.row, self._columns].astype(np.float64)
-        output = self.output(asked)
+        output = self.billed(asked, asked.request.max_output)
         half = worth.half_usd_per_ktok / 1000 * self._size(asked, prompt_tokens)
         cost = prompt * epoch.input + output * epoch.output
         gain = worth.quality * self.quality(epoch, asked) * self.whole(asked, asked.request.max_output)
@@ -171,9 +173,26 @@ class Truth:
             found = self._tokens[task] = np.array([mean_of(law, model.verbosity) for model in self.model])
         return found
 
+    def billed(self, asked: Asked, cap: int | None) -> Float:
+        """(K,) expected output tokens that are billed: an answer is not written beyond its cap."""
+        caps = self._caps(cap)
+        if self.table is not None:
+            return np.minimum(self.output(asked), caps)
+        key = (asked.session.task, cap or 0)
+        found = self._billed.get(key)
+        if found is None:
+            law = self._tasks[key[0]].output
+            found = self._billed[key] = np.array(
+                [
+                    mean_of(law, model.verbosity, most)
+                    for most, model in zip(caps.tolist(), self.model, strict=True)
+                ]
+            )
+        return found
+
     def whole(self, asked: Asked, cap: int | None) -> Float:
         """(K,) probability that an answer is not cut short by an output cap or the model's own limit."""
-        caps = self._limit if cap is None else np.minimum(self._limit, float(cap))
+        caps = self._caps(cap)
         if self.table is not None:
             return (self.output(asked) <= caps).astype(np.float64)
         key = (asked.session.task, cap or 0)
@@ -186,6 +205,10 @@ class Truth:
             ]
             found = self._whole[key] = np.array(shares)
         return found
+
+    def _caps(self, cap: int | None) -> Float:
+        """(K,) most output tokens of an answer."""
+        return self._limit if cap is None else np.minimum(self._limit, float(cap))
 
     def length_of(self, asked: Asked, arm: int) -> int | None:
         """Real tokens of the arm's answer, where the world has rows."""

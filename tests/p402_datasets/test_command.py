@@ -60,7 +60,7 @@ def test_a_dead_url_is_one_line_that_says_where_to_put_it_by_hand(server, tmp_pa
     server.how = "404"
     assert main(["fetch", "llmrouterbench", "--cache", str(tmp_path), "--url", f"{server.url}/x.tar.gz"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("p402 datasets: ")
+    assert said.startswith("p402 datasets fetch: ")
     assert "answered 404" in said
     assert f"into the folder, which is {tmp_path / 'llmrouterbench'}" in said
 

@@ -197,3 +197,16 @@ def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match="--cache"):
         fetch(Wanted("a", server.url), tmp_path / "file", BY_HAND)
+
+
+def test_two_do_not_fetch_into_one_folder_at_once(server, get, tmp_path):
+    tried = []
+
+    def meanwhile(*_told):
+        with pytest.raises(DatasetError, match="another fetch is writing there"):
+            get("b.bin")
+        tried.append(1)
+
+    assert get(progress=meanwhile) is True
+    assert tried
+    assert get("b.bin") is True

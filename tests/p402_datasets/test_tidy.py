@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p402_datasets.errors import CorruptData, DatasetError, MissingData, MissingOutcome
-from p402_datasets.outcomes import OutcomeTable
+from p402_datasets.outcomes import OutcomeTable, prompt_id
 from p402_datasets.registry import load
 from p402_datasets.tidy import COLUMNS, About, of_table, read, shaped, to_table
 
@@ -142,6 +142,13 @@ def test_unknown_models_are_named_with_the_known_ones():
         to_table(rows(), ABOUT).only(["c"])
     with pytest.raises(DatasetError, match="no model"):
         to_table(rows(), ABOUT).only([])
+
+
+def test_rows_without_ids_of_prompts_are_told_apart_by_their_texts():
+    frame = shaped(rows().drop("prompt_id", "source"), "mine")
+    assert frame["source"].unique().to_list() == ["mine"]
+    assert frame["prompt_id"].to_list() == [prompt_id(text) for text in frame["prompt"]]
+    assert to_table(frame, ABOUT).quality.tolist() == to_table(rows(), ABOUT).quality.tolist()
 
 
 def test_a_file_that_is_no_tidy_parquet_is_refused(tmp_path):

@@ -33,8 +33,8 @@ from experiments.bench.ope.shown import (
 from experiments.bench.ope.spread import Done, Task, spread, trials_of
 from p402.errors import P402Error
 from p402.evaluation.estimate import ESTIMAND
+from p402_datasets.tidy import NEEDED
 from sim.drawn.tables import BUNDLED
-from sim.drawn.tidy import NEEDED
 from sim.shown import bar
 
 TABLES: Final = "P402_TABLES"
@@ -112,7 +112,7 @@ def _is_table(path: Path) -> bool:
     """Whether a file has prompts, models, outcomes and costs, and is not the bundled table again."""
     if path.stem.startswith(f"{BUNDLED}_k3"):
         return False
-    if not set(NEEDED) <= set(pl.read_parquet_schema(path)):
+    if not {*NEEDED, "cost_usd"} <= set(pl.read_parquet_schema(path)):
         return False
     holes = pl.scan_parquet(path).select(pl.col("prompt", "cost_usd").null_count()).collect()
     return not any(holes.row(0))

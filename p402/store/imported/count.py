@@ -1,7 +1,7 @@
-"""How many calls of other systems' logs a log has, without reading any of them."""
+"""How many calls of other systems' logs a log has, and their bytes on disk, without parsing any of them."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from p402.errors import StoreError
 from p402.store import manifest as manifests
@@ -13,8 +13,15 @@ LINE: Final = b'{"kind":"imported",'
 _TRIES: Final = 20
 
 
-def imported_calls(root: Path) -> int:
-    """Rows of that kind in Parquet and in segments that are not compacted; one that is in both counts once.
+class Imported(NamedTuple):
+    """Calls of that kind, in Parquet and in segments that are not compacted, each counted once."""
+
+    calls: int
+    size_bytes: int
+
+
+def imported_in(root: Path) -> Imported:
+    """What a log has of other systems' calls.
 
     Raises
     ------
@@ -26,6 +33,18 @@ def imported_calls(root: Path) -> int:
         manifest = manifests.load(root)
         segments = [read_segment(root, name) for name in names if name not in set(manifest.pending)]
         if None not in segments:  # else one was compacted since, and the next manifest has it
-            lines = sum(data.count(b"\n" + LINE) + data.startswith(LINE) for data in segments if data)
-            return lines + sum(part.rows for part in manifest.of_kind("imported"))
+            lines = [_lines(data) for data in segments if data]
+            parts = manifest.of_kind("imported")
+            return Imported(
+                sum(calls for calls, _ in lines) + sum(part.rows for part in parts),
+                sum(size for _, size in lines) + sum(part.size_bytes for part in parts),
+            )
     raise StoreError(f"{root} was compacted {_TRIES} times while it was read; expected a pause; try again")
+
+
+def _lines(data: bytes) -> tuple[int, int]:
+    """How many lines are such calls, and their bytes."""
+    if LINE not in data:
+        return 0, 0
+    sizes = [len(line) for line in data.splitlines(keepends=True) if line.startswith(LINE)]
+    return len(sizes), sum(sizes)

@@ -7,6 +7,7 @@ It knows nothing of what a row means.
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -59,7 +60,7 @@ def rows_of(path: Path) -> Iterator[Row | Bad]:
                     yield from _json(file)
                 case _:
                     yield from _csv(file)
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut
+    except (OSError, EOFError, zlib.error) as error:  # the latter two: a gzip file that was cut, or damaged
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StoreError(
             f"{path}: {said}; expected an export: JSON lines, JSON or CSV, plain or .gz"

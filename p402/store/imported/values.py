@@ -17,6 +17,10 @@ MAX_USD: Final = Decimal(1_000_000)
 
 _SECONDS_BELOW: Final = 10**11
 """A bare number below this is seconds since 1970, another is milliseconds: the year 5138, or 1973."""
+_DATE_DIGITS: Final = 8
+"""Of a date without dashes, the longest row of bare digits that is read as ISO 8601."""
+
+_MOST: Final = 1 << 63
 _MOST_TOKENS: Final = 1 << 40
 _END_MS: Final = 253_402_300_800_000
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -38,12 +42,15 @@ def number(value: Any, name: str) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise Unreadable(f"{name}: found {_shown(value)}, expected a number")
+    written = str(value).strip()
     try:
-        found = Decimal(str(value).strip())
+        found = Decimal(written)
     except InvalidOperation:
         raise Unreadable(f"{name}: found {_shown(value)}, expected a number") from None
-    if not found.is_finite():
-        raise Unreadable(f"{name}: found {_shown(value)}, expected a finite number")
+    if not written.isascii() or "_" in written:  # Decimal reads 1_0 as ten; no log writes it so
+        raise Unreadable(f"{name}: found {_shown(value)}, expected a number in plain digits")
+    if not found.is_finite() or not -_MOST < found < _MOST:  # of 1e999999999 no arithmetic comes to an end
+        raise Unreadable(f"{name}: found {_shown(value)}, expected a finite number below 2**63")
     return found
 
 
@@ -107,8 +114,11 @@ def instant(value: Any, name: str) -> int | None:
 
 
 def _iso(value: str) -> int | None:
+    written = value.strip()
+    if written.isdecimal() and len(written) > _DATE_DIGITS:
+        return None  # 1764101511234 is a moment in ms, not 23:41 on a day of 1764
     try:
-        found = datetime.fromisoformat(value.strip())
+        found = datetime.fromisoformat(written)
     except ValueError:
         return None
     if found.tzinfo is None:
@@ -122,7 +132,7 @@ def unpacked(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in {"{", "["}:
         try:
             return _decode(value)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return value
     return value
 

@@ -151,6 +151,9 @@ def test_imported_calls_tell_the_rate_and_the_scores_the_quality(tmp_path, capsy
     (["--detect", "0.03", "--judged", "0", *GIVEN], "judged is 0.0"),
     (["--detect", "0.03", "--log", "/nowhere/at/all"], "is no folder"),
     ([], "--detect"),
+    (["--detect", "0.03", "--mean", "0.99", "--sd", "0.4", *GIVEN], "at most 0.099"),
+    (["--detect", "0.03", "--cost-usd", "1", "--explored-cost-usd", "-2", *GIVEN], "0 or more"),
+    (["--detect", "0.03", "--cost-usd", "nan", *GIVEN], "0 or more"),
 ])  # fmt: skip
 def test_a_bad_question_is_one_line_and_status_2(capsys, arguments, said):
     assert main(arguments) == 2

@@ -25,6 +25,18 @@ def test_student_s_quantile_is_within_a_percent(probability, freedom):
     )
 
 
+@pytest.mark.parametrize("freedom", [1, 2])
+@pytest.mark.parametrize("probability", [0.01, 0.5, 0.9, 0.975, 0.995])
+def test_student_s_quantile_of_two_or_three_units_is_exact(probability, freedom):
+    assert student_quantile(probability, freedom) == pytest.approx(
+        float(stats.t.ppf(probability, freedom)), rel=1e-9, abs=1e-12
+    )
+
+
+def test_student_s_quantile_of_four_units_is_within_a_percent():
+    assert student_quantile(0.975, 3) == pytest.approx(float(stats.t.ppf(0.975, 3)), rel=0.01)
+
+
 @given(st.floats(1e-3, 1_500), st.integers(1, 300))
 def test_the_chi_square_tail_is_scipy_s(statistic, freedom):
     assert chi_square_tail(statistic, freedom) == pytest.approx(

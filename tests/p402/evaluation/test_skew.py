@@ -34,6 +34,12 @@ def test_the_tilt_is_the_third_moment_over_the_root_of_the_number():
     assert tilt_of(np.zeros(4)) == 0.0
 
 
+@pytest.mark.parametrize("power", [-1_070, -500, 3, 1_000])
+def test_the_tilt_has_no_unit_however_small_the_totals(power):
+    totals = np.array([3.0, -1.0, -1.0, -1.0])
+    assert tilt_of(np.ldexp(totals, power)) == tilt_of(totals)
+
+
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=40), st.sampled_from([0.001, 0.05, 0.2]))
 def test_it_is_never_shorter_than_students_on_either_side(values, alpha):
     totals = np.array(values) - np.mean(values)

@@ -323,3 +323,14 @@ def test_what_cannot_be_added_exactly_is_refused():
         Units.none(3, 1)
     with pytest.raises(ValueError, match="cannot join"):
         Units.none(3).plus(Units.none(4))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_sum_that_would_leave_its_limbs_is_refused_and_never_wraps_round(sign):
+    heaviest = sign * (2.0**24 * 10.0) ** 2  # the largest squared weight there is
+    sums, rounds = total(np.full((1 << 10, 1), heaviest)), 1 << 10
+    while rounds < 1 << 27:  # 134 million rounds, all of them of that weight
+        sums, rounds = settled(sums + sums), rounds * 2
+        assert value_of(sums)[0] == heaviest * rounds
+    with pytest.raises(ValueError, match="cannot be kept exactly"):
+        settled(sums + sums)

@@ -261,3 +261,33 @@ def test_an_open_breaker_means_five_failures_in_a_row_or_an_asked_for_wait(outco
     row = len(outcomes) - max((k for k, failed in enumerate(outcomes) if not failed), default=-1) - 1
     live = health.table.get("a/x")
     assert (live is not None and live.open_circuit) == (row >= OPEN_AFTER)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a/x", "a/y", "b/x"]),
+            st.booleans(),
+            st.sampled_from([None, 80.0, 900.0]),
+            st.sampled_from([None, (900, 150), (150, 150)]),
+            st.sampled_from([1, 1_500, 40_000, 700_000]),
+        ),
+        max_size=40,
+    )
+)
+def test_columns_that_stand_still_need_no_look_to_be_told_right(calls):
+    sparing, looking = Health(), Health()
+    now_ms = T0
+    for arm, failed, ttft_ms, output, pause_ms in calls:
+        for health in (sparing, looking):
+            health.observe(
+                arm,
+                now_ms,
+                failed=failed,
+                ttft_ms=None if failed else ttft_ms,
+                output=None if failed else output,
+            )
+        now_ms += pause_ms
+        looking._moving.update(looking._arms)
+        assert publish(sparing, now_ms) == publish(looking, now_ms)
+    assert sparing.table == looking.table

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from p402.cli import COMMANDS
 from p402.cli import main as p402
-from sim import command as sim
 from sim.compare.command import main
 
 TINY = Path(__file__).with_name("tiny.json")
@@ -121,11 +119,6 @@ def test_a_folder_that_cannot_be_written_exits_2(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(arguments(tmp_path / "file")) == 2
     assert "expected a folder that can be written to" in capsys.readouterr().err
-
-
-def test_every_part_of_p402_sim_is_listed():
-    parts = {part.name or part.callback.__name__ for part in sim.app.registered_commands}
-    assert set(COMMANDS["sim"].commands) == parts | {"compare"}
 
 
 def test_wrong_usage_exits_2_and_help_0(capsys):

@@ -42,5 +42,12 @@ def test_an_edited_policy_of_ones_own_is_another_run(tmp_path, monkeypatch):
 def test_the_code_that_plays_is_hashed_and_that_which_looks_is_not():
     names = {name for name, _ in module._sources()}
     assert {"p402/routing/decide.py", "sim/world/play.py", "sim/strategies/ours.py"} <= names
+    assert "p402/routing/data/tasks.json" in names  # the head that infers the tasks of preset `table`
     assert not any(name.startswith("sim/compare/") for name in names)
     assert len(code_hash()) == 64
+
+
+def test_another_numpy_is_another_run(monkeypatch):
+    before = code_hash.__wrapped__()
+    monkeypatch.setattr(module, "version", lambda _name: "0.0.1")
+    assert code_hash.__wrapped__() != before

@@ -113,3 +113,15 @@ def test_a_folder_that_is_not_empty_is_left_alone(drawn, capsys):
 def test_a_bad_question_is_exit_two_and_writes_nothing(tmp_path, bad):
     assert main(["draw", "--out", str(tmp_path / "x"), *bad]) == 2
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("options", "status", "said"), [
+    (["--modes", "cost,cost"], 2, "each mode once"),
+    (["--modes", "cost", "--rounds", "9"], 1, "a folder that can be made"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_said_and_leaves_nothing(tmp_path, capfd, options, status, said):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / ("new" if status == 2 else "file/new")
+    assert main(["draw", *options, "--out", str(out)]) == status
+    assert said in " ".join(capfd.readouterr().err.replace("│", " ").split())
+    assert not out.exists()

@@ -3,11 +3,10 @@
 import polars as pl
 import pytest
 
-from p402_datasets.errors import CorruptData, MissingData, MissingOutcome
+from p402_datasets.errors import CorruptData, DatasetError, MissingData, MissingOutcome
 from p402_datasets.paretobandit import VAL
 from sim.drawn.offers import Rules, names_of
 from sim.drawn.tables import open_table
-from sim.drawn.tidy import task_of
 from sim.drawn.world import world_of
 
 
@@ -15,7 +14,7 @@ def tidy(prompts=40, models=("lab/large", "lab/small")):
     rows = [
         {
             "prompt": f"What is {i} times {i + 1}?",
-            "task": ("algebra", "history")[i % 2],
+            "task": ("gsm8k", "mmlu/history")[i % 2],
             "model": model,
             "quality": float((i + k) % 2),
             "cost_usd": (0.01, 0.0001)[k] * (1 + i % 3),
@@ -50,10 +49,26 @@ def test_a_tidy_file_becomes_a_world_of_its_models(file):
 
 def test_a_split_of_the_file_is_kept(file):
     frame = tidy().with_columns(
-        split=pl.when(pl.col("task") == "algebra").then(pl.lit(VAL)).otherwise(pl.lit("test"))
+        split=pl.when(pl.col("task") == "gsm8k").then(pl.lit(VAL)).otherwise(pl.lit("test"))
     )
     priced = open_table(file(frame))
-    assert {(p.benchmark, p.split) for p in priced.table.prompts} == {("algebra", VAL), ("history", "test")}
+    assert {(p.benchmark, p.split) for p in priced.table.prompts} == {
+        ("gsm8k", VAL),
+        ("mmlu/history", "test"),
+    }
+
+
+def test_tokens_that_a_file_lacks_are_made_of_its_texts_and_costs(file):
+    frame = tidy().with_columns(input_tokens=pl.lit(7), output_tokens=pl.lit(9))
+    some = pl.when(pl.col("quality") > 0).then(pl.lit(9))
+    for given, known in ((frame, True), (tidy(), False), (frame.with_columns(output_tokens=some), True)):
+        table = open_table(file(given)).table
+        assert table.has_tokens
+        assert (table.prompt_tokens == 7).all() == known
+    share = table.output_tokens[table.quality == 0.0]
+    mean = tidy().group_by("model").agg(pl.col("cost_usd").mean()).sort("model")["cost_usd"].to_numpy()
+    assert share.tolist() == (256 * table.cost_usd / mean).round()[table.quality == 0.0].tolist()
+    assert (table.output_tokens[table.quality > 0.0] == 9).all()
 
 
 def test_a_missing_outcome_is_refused_or_its_prompt_left_out_when_asked(file):
@@ -67,8 +82,9 @@ def test_a_missing_outcome_is_refused_or_its_prompt_left_out_when_asked(file):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda f: f.drop("cost_usd"), "no column cost_usd"),
-        (lambda f: f.with_columns(quality=None), "is null"),
+        (lambda f: f.drop("model"), "expected model as well"),
+        (lambda f: f.drop("cost_usd"), "no outcome has a cost"),
+        (lambda f: f.with_columns(quality=pl.lit("good")), "expected the tidy columns"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(file, change, said):
@@ -86,7 +102,18 @@ def test_names_lose_their_maker_only_where_that_leaves_them_different():
     assert names_of(("a/x", "b/x")) == ("a_x", "b_x")
 
 
-def test_tasks_are_guessed_by_words_and_else_knowledge():
-    assert [task_of(name) for name in ("GSM8K", "mbpp", "law", "bbh/snarks")] == [
-        "math", "code", "knowledge", "reasoning",
-    ]  # fmt: skip
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda f: f.with_columns(split=pl.lit("val")), "are of split .val."),
+    (lambda f: f.with_columns(quality=pl.lit("good")), "expected the tidy columns"),
+    (lambda f: f.clear(), "found no row"),
+])  # fmt: skip
+def test_what_is_no_table_is_refused_in_words(file, change, said):
+    with pytest.raises(DatasetError, match=said):
+        open_table(file(change(tidy())))
+
+
+def test_a_file_that_is_no_parquet_is_refused_in_words(tmp_path):
+    path = tmp_path / "mine.parquet"
+    path.write_text("prompt,model\n")
+    with pytest.raises(CorruptData, match=r"mine\.parquet.*expected a Parquet file"):
+        open_table(str(path))

@@ -16,8 +16,9 @@ from sim.observe.imported import NOT_OFFERED, UNSERVABLE, observe
 from sim.observe.offered import offered
 from sim.observe.rounds import NothingObserved, Window
 from sim.replay.target import Logged
+from sim.replay.value import value
 from sim.replay.verify import verify
-from sim.replay.window import NoRounds, read_window
+from sim.replay.window import NoRounds
 
 CONFIG = """
 [providers.house]
@@ -153,10 +154,10 @@ def test_imported_calls_are_no_rounds_to_any_estimator_and_no_mismatch_to_verify
     for _ in ("in a segment", "in Parquet"):
         result = verify(place.log, place.store, lambda _done, _total: None)
         assert (result.ok, result.rows, result.mismatched, result.unverified) == (True, 0, 0, 0)
-        assert result.imported == 3
+        assert (result.imported, result.bytes_per_million) == (3, None)
         compact(place.log)
-    with pytest.raises(NoRounds):
-        read_window(place.log, place.store, Logged())
+    with pytest.raises(NoRounds, match="3 imported calls, whose propensity is null"):
+        value(place.log, place.store, "logged", Logged())
 
 
 def test_the_command_shows_them_and_points_to_them(place, capsys):

@@ -14,8 +14,10 @@ from p402.evaluation.estimators import compare, evaluate
 from p402.evaluation.reward_model import cross_fitted
 from p402.learner.tally import Tally
 from p402.routing.scale import param
-from p402.store import manifest as manifests
+from p402.store.catalog import load_catalog
 from p402.store.compactor import compact
+from p402.store.imported.write import import_files
+from p402.store.task_head import load_head
 from sim.replay import facts as facts_module
 from sim.replay import window as window_module
 from sim.replay.command import main
@@ -245,19 +247,19 @@ def test_a_learner_is_taught_by_compacted_rounds_that_all_explored(judged):
     assert target.trained.startswith(f"on {told.tally.rounds} balanced rounds")
 
 
-def test_imported_calls_are_said_to_have_no_propensity(house, spec_of, monkeypatch):
-    flow = house.worker("w", house.stored(spec_of()))
-    house.ask(flow, mode="cost")
-    house.close()
-    part = manifests.Part(
-        path="x", kind="imported", sha256="", rows=7, size_bytes=0, min_ts_ms=0, max_ts_ms=0
+def test_imported_calls_that_are_not_compacted_yet_are_said_to_have_no_propensity(tmp_path):
+    log, store = tmp_path / "log", tmp_path / "store"
+    store.mkdir()
+    export = tmp_path / "calls.jsonl"
+    export.write_text(
+        "".join(
+            json.dumps({"request_id": f"r{i}", "model": "m", "startTime": "2026-11-26T10:00:00Z"}) + "\n"
+            for i in range(7)
+        )
     )
-    monkeypatch.setattr(manifests, "load", lambda _root: manifests.Manifest(digest="", parts=[part]))
-    monkeypatch.setattr(
-        "sim.replay.value.window_of", lambda *a: window_module.Window(*map(str, a[:3]), (), (), ())
-    )
+    import_files([export], "litellm", log, "acme", load_catalog(), load_head(), lambda: 0)
     with pytest.raises(NoRounds, match="found none, and 7 imported calls, whose propensity is null"):
-        value(house.log, house.store, "cost", parse("cost"))
+        value(log, store, "cost", parse("cost"))
 
 
 def test_the_command_takes_workers_parts_and_a_folder(judged, tmp_path, capsys):

@@ -7,8 +7,11 @@ import pytest
 
 from p402.errors import DiskFull, StoreError
 from p402.events import Live
+from p402.store.catalog import load_catalog
 from p402.store.compactor import compact
+from p402.store.imported.write import import_files
 from p402.store.reader import connect
+from p402.store.task_head import load_head
 from sim.replay.command import main
 from sim.replay.verify import verify
 
@@ -305,3 +308,16 @@ def test_p20_a_delta_that_met_a_full_disk_costs_no_later_row_its_proof(house, sp
     result = verify(house.log, house.store, quiet)
     assert result.ok, result.faults
     assert result.decisions > 50
+
+
+def test_calls_of_another_system_take_no_place_in_the_size_of_a_round(busy, tmp_path):
+    before = verify(busy.log, busy.store, quiet)
+    file = tmp_path / "theirs.jsonl"
+    rows = [
+        {"request_id": f"c{i}", "model": "gpt-4o", "startTime": "2025-11-20T01:00:00Z"} for i in range(50)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_files([file], "litellm", busy.log, "theirs", load_catalog(), load_head(), lambda: 0)
+    after = verify(busy.log, busy.store, quiet)
+    assert (after.imported, after.decisions) == (50, before.decisions)
+    assert after.bytes_per_million == before.bytes_per_million > 0

@@ -54,7 +54,7 @@ def test_a_hole_in_a_table_is_refused_unless_left_out(tmp_path, capsys):
     frame.filter(~((pl.col("prompt_id") == "7") & (pl.col("model") == "lab/dear"))).write_parquet(path)
     asked = ["--table", str(path), "--policy", "cheapest", "--no-curve", *FEW]
     assert main(asked) == 2
-    assert "lack a model's outcome" in capsys.readouterr().err
+    assert "1 of 60 prompts lack an outcome" in capsys.readouterr().err
     assert main([*asked, "--complete"]) == 0
     assert "incomplete: 1 prompts" in capsys.readouterr().out
 

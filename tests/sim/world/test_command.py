@@ -19,7 +19,7 @@ def spec(tmp_path):
     return path
 
 
-def test_a_run_writes_a_table_and_a_log_that_replays(spec, tmp_path, capfd):
+def test_p20_a_simulated_run_writes_a_table_and_a_log_that_replays_without_a_mismatch(spec, tmp_path, capfd):
     log, store, out = tmp_path / "log", tmp_path / "store", tmp_path / "out" / "rounds.parquet"
     asked = ["run", "--spec", str(spec), "--seed", "3", "--out", str(out), "--json", "--rounds", "50"]
     assert main([*asked, "--log", str(log), "--store", str(store)]) == 0
@@ -30,8 +30,10 @@ def test_a_run_writes_a_table_and_a_log_that_replays(spec, tmp_path, capfd):
     assert told["cost_nano"] == sum(table.column("cost_nano").to_pylist())
     assert told["regret"] == pytest.approx(sum(table.column("regret").to_pylist()))
     assert told["log_bytes"] > 0
-    assert replay(["--verify", "--log", str(log), "--store", str(store)]) == 0
-    assert "mismatches" in capfd.readouterr().out
+    assert replay(["--verify", "--log", str(log), "--store", str(store), "--json"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    chose = told["rounds"] - told["by_status"].get("refused", 0)
+    assert (again["mismatched"], again["unverified"], again["decisions"]) == (0, 0, chose)
     assert main([*asked, "--log", str(log), "--store", str(store)]) == 2
     assert "not empty" in capfd.readouterr().err
 
@@ -64,3 +66,10 @@ def test_a_bad_question_is_status_2_with_what_to_do(argv, said, capfd, tmp_path,
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 2
     assert said in capfd.readouterr().err
+
+
+def test_a_table_that_cannot_be_written_is_one_line(spec, capfd):
+    assert main(["run", "--spec", str(spec), "--out", "/dev/full"]) == 1
+    said = capfd.readouterr().err
+    assert "--out /dev/full: cannot be written" in said
+    assert "Traceback" not in said

@@ -214,7 +214,7 @@ def test_a_learner_is_handed_each_round_with_what_is_known_of_it():
 
 
 @pytest.mark.slow
-def test_a_storm_of_two_workers_replays_bit_for_bit(tmp_path):
+def test_p20_a_simulated_storm_of_two_workers_replays_bit_for_bit(tmp_path):
     log, store = tmp_path / "log", tmp_path / "store"
     table = run(a_storm(400.0, tick_s=600.0), named("p402")(), 7, log, store)
     found = verify(log, store, lambda _done, _all: None)

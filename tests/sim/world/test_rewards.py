@@ -88,3 +88,13 @@ def test_a_bounded_law_has_the_mean_of_its_quantiles(median, sigma, low, high, f
 def test_grades_are_levels_only():
     reward = Graded(levels=(0.0, 0.3, 1.0), sd=0.4)
     assert {draw(reward, 0.5, u, repeat(0.5)) for u in GRID} == {0.0, 0.3, 1.0}
+
+
+@given(
+    st.sampled_from((Spread(median=100, sigma=0.6, least=10, most=900), Spread(median=50))),
+    st.sampled_from((0.5, 1.0, 2.5)),
+    st.floats(1, 2_000),
+)
+def test_a_mean_under_a_cap_is_that_of_answers_that_end_at_it(law, factor, cap):
+    drawn = [min(quantile_of(law, normal((i + 0.5) / 2_000)) * factor, cap) for i in range(2_000)]
+    assert mean_of(law, factor, cap) == pytest.approx(np.mean(drawn), rel=2e-3)

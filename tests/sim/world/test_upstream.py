@@ -1,5 +1,6 @@
 """A provider of a world: its line, its rate, its cache and its failures, on the virtual clock."""
 
+import numpy as np
 import pytest
 
 from p402.ports import Call, Completion, Failure
@@ -140,3 +141,15 @@ def test_others_traffic_slows_an_hour():
     far = Far(hourly_load=(2.0, *(1.0,) * 23))
     answer, ms = far.run(far.ask(0))[0]
     assert ms == pytest.approx(2 * (100 + answer.usage.output * 10))
+
+
+def test_what_a_capped_call_is_expected_to_cost_is_what_is_billed_on_average():
+    spec = a_world()
+    truth, asked = Truth(spec), list(Traffic(spec, Chance(3), rounds=1_500))
+    mine = [one for one in asked if one.session.task == "code"]
+    upstream = SimUpstream(spec, truth, VirtualClock(spec.start_ms), Chance(3), {})
+    cap, arm = 300, truth.index["alder/dear"]
+    billed = [min(upstream._length(one, arm, Chance(3).draws(3, i)[3]), cap) for i, one in enumerate(mine)]
+    told = truth.billed(mine[0], cap)[arm]
+    assert told < 0.75 * truth.output(mine[0])[arm]  # of the law's mean, which nobody pays under a cap
+    assert abs(np.mean(billed) - told) < 4 * np.std(billed) / np.sqrt(len(billed)) + 0.5

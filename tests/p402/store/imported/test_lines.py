@@ -89,3 +89,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
     (tmp_path / "no.jsonl.gz").write_bytes(b"plain")
     with pytest.raises(StoreError, match=f"{name}.*expected an export"):
         list(rows_of(tmp_path / name))
+
+
+def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path):
+    data = bytearray(gzip.compress(b'{"a":1}\n' * 10_000))
+    data[20] ^= 0xFF
+    data[25] ^= 0xFF
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(bytes(data))
+    with pytest.raises(StoreError, match=r"a\.jsonl\.gz"):
+        list(rows_of(path))

@@ -90,3 +90,30 @@ def test_a_span_that_runs_backwards_is_unknown():
 
 def test_texts_are_stripped_and_empty_ones_are_none():
     assert (text("  a "), text(" "), text(7), text(True), text({"a": 1})) == ("a", None, "7", None, None)
+
+
+@pytest.mark.parametrize("said", ["1764101511234", " 1764101511234 ", 1764101511234])
+def test_milliseconds_whose_digits_look_like_a_date_are_milliseconds(said):
+    assert instant(said, "startTime") == 1764101511234  # as ISO 8601 it is 15 October 1764, 23:41
+
+
+@given(st.integers(10**9, 2 * 10**12))
+def test_a_bare_number_is_the_same_moment_as_text(at):
+    assert instant(str(at), "ts") == instant(at, "ts")
+
+
+@pytest.mark.parametrize("said", ["1e999999999", Decimal("1e999999999"), "-1e999999999", "1e19"])
+@pytest.mark.parametrize("read", [instant, number, nano, whole])
+def test_a_number_that_no_arithmetic_comes_to_an_end_with_is_refused(read, said):
+    with pytest.raises(Unreadable, match="found"):
+        read(said, "x")
+
+
+@pytest.mark.parametrize("said", ["1_0", "\uff11"])
+def test_only_plain_digits_are_money(said):
+    with pytest.raises(Unreadable, match="plain digits"):
+        nano(said, "spend")
+
+
+def test_text_that_nests_too_deep_to_be_read_stays_text():
+    assert unpacked("[" * 100_000) == "[" * 100_000
