@@ -7,7 +7,6 @@ and deciding need and nothing else.
 import hashlib
 import json
 import os
-import resource
 import time
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from experiments.bench.kernel import peak_mib
 from p402.routing.decide import decide
 from sim.replay.columns import names
 from sim.replay.snapshots import Snapshots
@@ -26,10 +26,8 @@ from sim.spread.team import Team
 
 WORKERS: Final[dict[str, Workers]] = {"one": InProcess(), "two": Processes(2), "ray": Ray(count=2)}
 ONCE: Final = "once"
-"""Of the command line: the log is read once, by workers that are started for it."""
+"""In the place of a number of maps: the log is read once, by workers that are started for it."""
 
-WARM_MAPS: Final = 3
-KIB_PER_MIB: Final = 1_024
 _LOGGED: Final = ("arm", "count", "n_eligible", "n_explored")
 
 
@@ -37,7 +35,7 @@ _LOGGED: Final = ("arm", "count", "n_eligible", "n_explored")
 class Piece:
     """What came of a partition: the hash of its decided columns, rows unlike the logged ones, CPU seconds.
 
-    `decide_s` and `decide_wall_s` are what `decide` took of it.
+    `decide_s` and `decide_wall_s` are what `decide` took of it; `mib` is the most its process held so far.
     """
 
     rows: int
@@ -46,6 +44,7 @@ class Piece:
     decide_s: float
     decide_wall_s: float
     cpu_s: float
+    mib: float
 
 
 @cache
@@ -76,7 +75,8 @@ def decided(store: str, piece: Partition) -> Piece:
         rows += len(group)
         for column in (made.arm, made.count, made.incumbent, made.n_eligible, made.n_explored):
             digest.update(column.data)
-    return Piece(rows, unlike, digest.digest(), decide_s, decide_wall_s, time.process_time() - started)
+    cpu_s = time.process_time() - started
+    return Piece(rows, unlike, digest.digest(), decide_s, decide_wall_s, cpu_s, peak_mib())
 
 
 def _ready(_piece: Partition) -> int:
@@ -89,7 +89,7 @@ def _largest_first(log: Path) -> list[Partition]:
     return sorted(partitions(log), key=lambda piece: -piece.rows)
 
 
-def _warm(log: Path, store: str, how: str) -> dict[str, Any]:
+def _warm(log: Path, store: str, how: str, maps: int) -> dict[str, Any]:
     """The fastest of some maps by workers that are there before the clock runs."""
     began = time.process_time()
     pieces = _largest_first(log)
@@ -98,14 +98,13 @@ def _warm(log: Path, store: str, how: str) -> dict[str, Any]:
     with Team(WORKERS[how]) as team:
         for _ in spread(_ready, pieces, team):
             pass
-        for _ in range(WARM_MAPS):
+        for _ in range(maps):
             began = time.perf_counter()
             found = list(spread(partial(decided, store), pieces, team))
             runs.append((time.perf_counter() - began, found))
     seconds = min(seconds for seconds, _ in runs)
     found = min((found for _, found in runs), key=lambda found: sum(piece.cpu_s for piece in found))
     whole = {hashlib.sha256(b"".join(piece.digest for piece in found)).hexdigest() for _, found in runs}
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "rows": sum(piece.rows for piece in found),
         "unlike": sum(piece.unlike for piece in found),
@@ -115,7 +114,7 @@ def _warm(log: Path, store: str, how: str) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_s": sum(piece.cpu_s for piece in found),
         "named_s": named_s,
-        "mib": peak / KIB_PER_MIB,
+        "mib": max(peak_mib(), *(piece.mib for piece in found)),
     }
 
 
@@ -129,6 +128,7 @@ def _once(log: Path, store: str, how: str) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> None:
-    """Print one measurement as JSON, of a log, its store and a name of `WORKERS`; `once`: see `_once`."""
-    log, store, how, *once = argv
-    print(json.dumps((_once if once == [ONCE] else _warm)(Path(log), store, how)))
+    """Print one measurement as JSON, of a log, its store, a name of `WORKERS`, and how many maps."""
+    log, store, how, maps = argv
+    found = _once(Path(log), store, how) if maps == ONCE else _warm(Path(log), store, how, int(maps))
+    print(json.dumps(found))

@@ -37,6 +37,12 @@ def rss_mib(pid: int) -> float:
     return int(found[0].split()[1]) / 1024 if found else 0.0
 
 
+def peak_mib() -> float:
+    """Most memory that this process held; `ru_maxrss` tells its parent's, where that had more."""
+    told = _read(Path("/proc/self/status")).partition("VmHWM:")[2].split()
+    return int(told[0]) / 1024
+
+
 def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())

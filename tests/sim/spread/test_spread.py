@@ -219,5 +219,5 @@ def test_a_cluster_that_is_not_there_is_said():
     assert "Ray at 127.0.0.1:1 cannot be reached" in process.stdout, process.stderr
 
 
-def test_a_process_that_reads_logs_loads_neither_pandas_nor_duckdb():
+def test_a_process_that_will_read_logs_loads_neither_duckdb_nor_until_its_first_array_pandas():
     assert list(spread(work.loaded, range(1), Processes(1))) == [[]]

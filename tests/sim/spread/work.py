@@ -85,12 +85,9 @@ class Plain:
 
 
 def loaded(_x):
-    """Which heavy packages a worker has after it has made an array of Arrow."""
+    """Which heavy packages a worker has once it can work."""
     import sys
-
-    import pyarrow as pa
 
     import sim.replay.pass_two  # noqa: F401 - what a valuation's workers load
 
-    pa.array([1, 2])
     return sorted({"duckdb", "matplotlib", "pandas", "scipy", "sklearn"} & set(sys.modules))
