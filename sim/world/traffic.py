@@ -196,12 +196,12 @@ class Traffic:
 
 
 class _Dice:
-    """Names by shares, in the order of the names' listing."""
+    """Names by shares, in the order of the names: how a spec lists them does not matter."""
 
     def __init__(self, shares: Mapping[str, float]) -> None:
-        self._names = tuple(shares)
-        total = sum(shares.values())
-        self._ends = [end / total for end in accumulate(shares.values())]
+        self._names = tuple(sorted(shares))
+        sums = list(accumulate(shares[name] for name in self._names))
+        self._ends = [upto / sums[-1] for upto in sums]
 
     def at(self, u: float) -> str:
         """The name at a uniform."""

@@ -256,7 +256,7 @@ class Truth:
         until_h = self._moments[number] if number < len(self._moments) else float("inf")
         arms = list(zip(self.provider, self.model, strict=True))
         out = np.array([any(o.at_h <= at_h < o.at_h + o.hours for o in p.outages) for p, _ in arms])
-        fails = np.array([min(1.0, sum(p.failures.values())) for p, _ in arms])
+        fails = np.array([min(1.0, sum(share for _, share in sorted(p.failures.items()))) for p, _ in arms])
         factors = [price_factor(p, m.id, at_h) for p, m in arms]
         return Epoch(
             number=number,

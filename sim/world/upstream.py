@@ -239,7 +239,7 @@ class _Stream:
 
 
 def _kind(failures: Mapping[str, float], u: float) -> str | None:
-    for kind, share in failures.items():
+    for kind, share in sorted(failures.items()):
         if u < share:
             return kind
         u -= share

@@ -10,9 +10,11 @@ from p402.limits import Limits
 from p402.request import Tenant
 from sim.world.arrivals import mean_turns, session_starts, turns_of
 from sim.world.chance import Chance
+from sim.world.gateway import Gateway
+from sim.world.play import run
 from sim.world.spec import Arrivals, Burst, Sessions
 from sim.world.traffic import Traffic
-from tests.sim.world.small import a_world, changed
+from tests.sim.world.small import ALDER, BIRCH, a_world, changed
 
 HOUR_MS = 3_600_000
 
@@ -114,3 +116,23 @@ def test_shares_of_tenants_and_tasks_are_kept():
     assert {a.session.task for a in of_lab} == {"code"}
     chat = [a for a in asked if a.session.tenant.name == "shop" and a.session.task == "chat"]
     assert len(chat) / (len(asked) - len(of_lab)) == pytest.approx(2 / 3, abs=0.04)
+
+
+def test_how_a_spec_lists_its_shares_does_not_matter():
+    def listed(back):
+        def order(shares):
+            return dict(sorted(shares.items(), reverse=back))
+
+        tenant = a_world().tenants[0]
+        lab = changed(
+            tenant,
+            modes=order({"balanced": 0.5, "cost": 0.3, "quality": 0.2}),
+            tasks=order({"chat": 0.6, "code": 0.4}),
+        )
+        flaky = changed(ALDER, failures=order({"error": 0.2, "overloaded": 0.1, "cut": 0.15}))
+        return a_world(tenants=(lab,), providers=(flaky, BIRCH))
+
+    one, other = (run(listed(back), Gateway(), 5) for back in (False, True))
+    assert one.equals(other)
+    assert {"ok", "failed"} >= set(one["status"].to_pylist())
+    assert one["attempts"].to_numpy().max() > 1
