@@ -1,7 +1,8 @@
 """How a file comes from a URL to a folder: whole or not at all, resumed, and never changed unseen.
 
 Nothing is fetched unless it is asked for. A download goes to a `.part` file and takes its name once its
-length is the one that the server named; cut, the next one goes on from there. The SHA-256 of the first
+length is the one that the server named; cut, the next one goes on from there, if the server can tell that the
+file is still the same (`If-Range`), and begins anew otherwise. The SHA-256 of the first
 download is kept in `fetched.json` beside it, and from then on other bytes are refused, on disk and from the
 wire.
 
@@ -173,12 +174,16 @@ def _take(folder: Path, wanted: Wanted, part: Path, known: Fetched | None) -> No
 
 
 def _download(client: httpx.Client, wanted: Wanted, part: Path, by_hand: str, progress: Progress) -> None:
-    there = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={there}-"} if there else {}
+    tag = part.with_name(part.name + ".tag")
+    there, version = (part.stat().st_size, _read(tag)) if part.exists() else (0, "")
+    headers = {"Range": f"bytes={there}-", "If-Range": version} if there and version else {}
     headers["Accept-Encoding"] = "identity"  # lengths are of the bytes that come
     try:
         with client.stream("GET", wanted.url, headers=headers) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                if answer.headers.get("Content-Range") == f"bytes */{there}":
+                    tag.unlink()
+                    return  # all of it had come
                 part.unlink()
                 raise MissingData(
                     f"{wanted.url}: what had come is longer than the file; fetch again. Else {by_hand}"
@@ -191,6 +196,9 @@ def _download(client: httpx.Client, wanted: Wanted, part: Path, by_hand: str, pr
             resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT
             total = _total(answer, there if resumed else 0)
             done = there if resumed else 0
+            if not resumed:
+                part.unlink(missing_ok=True)
+                tag.write_text(_version(answer))
             with part.open("ab" if resumed else "wb") as file:
                 for block in answer.iter_bytes(BLOCK):
                     file.write(block)
@@ -212,6 +220,23 @@ def _download(client: httpx.Client, wanted: Wanted, part: Path, by_hand: str, pr
             f"{wanted.url} gave {done:,} bytes; expected {total:,}; fetch again, give another --url, or "
             f"{by_hand}"
         )
+    tag.unlink(missing_ok=True)
+
+
+def _version(answer: httpx.Response) -> str:
+    """What names this very content for `If-Range`: a strong ETag, else when it last changed, else nothing.
+
+    Source: RFC 9110, sections 13.1.5 and 8.8.3, read 2026-11-26.
+    """
+    tag = str(answer.headers.get("ETag", ""))
+    return tag if tag.startswith('"') else str(answer.headers.get("Last-Modified", ""))
+
+
+def _read(tag: Path) -> str:
+    try:
+        return tag.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _total(answer: httpx.Response, before: int) -> int | None:

@@ -19,6 +19,7 @@ class Server:
 
     def __init__(self):
         self.body, self.how, self.asked = DATA, "fine", []
+        self.tag = None
 
 
 @contextmanager
@@ -32,7 +33,9 @@ def serving(state):
         def do_GET(self):
             state.asked.append((self.path, self.headers.get("Range")))
             start = 0
-            if (said := self.headers.get("Range")) and state.how != "no-range":
+            tag = state.tag or f'"{sha256(state.body).hexdigest()[:12]}"'
+            same = self.headers.get("If-Range") == tag
+            if (said := self.headers.get("Range")) and same and state.how != "no-range":
                 start = int(said.removeprefix("bytes=").partition("-")[0])
             if state.how.isdigit():
                 self.send_response(int(state.how))
@@ -41,11 +44,13 @@ def serving(state):
                 return
             if start >= len(state.body) and start:
                 self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(state.body)}")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             part = state.body[start:]
             self.send_response(206 if start else 200)
+            self.send_header("ETag", tag)
             self.send_header("Content-Length", str(len(part)))
             self.end_headers()
             if state.how == "cut":
@@ -121,6 +126,36 @@ def test_a_cut_download_goes_on_where_it_stopped(server, get, tmp_path):
     assert not part.exists()
 
 
+def test_a_file_that_changed_since_it_was_cut_begins_anew(server, get, tmp_path):
+    server.how = "cut"
+    with pytest.raises(MissingData):
+        get()
+    server.how, server.body = "fine", DATA[::-1]
+    assert get() is True
+    assert (tmp_path / "a" / "data.bin").read_bytes() == DATA[::-1]
+
+
+def test_a_server_that_cannot_tell_versions_apart_is_asked_for_all(server, get, tmp_path):
+    server.how, server.tag = "cut", 'W/"about the same"'
+    with pytest.raises(MissingData):
+        get()
+    server.how = "fine"
+    assert get() is True
+    assert server.asked[-1][1] is None
+    assert (tmp_path / "a" / "data.bin").read_bytes() == DATA
+
+
+def test_a_part_that_was_whole_when_its_fetch_was_killed_is_taken(server, get, tmp_path):
+    server.how = "cut"
+    with pytest.raises(MissingData):
+        get()
+    server.how = "fine"
+    (tmp_path / "a" / "data.bin.part").write_bytes(DATA)
+    assert get() is True
+    assert (tmp_path / "a" / "data.bin").read_bytes() == DATA
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["data.bin"]
+
+
 def test_a_server_without_ranges_starts_over(server, get, tmp_path):
     server.how = "cut"
     with pytest.raises(MissingData):
@@ -131,7 +166,10 @@ def test_a_server_without_ranges_starts_over(server, get, tmp_path):
 
 
 def test_a_part_that_is_longer_than_the_file_is_thrown_away(server, get, tmp_path):
-    (tmp_path / "a").mkdir()
+    server.how = "cut"
+    with pytest.raises(MissingData):
+        get()
+    server.how = "fine"
     (tmp_path / "a" / "data.bin.part").write_bytes(DATA + b"more")
     with pytest.raises(MissingData, match="longer than the file; fetch again"):
         get()
