@@ -24,90 +24,22 @@ Control 58(4), 1993, for discounting towards a prior rather than towards nothing
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from p402.learner.prior import Prior, groups_of, usual_contexts
 from p402.routing.compiled import MAX_THETA
 from p402.routing.scale import PARAM_ONE
-from p402.routing.spec import Arms, Posterior
+from p402.routing.spec import Posterior
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-BIAS: Final = "bias"
-TASK: Final = "task_"
-LENGTH: Final = "length"
-_USUAL: Final = 0.5
-"""A feature that is neither bias nor task, before any request was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Prior standard deviations, each above 0, and the noise of one judgement.
-
-    Attributes
-    ----------
-    bias, task, length, other
-        Of the coefficients of the bias, of the tasks, of the transcript's length, and of the rest.
-    noise
-        How far one judgement lies from the expected quality.
-    shared
-        Share of the prior variance that deployments of one model have in common, in [0, 1).
-    """
-
-    bias: float = 0.2
-    task: float = 0.2
-    length: float = 0.1
-    other: float = 0.1
-    noise: float = 0.25
-    shared: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("bias", "task", "length", "other", "noise"):
-            value = getattr(self, name)
-            if not 0.0 < value < np.inf:
-                raise ValueError(f"{name} is {value}: expected a standard deviation above 0, such as 0.2")
-        if not 0.0 <= self.shared < 1.0:
-            raise ValueError(f"shared is {self.shared}: expected a share of variance in [0, 1), such as 0.5")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prior:
-    """What is believed before anything was learned.
-
-    Attributes
-    ----------
-    arms
-        (K,) names, unique.
-    mean
-        (K, D) coefficients for features in [0, 1].
-    precision
-        (D,) diagonal of A0, the same for every arm.
-    models
-        (K,) names: arms of one model are other deployments of the same weights. Empty where each is its own.
-    shared
-        Share of the prior variance that arms of one model have in common, in [0, 1).
-    """
-
-    arms: tuple[str, ...]
-    mean: Float
-    precision: Float
-    models: tuple[str, ...] = ()
-    shared: float = 0.0
-
-
-def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
-    """The prior that a snapshot's starting posterior is, with block variances of its own."""
-    own = {BIAS: spread.bias, LENGTH: spread.length}
-    sd = [
-        spread.task if name.startswith(TASK) else own.get(name, spread.other) for name in posterior.features
-    ]
-    mean = np.array(posterior.theta, np.float64) / PARAM_ONE
-    return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)), arms.model, spread.shared)
+_SPENT: Final = 1e-12
+"""Share of its evidence below which a round has nothing left to correct."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,11 +116,6 @@ class Beliefs:
     features
         (D,) names.
 
-    Attributes
-    ----------
-    scale
-        What the prior's sds are multiplied by; 1 until `fit_scale`.
-
     Notes
     -----
     The order of words does not matter beyond rounding, except that of two words on one round the later
@@ -208,23 +135,22 @@ class Beliefs:
             raise ValueError(f"noise is {noise}: expected a standard deviation above 0, such as 0.25")
         self.prior = prior
         self.noise = noise
-        self.scale = 1.0
         self.evidence = np.zeros((k, d, d))
         self.vector = np.zeros((k, d))
         self.n_words = 0
-        self._groups = _groups_of(prior)
+        self._groups = groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
         self._left = np.ones(k)
         self._age = np.zeros(k, np.int64)
         self._heard: dict[tuple[int, int], _Heard] = {}
         self._forgotten_before = 0
-        self._typical = _usual_contexts(tasks, features)
+        self._typical = usual_contexts(tasks, features)
         self._seen = np.ones(len(tasks))
 
     @property
     def precision(self) -> Float:
-        """(K, D, D) A0 / scale^2 + E of each arm by itself."""
-        a: Float = self.evidence + np.diag(self.prior.precision / self.scale**2)
+        """(K, D, D) A0 + E of each arm by itself."""
+        a: Float = self.evidence + np.diag(self.prior.precision)
         return a
 
     @property
@@ -237,13 +163,13 @@ class Beliefs:
         """(T, D) what a request of each task is like: a mean of those learned from."""
         return self._typical / self._seen[:, None]
 
-    def _joint(self, scale: float) -> Iterator[tuple[Int, Float]]:
+    def _joint(self) -> Iterator[tuple[Int, Float]]:
         """Arms of models with equally many of them, (G, n), and their joint A, (G, n, D, n, D)."""
         d = self.vector.shape[1]
         for places in self._groups:
             n, share = places.shape[1], self.prior.shared
             apart = (np.eye(n) - share / (1.0 - share + n * share)) / (1.0 - share)
-            own = apart[:, None, :, None] * np.diag(self.prior.precision / scale**2)[None, :, None, :]
+            own = apart[:, None, :, None] * np.diag(self.prior.precision)[None, :, None, :]
             a = np.broadcast_to(own, (len(places), n, d, n, d)).copy()
             for i in range(n):
                 a[:, i, :, i, :] += self.evidence[places[:, i]]
@@ -253,7 +179,7 @@ class Beliefs:
         """(K, D) theta and (K, D, D) each arm's own covariance."""
         k, d = self.vector.shape
         theta, covariance = np.empty((k, d)), np.empty((k, d, d))
-        for places, a in self._joint(self.scale):
+        for places, a in self._joint():
             g, n = places.shape
             inverse = np.linalg.inv(a.reshape(g, n * d, n * d))
             moved = np.einsum("gij,gj->gi", inverse, self.vector[places].reshape(g, n * d))
@@ -262,33 +188,6 @@ class Beliefs:
             for i in range(n):
                 covariance[places[:, i]] = blocks[:, i, :, i, :]
         return theta, covariance
-
-    def log_evidence(self, scale: float) -> float:
-        """How likely the evidence is where the prior's sds are `scale` times what they are, in nats.
-
-        Beside a constant: sum over arms of (log |A0| - log |A| + v' A^-1 v) / 2, with A0 so scaled.
-        """
-        d, total = self.vector.shape[1], 0.0
-        prior = float(np.log(self.prior.precision).sum()) - 2 * d * log(scale)
-        for places, a in self._joint(scale):
-            g, n = places.shape
-            whole, v = a.reshape(g, n * d, n * d), self.vector[places].reshape(g, n * d)
-            total += g * n * prior - float(np.linalg.slogdet(whole).logabsdet.sum())
-            total += float(np.einsum("gi,gi->", v, np.linalg.solve(whole, v[:, :, None])[:, :, 0]))
-        return 0.5 * total
-
-    def fit_scale(self, scales: Sequence[float]) -> float:
-        """Take the scale of the prior's sds that makes the evidence of all arms together likeliest.
-
-        How far benchmarks are off is learned from all arms and used for each: where they prove right, an
-        arm without evidence keeps to its benchmark; where they prove wrong, it is soon left. Of equals
-        the first counts, and 1 where there is no evidence.
-
-        Source: Bishop, as above, 3.5 (the evidence approximation).
-        """
-        if self.vector.any():
-            self.scale = max(scales, key=self.log_evidence)
-        return self.scale
 
     def sd(self, contexts: Float) -> Float:
         """(K, m) standard deviation of the expected quality at each of (m, D) contexts."""
@@ -364,7 +263,7 @@ class Beliefs:
         self.evidence[which] *= rho
         self.vector[which] *= rho
         if moved is not None:
-            for places, a in self._joint(self.scale):
+            for places, a in self._joint():
                 self.vector[places] = np.einsum("gidje,gje->gid", a, moved[places])
         self._left[which] *= rho
         spent = which[self._left[which] < _SPENT]
@@ -406,7 +305,7 @@ class Beliefs:
             left[new], age[new] = self._left[old], self._age[old]
         self.prior, self.evidence, self.vector = prior, evidence, vector
         self._left, self._age = left, age
-        self._groups = _groups_of(prior)
+        self._groups = groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
 
     def compile(self, base: Posterior) -> Posterior:
@@ -469,38 +368,6 @@ class Beliefs:
             int(self._age[new]),
         )
         return True
-
-
-def _groups_of(prior: Prior) -> list[Int]:
-    """Indices of arms that share, (G, n) for each size n of a group; all alone where nothing is shared."""
-    if prior.shared == 0.0 or not prior.models:
-        return [np.arange(len(prior.arms))[:, None]]
-    members: dict[str, list[int]] = {}
-    for k, model in enumerate(prior.models):
-        members.setdefault(model, []).append(k)
-    sizes = sorted({len(group) for group in members.values()})
-    return [np.array([group for group in members.values() if len(group) == n]) for n in sizes]
-
-
-_SPENT: Final = 1e-12
-"""Share of its evidence below which a round has nothing left to correct."""
-
-
-def _usual_contexts(tasks: Sequence[str], features: Sequence[str]) -> Float:
-    """(T, D) a request of each task, before any was seen."""
-    return np.array(
-        [
-            [
-                1.0
-                if name in (BIAS, TASK + task)
-                else 0.0
-                if name.startswith(TASK) or name in ("code", "math")
-                else _USUAL
-                for name in features
-            ]
-            for task in tasks
-        ]
-    )
 
 
 def _within(prior: Float, theta: Float, most: float) -> Float:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from p402.events import RowInputs
 from p402.learner.drift import Drift
 from p402.learner.observed import Observed
-from p402.learner.posterior import Beliefs, Spread, Words, prior_of
+from p402.learner.posterior import Beliefs, Words
+from p402.learner.prior import Spread, prior_of
 from p402.learner.weights import Weights
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot, compile_snapshot
@@ -51,10 +52,6 @@ class Tuning:
         The detector's.
     tick_ms
         Least time between two snapshots.
-    scales
-        Of the prior's sds, the likeliest of which is taken; none leaves them as they are.
-    refit_ms
-        Least time between two such choices.
     closes_ms
         Age at which a round takes no further word.
     beta, switch_cost
@@ -69,8 +66,6 @@ class Tuning:
     on_drift: float = 0.5
     alarm: float = 12.0
     tick_ms: int = MINUTE_MS
-    scales: tuple[float, ...] = ()
-    refit_ms: int = 10 * MINUTE_MS
     closes_ms: int = 48 * HOUR_MS
     beta: float | None = None
     switch_cost: float | None = None
@@ -164,7 +159,6 @@ class Ours:
         self._known: dict[tuple[int, int], bool] = {}
         self._waiting: list[Rounds] = []
         self._last_ms: int | None = None
-        self._fitted_ms = 0
 
     def begin(self, snapshot: Snapshot) -> Snapshot:
         """The operator's snapshot with this policy and what is believed so far.
@@ -200,9 +194,6 @@ class Ours:
         self._waiting.clear()
         if not any(news) and self.beliefs.n_words == 0:
             return None
-        if self.tuning.scales and now_ms - self._fitted_ms >= self.tuning.refit_ms:
-            self._fitted_ms = now_ms
-            self.beliefs.fit_scale(self.tuning.scales)
         return self._compiled()
 
     def choose(

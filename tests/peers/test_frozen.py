@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from p402.learner.posterior import Beliefs, Words
+from p402.learner.prior import Prior
 from p402.routing.compiled import compile_snapshot
 from p402.routing.decide import work
 from p402.routing.scale import COUNT_ONE, param
@@ -59,14 +61,13 @@ def test_the_frozen_posterior_is_the_textbook_s():
 
 
 def test_our_posterior_is_bayesianbandits_s_before_and_after_it_forgets():
-    posterior = pytest.importorskip("p402.learner.posterior")
     x, y = observed()
-    prior = posterior.Prior(("a",), np.zeros((1, 5)), np.full(5, PRIOR))
+    prior = Prior(("a",), np.zeros((1, 5)), np.full(5, PRIOR))
     names = ["bias", "u", "v", "w", "z"]
-    beliefs = posterior.Beliefs(prior, NOISE**-0.5, ["chat"], names)
+    beliefs = Beliefs(prior, NOISE**-0.5, ["chat"], names)
 
     def learn(first, rows, salt):
-        return posterior.Words(
+        return Words(
             key=np.stack(
                 [np.full(rows, 1 << 20, np.uint64), np.arange(rows, dtype=np.uint64) + salt], axis=1
             ),

@@ -21,8 +21,6 @@ from p402.routing.chance import draw24
 from p402.routing.decide import decide
 from p402.routing.live import LiveState
 from p402.routing.rows import to_batch
-from p402_datasets import paretobandit
-from p402_datasets.errors import MissingData
 from sim.drawn.draw import draw
 from sim.drawn.offers import Rules
 
@@ -31,10 +29,6 @@ BEHAVIOUR = Behaviour("balanced", Rules(0.2))
 
 @pytest.fixture(scope="module")
 def stage():
-    try:
-        paretobandit.files()
-    except MissingData as error:
-        pytest.skip(str(error))
     return stage_of("paretobandit", BEHAVIOUR)
 
 

@@ -6,8 +6,6 @@ import msgspec
 import pytest
 
 from p402.errors import ConfigError, P402Error
-from p402_datasets import paretobandit
-from p402_datasets.errors import MissingData
 from sim.compare.job import jobs_of
 from sim.compare.played import canonical, expected_requests, play, setting_of, sized, spec_of, strategy_of
 from sim.compare.rounds import run_of, same_traffic
@@ -75,10 +73,6 @@ def test_readers_are_told_of_the_world_and_its_events(spec):
 
 
 def test_what_is_real_in_a_world_of_real_outcomes_is_said():
-    try:
-        paretobandit.files()
-    except MissingData as error:
-        pytest.skip(str(error))
     assert setting_of(spec_of("table", None)).invented == (
         "Simulated: only prompts, qualities and lengths of answers are real, those of paretobandit"
     )
