@@ -152,10 +152,10 @@ def fit(history: History, snapshot: Snapshot, hours: float, name: str = "fitted"
 
 
 def _world(**tables: Any) -> WorldSpec:
-    """The spec, or why there is none."""
+    """The spec, held to all that one that is read from a file is held to; or why there is none."""
     try:
-        return WorldSpec(**tables)
-    except ValueError as error:
+        return msgspec.convert(msgspec.to_builtins(WorldSpec(**tables)), WorldSpec)
+    except (ValueError, msgspec.ValidationError) as error:
         raise NoHistory(f"the log fits no world: {error}") from error
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from p402.evaluation.estimate import Estimate
+from p402.evaluation.units import UNITS
 from sim.replay.explain import Explained
 from sim.replay.value import Line, Valuation
 from sim.replay.verify import Mismatch, Verification
@@ -99,7 +100,7 @@ def valuation(result: Valuation) -> Iterator[RenderableType]:
     for line in result.lines:
         table.add_row(*_cells(line))
     table.caption = (
-        f"{result.matured:,} matured, {result.judged:,} judged, {result.sessions:,} sessions, "
+        f"{result.matured:,} matured, {result.judged:,} judged, {_units(result.sessions)}, "
         f"{result.arms} arms, {result.snapshots} snapshots"
     )
     yield table
@@ -135,6 +136,11 @@ def _breakdown(result: Valuation) -> Table:
         )
     table.caption = "* warns that it should not be believed; --json says why"
     return table
+
+
+def _units(number: int) -> str:
+    """What errors are clustered by, in words."""
+    return f"{number:,} sessions" if number < UNITS else f"{number:,} buckets of sessions"
 
 
 def _cells(line: Line) -> tuple[str, ...]:

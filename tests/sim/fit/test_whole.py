@@ -1,5 +1,6 @@
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -88,7 +89,6 @@ def test_a_store_of_another_log_is_refused(balanced):
     span = span_of(log)
     history = read_history(log, span.first_ms, span.last_ms + 1)
     snapshot = Snapshots(store).get(history.last_snapshot)
-    from dataclasses import replace
 
     strangers = replace(history, arms=tuple(f"elsewhere/{k}" for k in range(len(history.arms))))
     with pytest.raises(NoHistory, match="pass the store that belongs to the log"):
@@ -140,3 +140,12 @@ def test_a_baseline_that_the_world_has_not_is_said_and_left_out(balanced, tmp_pa
 def test_a_log_of_what_no_world_has_is_refused_in_words(balanced, tmp_path):
     with pytest.raises(NoHistory, match="fits no world: tasks: 'poetry' is unknown"):
         fitted_to(*rewritten(balanced, tmp_path, ('"task":"chat"', '"task":"poetry"')))
+
+
+def test_a_tenant_that_no_world_can_name_is_refused_and_not_written(balanced):
+    log, store = balanced
+    span = span_of(log)
+    history = read_history(log, span.first_ms, span.last_ms + 1)
+    snapshot = Snapshots(store).get(history.last_snapshot)
+    with pytest.raises(NoHistory, match=r"fits no world.*tenants"):
+        fit(replace(history, tenants=("Ümlaut Co", "shop")), snapshot, 24.0)
