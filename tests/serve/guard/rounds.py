@@ -86,10 +86,13 @@ async def settle(guard: Guard, holds: list[Hold], tenant: str) -> list[tuple[int
     for hold in holds:
         guard.settle(hold, ACTUAL)
     end = time.monotonic() + IDLE_S
-    while (books := await guard.spent(tenant))[1] and time.monotonic() < end:  # noqa: ASYNC110 - others settle too
-        await asyncio.sleep(0.005)
-    scoped = (await guard.standing(tenant, scopes(tenant))).scoped
-    return [books, *((totals.spent_nano, totals.held_nano) for _, totals in scoped)]
+    while True:
+        books = await guard.spent(tenant)
+        scoped = (await guard.standing(tenant, scopes(tenant))).scoped
+        told = [books, *((totals.spent_nano, totals.held_nano) for _, totals in scoped)]
+        if not any(held for _, held in told) or time.monotonic() > end:
+            return told
+        await asyncio.sleep(0.005)  # others settle too
 
 
 async def main(place: Rounds, name: str, calls: int) -> None:
