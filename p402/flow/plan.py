@@ -26,7 +26,7 @@ from p402.routing.decide import Decide, decide_one
 from p402.routing.features import Signals
 from p402.routing.live import RATIO_ONE, LiveState
 from p402.routing.pricing import affordable_output, bound, with_fee, without_fee
-from p402.routing.scale import PARAM_ONE
+from p402.routing.scale import FEATURE_ONE, PARAM_ONE
 from p402.units import PICO_PER_NANO
 
 NOTHING_LACKS: Final[Mapping[str, frozenset[str]]] = {}
@@ -324,10 +324,11 @@ def choose(plan: Plan, inputs: RowInputs, live: LiveState) -> Choice | None:
 
 
 def expected_tokens(plan: Plan, live: LiveState, arm: int) -> int:
-    """Output tokens expected of an arm for all choices, by what its answers have been like."""
+    """Output tokens expected of an arm for all choices, by what is believed of it and what was measured."""
     inputs = plan.inputs
     ratio = RATIO_ONE if live.output_ratio is None else int(live.output_ratio.item(arm))
-    tokens = max(1, inputs.expected_output * ratio // RATIO_ONE)
+    believed = plan.snapshot.spec.posterior.output_ratio[arm]
+    tokens = max(1, inputs.expected_output * believed * ratio // (FEATURE_ONE * RATIO_ONE))
     return inputs.n * (tokens if inputs.max_output is None else min(tokens, inputs.max_output))
 
 

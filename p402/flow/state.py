@@ -17,6 +17,7 @@ from p402.routing.compiled import Snapshot
 from p402.routing.head import TaskHead
 from p402.routing.health import Health
 from p402.routing.live import LiveState
+from p402.routing.scale import FEATURE_ONE
 
 MAX_SESSIONS: Final = 50_000
 
@@ -47,6 +48,7 @@ class WorkerState:
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
         self.health = Health()
+        self.health.believe(believed_lengths(snapshot))
         self.live = LiveState.at_start(snapshot.n_arms)
         self.lengths = AnswerLengths()
         self.failovers = RetryBudget()
@@ -58,6 +60,7 @@ class WorkerState:
             return
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
+        self.health.believe(believed_lengths(snapshot))
         self.live = LiveState.project(self.health.seq, self.health.table, snapshot.index)
 
     def delta(self, now_ms: int) -> Live | None:
@@ -99,3 +102,10 @@ def hidden_arms(snapshot: Snapshot) -> frozenset[str]:
     """Arms that every tenant policy denies."""
     denied = [frozenset(policy.denied) for policy in snapshot.spec.tenants.policies]
     return frozenset.intersection(*denied)
+
+
+def believed_lengths(snapshot: Snapshot) -> dict[str, float]:
+    """Lengths of answers that a snapshot believes, over what a task makes expected; arms at 1 left out."""
+    spec = snapshot.spec
+    told = zip(spec.arms.arm, spec.posterior.output_ratio, strict=True)
+    return {arm: max(1, ratio) / FEATURE_ONE for arm, ratio in told if ratio != FEATURE_ONE}

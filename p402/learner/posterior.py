@@ -7,7 +7,9 @@ Per arm, with x the features of a round in [0, 1], r its quality, w its weight a
 
 Deployments of one model may have a part of their prior variance in common, so that what one shows is believed
 in part of the others; then A and b are those of all of a model's arms together, and A0 has blocks off its
-diagonal.
+diagonal. Arms of one provider have its level in common (`p402.learner.levels`), which may be said to have
+moved (`moved`): what was learned before then speaks of its arms as they are beside each other, and less of
+its level now.
 
 The prior mean mu0 is the benchmark's (`p402.assemble`), its precision A0 a diagonal in blocks: the bias,
 the tasks, everything else. What is held is the evidence beyond the prior, E = A - A0 and
@@ -22,15 +24,18 @@ Source: Bishop, "Pattern Recognition and Machine Learning", 2006, 3.3 for the re
 Control 58(4), 1993, for discounting towards a prior rather than towards nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from p402.learner.prior import Prior, groups_of, usual_contexts
+from p402.learner.joint import model_precisions, moments
+from p402.learner.ledgers import Ledgers
+from p402.learner.levels import NONE, Levels
+from p402.learner.prior import BIAS, Prior, groups_of, usual_contexts
+from p402.learner.words import Words
 from p402.routing.compiled import MAX_THETA
 from p402.routing.scale import PARAM_ONE
 from p402.routing.spec import Posterior
@@ -42,59 +47,14 @@ _SPENT: Final = 1e-12
 """Share of its evidence below which a round has nothing left to correct."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Words:
-    """Judgements that arrived, (n,) or as said.
+class _Heard(NamedTuple):
+    """A word that was taken in, under the level of then.
 
-    Attributes
-    ----------
-    key
-        (n, 2) uint64 request ids: the later word on a round replaces the earlier one.
-    arm
-        Names of the arms that the rounds' rewards belong to; unknown ones are passed over.
-    features
-        (n, D) in [0, 1].
-    task
-        Index of the round's task.
-    quality
-        In [0, 1].
-    weight
-        0 or more: 1 / P(observed), see `p402.learner.observed`.
-
-    Raises
-    ------
-    ValueError
-        Columns of unequal length, or a value out of range; the message gives its first bad row.
+    Precision is w / s^2 then, `left` and `age` those of its arm then.
     """
 
-    key: NDArray[np.uint64]
-    arm: Sequence[str]
-    features: Float
-    task: Int
-    quality: Float
-    weight: Float
-
-    def __post_init__(self) -> None:
-        n = len(self.arm)
-        for name in ("key", "features", "task", "quality", "weight"):
-            if len(getattr(self, name)) != n:
-                raise ValueError(
-                    f"{name} has {len(getattr(self, name))} rows: expected {n}, one for each arm"
-                )
-        for name, least, most in (("quality", 0.0, 1.0), ("weight", 0.0, np.inf)):
-            column = getattr(self, name)
-            off = np.flatnonzero(~((column >= least) & (column <= most) & np.isfinite(column)))
-            if len(off):
-                raise ValueError(
-                    f"{name} of row {off[0]} is {column[off[0]]}: expected {least:g} to {most:g}; "
-                    f"leave out rounds that nobody judged"
-                )
-
-
-class _Heard(NamedTuple):
-    """A word that was taken in: precision is w / s^2 then, `left` and `age` those of its arm then."""
-
     arm: str
+    level: int
     features: Float
     precision: float
     quality: float
@@ -119,7 +79,7 @@ class Beliefs:
     Notes
     -----
     The order of words does not matter beyond rounding, except that of two words on one round the later
-    counts. The sd of any context is never above the prior's.
+    counts. The sd of any context is never above the prior's, unless a provider has moved.
     """
 
     def __init__(self, prior: Prior, noise: float, tasks: Sequence[str], features: Sequence[str]) -> None:
@@ -133,13 +93,19 @@ class Beliefs:
             raise ValueError("a prior precision is not above 0: nothing would be believed before evidence")
         if not 0.0 < noise < np.inf:
             raise ValueError(f"noise is {noise}: expected a standard deviation above 0, such as 0.25")
+        if prior.level > 0.0 and BIAS not in features:
+            raise ValueError(
+                f"providers have a level of sd {prior.level}: expected a feature {BIAS!r} for it"
+            )
         self.prior = prior
         self.noise = noise
-        self.evidence = np.zeros((k, d, d))
-        self.vector = np.zeros((k, d))
         self.n_words = 0
+        self._levels = Levels(prior.providers, prior.level)
+        self._ledgers = Ledgers(d)
+        self._begin()
         self._groups = groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
+        self._bias = list(features).index(BIAS) if BIAS in features else NONE
         self._left = np.ones(k)
         self._age = np.zeros(k, np.int64)
         self._heard: dict[tuple[int, int], _Heard] = {}
@@ -148,14 +114,24 @@ class Beliefs:
         self._seen = np.ones(len(tasks))
 
     @property
+    def evidence(self) -> Float:
+        """(L, D, D) E of each arm, or of each arm and level of its provider that it was heard under."""
+        return self._ledgers.precision
+
+    @property
+    def vector(self) -> Float:
+        """(L, D) v of the same."""
+        return self._ledgers.residual
+
+    @property
     def precision(self) -> Float:
         """(K, D, D) A0 + E of each arm by itself."""
-        a: Float = self.evidence + np.diag(self.prior.precision)
+        a: Float = self._ledgers.evidence({}).of_arms(len(self._left))[0] + np.diag(self.prior.precision)
         return a
 
     @property
     def mean(self) -> Float:
-        """(K, D) theta = mu0 + A^-1 v, which is A^-1 b."""
+        """(K, D) theta = mu0 + A^-1 v, which is A^-1 b; a provider's level is in the bias."""
         return self._moments()[0]
 
     @property
@@ -163,31 +139,21 @@ class Beliefs:
         """(T, D) what a request of each task is like: a mean of those learned from."""
         return self._typical / self._seen[:, None]
 
-    def _joint(self) -> Iterator[tuple[Int, Float]]:
-        """Arms of models with equally many of them, (G, n), and their joint A, (G, n, D, n, D)."""
-        d = self.vector.shape[1]
-        for places in self._groups:
-            n, share = places.shape[1], self.prior.shared
-            apart = (np.eye(n) - share / (1.0 - share + n * share)) / (1.0 - share)
-            own = apart[:, None, :, None] * np.diag(self.prior.precision)[None, :, None, :]
-            a = np.broadcast_to(own, (len(places), n, d, n, d)).copy()
-            for i in range(n):
-                a[:, i, :, i, :] += self.evidence[places[:, i]]
-            yield places, a
-
     def _moments(self) -> tuple[Float, Float]:
         """(K, D) theta and (K, D, D) each arm's own covariance."""
-        k, d = self.vector.shape
-        theta, covariance = np.empty((k, d)), np.empty((k, d, d))
-        for places, a in self._joint():
-            g, n = places.shape
-            inverse = np.linalg.inv(a.reshape(g, n * d, n * d))
-            moved = np.einsum("gij,gj->gi", inverse, self.vector[places].reshape(g, n * d))
-            theta[places] = self.prior.mean[places] + moved.reshape(g, n, d)
-            blocks = inverse.reshape(g, n, d, n, d)
-            for i in range(n):
-                covariance[places[:, i]] = blocks[:, i, :, i, :]
-        return theta, covariance
+        places = self._levels.places()
+        current = np.array([places.get(self._level(k), -1) for k in range(len(self._left))], np.int64)
+        evidence = self._ledgers.evidence(places)
+        return moments(self.prior, self._groups, evidence, self._levels.precision(), current, self._bias)
+
+    def _level(self, arm: int) -> int:
+        """Id of the level that an arm's provider has now."""
+        return self._levels.current(self.prior.providers[arm]) if self.prior.providers else NONE
+
+    def _begin(self) -> None:
+        """A ledger for every arm under its provider's level, where there is none."""
+        for arm in range(len(self.prior.arms)):
+            self._ledgers.open(arm, self._level(arm))
 
     def sd(self, contexts: Float) -> Float:
         """(K, m) standard deviation of the expected quality at each of (m, D) contexts."""
@@ -222,6 +188,7 @@ class Beliefs:
                 k = int(place[i])
                 self._heard[pair] = _Heard(
                     words.arm[i],
+                    self._level(k),
                     words.features[i].copy(),
                     precision,
                     float(words.quality[i]),
@@ -232,7 +199,8 @@ class Beliefs:
         precision_of = words.weight[rows] / self.noise**2
         for k in np.unique(place[rows]).tolist():
             mine = rows[place[rows] == k]
-            self._add(k, words.features[mine], words.quality[mine], precision_of[place[rows] == k])
+            weight = precision_of[place[rows] == k]
+            self._add(k, self._level(k), words.features[mine], words.quality[mine], weight)
         np.add.at(self._typical, words.task[rows], words.features[rows])
         np.add.at(self._seen, words.task[rows], 1.0)
         self.n_words += len(rows)
@@ -259,16 +227,39 @@ class Beliefs:
         else:
             places = self._places(arms)
             which = places[places >= 0]
-        moved = self.mean - self.prior.mean if keep_mean else None
-        self.evidence[which] *= rho
-        self.vector[which] *= rho
+        moved = None
+        if keep_mean:
+            if len(self._levels):
+                raise ValueError("keep_mean is not for providers that have levels: forget towards the prior")
+            moved = self.mean - self.prior.mean
+        self._ledgers.scale(which, rho)
         if moved is not None:
-            for places, a in self._joint():
+            precision, _ = self._ledgers.evidence({}).of_arms(len(self._left))
+            for places, a in model_precisions(self.prior, self._groups, precision):
                 self.vector[places] = np.einsum("gidje,gje->gid", a, moved[places])
         self._left[which] *= rho
         spent = which[self._left[which] < _SPENT]
         self._left[spent] = 1.0
         self._age[spent] += 1
+
+    def moved(self, provider: str, sd: float) -> None:
+        """Believe that the level of a provider's arms has moved, by so much up or down.
+
+        Parameters
+        ----------
+        provider
+            One that the prior names; of others nothing happens.
+        sd
+            Above 0.
+        """
+        if self._bias == NONE or not 0.0 < sd < np.inf:
+            raise ValueError(f"sd is {sd}: expected one above 0, and a feature {BIAS!r}")
+        if provider not in self.prior.providers:
+            return
+        gone = self._levels.open(provider, sd)
+        if gone != NONE:
+            self._ledgers.drop(gone)
+        self._begin()
 
     def expire(self, before_ms: int) -> None:
         """Close rounds older than an instant: their words stay, and no further word on them counts.
@@ -292,18 +283,19 @@ class Beliefs:
                 f"the new prior has {prior.precision.shape} features: expected {self.prior.precision.shape}; "
                 f"start anew where features change"
             )
-        k, d = prior.mean.shape
-        evidence, vector = np.zeros((k, d, d)), np.zeros((k, d))
+        k = len(prior.arms)
         left, age = np.ones(k), np.full(k, int(self._age.max(initial=0)) + 1)
+        kept, shift = {}, np.zeros_like(self.prior.mean)
         for new, arm in enumerate(prior.arms):
             old = self._column.get(arm)
-            if old is None:
-                continue
-            shift = self.prior.mean[old] - prior.mean[new]
-            evidence[new] = self.evidence[old]
-            vector[new] = self.vector[old] + np.einsum("de,e->d", self.evidence[old], shift)
-            left[new], age[new] = self._left[old], self._age[old]
-        self.prior, self.evidence, self.vector = prior, evidence, vector
+            if old is not None:
+                kept[old] = new
+                shift[old] = self.prior.mean[old] - prior.mean[new]
+                left[new], age[new] = self._left[old], self._age[old]
+        self._ledgers = self._ledgers.moved(kept, shift)
+        self.prior = prior
+        self._levels.begin(prior.providers)
+        self._begin()
         self._left, self._age = left, age
         self._groups = groups_of(prior)
         self._column = {arm: i for i, arm in enumerate(prior.arms)}
@@ -335,11 +327,9 @@ class Beliefs:
     def _places(self, arm: Sequence[str]) -> Int:
         return np.array([self._column.get(name, -1) for name in arm], np.int64)
 
-    def _add(self, k: int, features: Float, quality: Float, precision: Float) -> None:
-        weighted = features * precision[:, None]
+    def _add(self, k: int, level: int, features: Float, quality: Float, precision: Float) -> None:
         residual = quality - np.einsum("nd,d->n", features, self.prior.mean[k])
-        self.evidence[k] += np.einsum("nd,ne->de", features, weighted)
-        self.vector[k] += np.einsum("n,nd->d", residual, weighted)
+        self._ledgers.add(self._ledgers.open(k, level), features, residual, precision)
 
     def _again(
         self, pair: tuple[int, int], arm: str, features: Float, quality: float, precision: float
@@ -355,12 +345,17 @@ class Beliefs:
         same = old.arm == arm and old.precision == precision and bool((old.features == features).all())
         if (same and old.quality == quality) or k is None or old.age != self._age[k]:
             return True
+        if self._ledgers.find(k, old.level) is None:
+            return True  # it went with the oldest level of its provider
         share = self._left[k] / old.left
-        self._add(k, old.features[None, :], np.array([old.quality]), np.array([-old.precision * share]))
+        taken = np.array([-old.precision * share])
+        self._add(k, old.level, old.features[None, :], np.array([old.quality]), taken)
         new = self._column[arm]
-        self._add(new, features[None, :], np.array([quality]), np.array([precision * share]))
+        level = old.level if new == k else self._level(new)
+        self._add(new, level, features[None, :], np.array([quality]), np.array([precision * share]))
         self._heard[pair] = _Heard(
             arm,
+            level,
             features.copy(),
             precision,
             quality,

@@ -36,6 +36,8 @@ class Spread:
         How far one judgement lies from the expected quality.
     shared
         Share of the prior variance that deployments of one model have in common, in [0, 1).
+    level
+        Of what a provider's arms have in common, 0 or more; 0 is none.
     """
 
     bias: float = 0.2
@@ -44,6 +46,7 @@ class Spread:
     other: float = 0.1
     noise: float = 0.25
     shared: float = 0.0
+    level: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("bias", "task", "length", "other", "noise"):
@@ -52,6 +55,8 @@ class Spread:
                 raise ValueError(f"{name} is {value}: expected a standard deviation above 0, such as 0.2")
         if not 0.0 <= self.shared < 1.0:
             raise ValueError(f"shared is {self.shared}: expected a share of variance in [0, 1), such as 0.5")
+        if not 0.0 <= self.level < np.inf:
+            raise ValueError(f"level is {self.level}: expected a standard deviation, 0 or more, such as 0.05")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +75,10 @@ class Prior:
         (K,) names: arms of one model are other deployments of the same weights. Empty where each is its own.
     shared
         Share of the prior variance that arms of one model have in common, in [0, 1).
+    providers
+        (K,) names: what serves each arm. Empty where they have no level.
+    level
+        Standard deviation of what arms of one provider have in common, 0 or more.
     """
 
     arms: tuple[str, ...]
@@ -77,6 +86,8 @@ class Prior:
     precision: Float
     models: tuple[str, ...] = ()
     shared: float = 0.0
+    providers: tuple[str, ...] = ()
+    level: float = 0.0
 
 
 def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
@@ -86,7 +97,8 @@ def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
         spread.task if name.startswith(TASK) else own.get(name, spread.other) for name in posterior.features
     ]
     mean = np.array(posterior.theta, np.float64) / PARAM_ONE
-    return Prior(arms.arm, mean, 1.0 / np.square(np.array(sd)), arms.model, spread.shared)
+    precision = 1.0 / np.square(np.array(sd))
+    return Prior(arms.arm, mean, precision, arms.model, spread.shared, arms.provider, spread.level)
 
 
 def groups_of(prior: Prior) -> list[Int]:

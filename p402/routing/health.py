@@ -112,6 +112,8 @@ class Health:
     """Providers of which a breaker is open by a failure of the whole provider."""
     _spaced: dict[str, int] = field(default_factory=dict)
     """When a probe of each provider last failed."""
+    _believed: Mapping[str, float] = field(default_factory=dict)
+    """Lengths that the snapshot believes, over what a task makes expected; 1 where it says nothing."""
     _looked_ms: int = 0
     _published_ms: int = 0
     _heard: Mapping[str, Heard] = field(default_factory=dict)
@@ -149,7 +151,8 @@ class Health:
         probe
             Whether the attempt held the place of `begin_probe`, which ends here.
         output
-            Of one whose provider told its tokens: output tokens, and how many its task made expected.
+            Of one whose provider told its tokens: output tokens, and how many its task made expected,
+            whatever the snapshot believes of the arm.
         """
         state = self._state(arm)
         keep = state.keep(now_ms)
@@ -177,6 +180,16 @@ class Health:
         if probe:
             self.probes.told(arm)
 
+    def believe(self, lengths: Mapping[str, float]) -> None:
+        """Tell lengths beside what a new snapshot believes: over the task's, by arm; 1 is left out."""
+        if lengths == self._believed:
+            return
+        for arm in lengths.keys() | self._believed.keys():
+            if (state := self._arms.get(arm)) is not None:
+                state.lengths.believe(lengths.get(arm, 1.0))
+                self._moving.add(arm)
+        self._believed = lengths
+
     def answered(self, arm: str, now_ms: int) -> None:
         """A probe's first content came: its arm is back, however long the stream takes to end."""
         self._answered(arm, self._state(arm), now_ms)
@@ -185,7 +198,7 @@ class Health:
     def _state(self, arm: str) -> _Arm:
         state = self._arms.get(arm)
         if state is None:
-            state = self._arms[arm] = _Arm()
+            state = self._arms[arm] = _Arm(lengths=Verbosity(self._believed.get(arm, 1.0)))
         self._moving.add(arm)
         return state
 

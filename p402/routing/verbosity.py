@@ -1,7 +1,10 @@
-"""How long an arm's answers are beside what their tasks made expected.
+"""How long an arm's answers are beside what their tasks and the snapshot made expected.
 
 Decayed sums of both, beginning at 1 with a few calls' worth of faith, in coarse steps so that noise writes no
 deltas. A model that thinks before it speaks is billed for it: its ratio is what makes its expected cost true.
+A snapshot may know lengths better than the last forty answers of one worker (`posterior.output_ratio`): what
+is told is beside its belief, and 1 where the two agree.
+
 It knows no clock; what was learned stays, since how a model writes does not heal by itself.
 """
 
@@ -19,6 +22,9 @@ _PRIOR: Final = 4.0
 _STEPS: Final = 4
 """Steps of a doubling: one is 19 %."""
 
+_FAR: Final = 0.75
+"""Steps that a measurement must be away from what was told for another to be told."""
+
 _LEAST, _MOST = -3, 4
 """Doublings that are told: an eighth to sixteen times."""
 
@@ -26,9 +32,10 @@ _LEAST, _MOST = -3, 4
 class Verbosity:
     """Running lengths of one arm's answers."""
 
-    __slots__ = ("_calls", "_expected", "_faith", "_ratio", "_tokens", "_told")
+    __slots__ = ("_believed", "_calls", "_expected", "_faith", "_ratio", "_tokens", "_told")
 
-    def __init__(self) -> None:
+    def __init__(self, believed: float = 1.0) -> None:
+        self._believed = believed
         self._tokens = self._expected = self._calls = 0.0
         self._faith = _PRIOR
         self._told = 0
@@ -43,12 +50,29 @@ class Verbosity:
         self._ratio = None
 
     def ratio(self) -> int:
-        """Output tokens over expected ones, multiples of 1/16; it moves once it is most of a step away."""
+        """Output tokens over believed ones, multiples of 1/16; it moves once it is most of a step away."""
         if self._ratio is not None:
             return self._ratio  # it is asked for far more often than an answer comes
-        usual = self._faith * self._expected / self._calls
-        found = _STEPS * log2((self._tokens + usual) / (self._expected + usual))
-        if abs(found - self._told) > 0.75:
-            self._told = min(max(round(found), _LEAST * _STEPS), _MOST * _STEPS)
+        found = self._steps()
+        if abs(found - self._told) > _FAR:
+            self._tell(found)
         self._ratio = max(1, round(RATIO_ONE * exp2(self._told / _STEPS)))
         return self._ratio
+
+    def believe(self, ratio: float) -> None:
+        """Go on beside another snapshot's belief: length over the task's expectation, above 0."""
+        if ratio == self._believed:
+            return
+        self._believed, self._ratio = ratio, None
+        found = self._steps()
+        self._tell(found if abs(found) > _FAR else 0.0)
+
+    def _steps(self) -> float:
+        if not self._calls:
+            return 0.0
+        usual = self._faith * self._expected / self._calls
+        found = (self._tokens + usual * self._believed) / (self._expected + usual)
+        return _STEPS * log2(found / self._believed)
+
+    def _tell(self, steps: float) -> None:
+        self._told = min(max(round(steps), _LEAST * _STEPS), _MOST * _STEPS)

@@ -39,7 +39,7 @@ CHUNK_ROWS: Final = 1 << 15
 
 _MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _OUTCOME: Final = ("id", "tenant", "ts_ms", "attempts", "direct_nano")
-_WITHIN: Final = {"attempts": ("status", "cost_nano", "latency_ms")}
+_WITHIN: Final = {"attempts": ("status", "cost_nano", "latency_ms", "output_tokens")}
 _REWARD: Final = ("id", "tenant", "ts_ms", "source", "status", "quality", "occurred_at_ms")
 
 
@@ -62,6 +62,7 @@ class _Outcomes(Rows):
     cost_nano: Float
     direct_nano: Float
     latency_ms: Float
+    tokens: Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,11 +100,21 @@ class Facts:
         StoreError
             A piece is damaged or gone.
         """
+        return self.with_tokens(ids, tenants)[0]
+
+    def with_tokens(self, ids: pa.ChunkedArray, tenants: pa.ChunkedArray) -> tuple[Parts, Float]:
+        """The same, and the output tokens of each first attempt, (n,), nan where nobody said them.
+
+        Raises
+        ------
+        StoreError
+            As of `of`.
+        """
         rows = Rows(key_of(ids), self._coded(tenants), np.zeros(len(ids), np.int64))
         span = _span(ids)
         n = len(rows)
         at, ends = self._found(rows, span, self._outcomes, _OUTCOME, self._ends, _Outcomes)
-        failed, cost, direct, latency = np.zeros(n, np.bool_), *(np.full(n, nan) for _ in range(3))
+        failed, cost, direct, latency, tokens = np.zeros(n, np.bool_), *(np.full(n, nan) for _ in range(4))
         if len(at):
             order = np.lexsort((ends.ts_ms, at))  # of two outcomes of one id, the first logged counts
             first = order[_starts(at[order])]
@@ -111,8 +122,8 @@ class Facts:
             where = at[first]
             failed[where] = ends.failed[first]
             cost[where], direct[where] = ends.cost_nano[first], ends.direct_nano[first]
-            latency[where] = ends.latency_ms[first]
-        return Parts(failed, self._quality(rows, span), cost, direct, latency)
+            latency[where], tokens[where] = ends.latency_ms[first], ends.tokens[first]
+        return Parts(failed, self._quality(rows, span), cost, direct, latency), tokens
 
     def _quality(self, rows: Rows, span: Span) -> Float:
         """Mean over sources of their last word on each round, nan where nobody says."""
@@ -193,10 +204,16 @@ class Facts:
         begin = np.asarray(attempts.offsets)[:-1]
         some = np.flatnonzero(length > 0)
         first = attempts.values.take(pa.array(begin[some]))
-        failed, cost, latency = np.zeros(len(length), np.bool_), *(np.full(len(length), nan) for _ in "12")
+        failed, cost, latency, tokens = (
+            np.zeros(len(length), np.bool_),
+            *(np.full(len(length), nan) for _ in "123"),
+        )
         failed[some] = first.field("status").to_numpy(zero_copy_only=False) == "failed"
         cost[some], latency[some] = _real(first.field("cost_nano")), _real(first.field("latency_ms"))
-        return _Outcomes(*self._rows(table), failed, cost, _real(table.column("direct_nano")), latency)
+        tokens[some] = _real(first.field("output_tokens"))
+        return _Outcomes(
+            *self._rows(table), failed, cost, _real(table.column("direct_nano")), latency, tokens
+        )
 
     def _words(self, table: pa.Table) -> _Rewards:
         occurred = _real(table.column("occurred_at_ms"))

@@ -137,7 +137,7 @@ def _part(group: Group, snapshot: Snapshot, facts: Facts, start: Start) -> _Part
         raise Unfaithful(
             f"rounds under snapshot {group.snapshot} cannot be decided: {error}; run p402 replay --verify"
         ) from error
-    told = facts.of(group.table.column("id"), group.table.column("tenant"))
+    told, tokens = facts.with_tokens(group.table.column("id"), group.table.column("tenant"))
     rounds = Rounds(
         contexts=seen,
         action=np.array([snapshot.index.get(arm, -1) for arm in group.column("arm")], np.int64),
@@ -146,6 +146,7 @@ def _part(group: Group, snapshot: Snapshot, facts: Facts, start: Start) -> _Part
         cost_usd=told.cost_nano / 1e9,
         latency_ms=told.latency_ms,
         failed=told.failed,
+        output_tokens=tokens,
     )
     known = np.flatnonzero(rounds.action >= 0)
     if len(known) < len(rounds):

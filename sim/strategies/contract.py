@@ -143,6 +143,8 @@ class Rounds:
         (n,) from dispatch to the last byte.
     failed
         (n,): the first attempt failed.
+    output_tokens
+        (n,) that the first attempt was billed for; nan where they are not known.
     """
 
     contexts: Contexts
@@ -152,6 +154,7 @@ class Rounds:
     cost_usd: Float
     latency_ms: Float
     failed: Bool
+    output_tokens: Float
 
     def __len__(self) -> int:
         """Rounds."""

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 from p402.events import RowInputs
 from p402.learner.drift import Drift
+from p402.learner.lengths import Lengths
 from p402.learner.observed import Observed
-from p402.learner.posterior import Beliefs, Words
+from p402.learner.posterior import Beliefs
 from p402.learner.prior import Spread, prior_of
 from p402.learner.weights import Weights
+from p402.learner.words import Words
 from p402.routing.batch import RequestBatch
 from p402.routing.compiled import Snapshot, compile_snapshot
 from p402.routing.decide import Decided, decide, decide_one, work
 from p402.routing.live import LiveState
 from p402.routing.rows import MODE_CODES
-from p402.routing.scale import COUNT_ONE, param
+from p402.routing.scale import COUNT_ONE, FEATURE_ONE, param
 from p402.routing.spec import Mode, Policy
 from sim.strategies.contract import Int, Rounds
 from sim.strategies.drawn import Drawn
@@ -44,10 +46,8 @@ class Tuning:
         Prior standard deviations and noise.
     half_life_ms
         After which half of the evidence is forgotten; 0 forgets nothing.
-    keep_mean
-        Forget by widening alone, the mean staying where it is.
-    on_drift
-        Share of the evidence that a provider's arms keep at an alarm of the change detector; 1 has none.
+    drift_sd
+        How far a provider's level is believed to have moved at an alarm of the change detector; 0 has none.
     alarm
         The detector's.
     tick_ms
@@ -60,17 +60,20 @@ class Tuning:
         The same, of every mode that explores.
     """
 
-    spread: Spread = field(default_factory=lambda: Spread(length=0.2, other=0.03, noise=0.25, shared=0.9))
-    half_life_ms: int = 24 * HOUR_MS
-    keep_mean: bool = False
-    on_drift: float = 0.5
-    alarm: float = 12.0
+    spread: Spread = field(
+        default_factory=lambda: Spread(
+            bias=0.001, task=0.1, length=0.12, other=0.03, noise=0.22, shared=0.98, level=0.05
+        )
+    )
+    half_life_ms: int = 0
+    drift_sd: float = 0.15
+    alarm: float = 8.0
     tick_ms: int = MINUTE_MS
     closes_ms: int = 48 * HOUR_MS
-    beta: float | None = None
-    switch_cost: float | None = None
+    beta: float | None = 1.0
+    switch_cost: float | None = 0.0
     loss_cap: float | None = 0.0003
-    floor: float | None = None
+    floor: float | None = 0.003
     tolerance: float | None = 0.08
 
 
@@ -155,6 +158,7 @@ class Ours:
         self._base: Snapshot | None = None
         self._start: Start | None = None
         self._observed = Observed()
+        self._lengths = Lengths()
         self._drift = Drift(alarm=self.tuning.alarm)
         self._known: dict[tuple[int, int], bool] = {}
         self._waiting: list[Rounds] = []
@@ -192,7 +196,7 @@ class Ours:
         self._close(now_ms - self.tuning.closes_ms)
         news = [self._take_in(some) for some in self._waiting]
         self._waiting.clear()
-        if not any(news) and self.beliefs.n_words == 0:
+        if not any(news) and self.beliefs.n_words == self._lengths.n_answers == 0:
             return None
         return self._compiled()
 
@@ -206,7 +210,8 @@ class Ours:
         assert self._base is not None, "a strategy begins before it learns"
         assert self.beliefs is not None, "a strategy begins before it learns"
         spec = self._base.spec
-        return compile_snapshot(replace(spec, posterior=self.beliefs.compile(spec.posterior)))
+        posterior = self.beliefs.compile(self._lengths.compile(spec.posterior, spec.arms, spec.prices))
+        return compile_snapshot(replace(spec, posterior=posterior))
 
     def _policy(self, policy: Policy) -> Policy:
         tuned = self.tuning
@@ -228,7 +233,7 @@ class Ours:
     def _forget(self, elapsed_ms: int) -> None:
         if self.tuning.half_life_ms and elapsed_ms > 0 and self.beliefs is not None:
             rho = 0.5 ** (elapsed_ms / self.tuning.half_life_ms)
-            self.beliefs.forget(rho, keep_mean=self.tuning.keep_mean)
+            self.beliefs.forget(rho)
 
     def _close(self, before_ms: int) -> None:
         """Take no further word on rounds older than an instant, and forget that they were."""
@@ -241,7 +246,8 @@ class Ours:
         assert self.beliefs is not None, "a strategy begins before it learns"
         seen = rounds.contexts
         names = [seen.arms[k] for k in rounds.action.tolist()]
-        first = self._count(rounds, names)
+        new, first = self._count(rounds, names)
+        measured = self._measure(rounds.rows(np.flatnonzero(new)))
         judged = np.flatnonzero(~np.isnan(rounds.quality))
         arm = [names[i] for i in judged.tolist()]
         words = Words(
@@ -252,34 +258,46 @@ class Ours:
             quality=rounds.quality[judged],
             weight=self._observed.weight(seen.task[judged], arm, rounds.failed[judged]),
         )
-        if self.tuning.on_drift < 1.0 and len(judged):
+        if self.tuning.drift_sd and len(judged):
             self._watch(words, rounds, judged, first[judged])
-        return self.beliefs.learn(words)
+        return self.beliefs.learn(words) + measured
 
-    def _count(self, rounds: Rounds, names: list[str]) -> NDArray[np.bool_]:
-        """Note successes and judgements, each round's once; (n,) whether a round's quality is first heard."""
+    def _count(self, rounds: Rounds, names: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Note successes and judgements, each round's once.
+
+        (n,) whether a round is first heard of, and whether its quality is.
+        """
         task, known = rounds.contexts.task.tolist(), (~np.isnan(rounds.quality)).tolist()
-        first = np.zeros(len(rounds), np.bool_)
+        new, first = np.zeros(len(rounds), np.bool_), np.zeros(len(rounds), np.bool_)
         for i, ((high, low), gone) in enumerate(
             zip(rounds.contexts.key.tolist(), rounds.failed.tolist(), strict=True)
         ):
             before = self._known.get((high, low))
-            first[i] = known[i] and not before
+            new[i], first[i] = before is None, known[i] and not before
             if not gone and (before is None or first[i]):
                 self._observed.count(task[i], names[i], new=before is None, judged=known[i])
             self._known[high, low] = known[i] or bool(before)
-        return first
+        return new, first
+
+    def _measure(self, rounds: Rounds) -> int:
+        """Note how long answers were, beside what the operator's snapshot makes expected of their arms."""
+        assert self._base is not None, "a strategy begins before it learns"
+        spec, seen = self._base.spec, rounds.contexts
+        start = dict(zip(spec.arms.arm, spec.posterior.output_ratio, strict=True))
+        names = [seen.arms[k] for k in rounds.action.tolist()]
+        ratio = np.array([start.get(name, FEATURE_ONE) for name in names], np.float64) / FEATURE_ONE
+        model = dict(zip(seen.arms, seen.models, strict=True))
+        return self._lengths.learn(names, model, rounds.output_tokens, seen.expected_output * ratio)
 
     def _watch(self, words: Words, rounds: Rounds, judged: Int, first: NDArray[np.bool_]) -> None:
-        """Forget faster where a provider's answers have changed, before its new words are taken in."""
+        """Believe that a provider has moved where its answers say so, before its new words are taken in."""
         assert self.beliefs is not None, "a strategy begins before it learns"
-        arms, providers = rounds.contexts.arms, rounds.contexts.providers
+        providers = rounds.contexts.providers
         mean, sd = self.beliefs.expected(words.arm, words.features)
         z = (words.quality - mean) / np.sqrt(sd**2 + self.beliefs.noise**2)
         whose = [providers[k] for k in rounds.action[judged].tolist()]
         for name in self._drift.hear(whose, np.where(first, z, np.nan)):
-            theirs = [arm for arm, of in zip(arms, providers, strict=True) if of == name]
-            self.beliefs.forget(self.tuning.on_drift, theirs)
+            self.beliefs.moved(name, self.tuning.drift_sd)
 
 
 def drawn(snapshot: Snapshot, batch: RequestBatch, start: Start, prompts: tuple[str, ...] | None) -> Drawn:

@@ -153,6 +153,7 @@ class _Mail:
                 cost_usd=course.cost_usd[there, arm],
                 latency_ms=made.contexts.ttft_ms[rows, arm],
                 failed=np.zeros(len(rows), np.bool_),
+                output_tokens=np.full(len(rows), np.nan),
             )
         )
         self._due.append(course.due_ms[there])

@@ -69,6 +69,9 @@ class Handed:
             cost_usd=np.array([np.nan if cost is None else cost / 1e9 for cost in costs], np.float64),
             latency_ms=np.array([ended.first_latency_ms for ended, _ in ordered], np.float64),
             failed=np.array([ended.first_failed for ended, _ in ordered], np.bool_),
+            output_tokens=np.array(
+                [np.nan if one.first_output is None else one.first_output for one, _ in ordered], np.float64
+            ),
         )
 
     def _contexts(self, rounds: list[Round]) -> Contexts | None:

@@ -57,5 +57,6 @@ class Round:
     latency_ms: float | None = None
     ttfb_ms: float | None = None
     first_cost_nano: int | None = None
+    first_output: int | None = None
     first_latency_ms: float = 0.0
     first_failed: bool = False

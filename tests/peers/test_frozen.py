@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p402.learner.posterior import Beliefs, Words
+from p402.learner.posterior import Beliefs
 from p402.learner.prior import Prior
+from p402.learner.words import Words
 from p402.routing.compiled import compile_snapshot
 from p402.routing.decide import work
 from p402.routing.scale import COUNT_ONE, param

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from p402.ids import key_of, request_id
-from p402.learner.posterior import Beliefs, Words
+from p402.learner.posterior import Beliefs
 from p402.learner.prior import Prior, Spread, prior_of
+from p402.learner.words import Words
 from p402.routing.compiled import MAX_THETA, compile_snapshot
 from p402.routing.features import FEATURES as NAMES
 from p402.routing.scale import PARAM_ONE, param

@@ -82,3 +82,42 @@ def test_a_chatty_arm_loses_its_place_in_cost_mode() -> None:
     worst = int(first[0])
     after = decide(snapshot, batch_with(batch, a_live(24, output_ratio={worst: 16 * RATIO_ONE}))).incumbent
     assert (after == worst).sum() <= (first == worst).sum()
+
+
+@given(st.floats(0.05, 20.0), st.floats(0.05, 20.0))
+def test_what_is_told_is_beside_what_the_snapshot_believes(length: float, believed: float) -> None:
+    lengths = Verbosity()
+    for _ in range(300):
+        lengths.add(round(length * 10_000), 10_000)
+    lengths.believe(believed)
+    found = lengths.ratio() / RATIO_ONE
+    wanted = min(max(length / believed, 1 / 8), 16.0)
+    assert wanted / 1.2 - 0.5 / RATIO_ONE <= found <= wanted * 1.2 + 0.5 / RATIO_ONE
+
+
+@given(st.floats(0.05, 20.0))
+def test_a_belief_that_is_right_leaves_nothing_to_tell(length: float) -> None:
+    lengths = Verbosity()
+    for _ in range(300):
+        lengths.add(round(length * 10_000), 10_000)
+    lengths.ratio()
+    lengths.believe(round(length * 10_000) / 10_000)
+    assert lengths.ratio() == RATIO_ONE
+    lengths.add(round(length * 10_000), 10_000)
+    assert lengths.ratio() == RATIO_ONE
+
+
+def test_a_belief_of_an_arm_that_nobody_called_is_told_once_it_is_wrong() -> None:
+    health = Health()
+    health.believe({"a/x": 4.0})
+    assert health.due(T0) is None
+    health.observe("a/x", T0, failed=True)
+    health.believe({"a/x": 3.0})
+    health.believe({"a/x": 4.0})
+    for _ in range(60):
+        health.observe("a/x", T0, failed=False, output=(800, 200))
+    assert health.due(T0 + 2_000) is None, "four times as long is what was believed"
+    health.believe({})
+    moved = health.due(T0 + 4_000)
+    assert moved is not None
+    assert 3 * RATIO_ONE < moved["a/x"].output_ratio <= 4 * RATIO_ONE

@@ -55,6 +55,7 @@ def some_rounds(contexts, action, quality):
         cost_usd=np.full(n, 1e-3),
         latency_ms=np.full(n, 500.0),
         failed=np.zeros(n, bool),
+        output_tokens=np.full(n, np.nan),
     )
 
 

@@ -1,5 +1,7 @@
 """Ours learns at ticks by the clock, keeps what it learned when the catalogue changes, and forgets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from msgspec import structs
@@ -107,19 +109,41 @@ def test_the_tuning_changes_the_policy_and_nothing_else(toy):
     assert policy.salt == given.policy.salt
 
 
-def test_a_providers_fall_is_noticed_and_its_arms_forget_faster(toy):
+def test_a_providers_fall_is_noticed_and_believed_of_all_its_arms(toy):
     snapshots = {}
-    for on_drift in (1.0, 0.1):
-        strategy, snapshot = begun(toy, on_drift=on_drift, half_life_ms=0)
+    for drift_sd in (0.0, 0.3):
+        strategy, snapshot = begun(toy, drift_sd=drift_sd, half_life_ms=0)
         strategy.learn(judged(strategy, snapshot, toy, 0.9, slice(0, 200), arm=3), 1_000_000)
-        fallen = judged(strategy, snapshot, toy, 0.1, slice(200, 230), arm=3)
-        snapshots[on_drift] = strategy.learn(fallen, 2_000_000)
-    mean = lambda s: (fallen.contexts.features @ np.array(believed(s, 3)) / PARAM_ONE).mean()  # noqa: E731
-    assert mean(snapshots[0.1]) < mean(snapshots[1.0]) - 0.1
+        fallen = judged(strategy, snapshot, toy, 0.5, slice(200, 230), arm=3)
+        snapshots[drift_sd] = strategy.learn(fallen, 2_000_000)
+    mean = lambda s, k: (fallen.contexts.features @ np.array(believed(s, k)) / PARAM_ONE).mean()  # noqa: E731
+    providers = fallen.contexts.providers
+    alike = [k for k, name in enumerate(providers) if name == providers[3]]
+    others = [k for k, name in enumerate(providers) if name != providers[3]]
+    assert len(alike) > 1
+    for k in alike:
+        assert mean(snapshots[0.3], k) < mean(snapshots[0.0], k) - 0.1
+    for k in others:
+        assert abs(mean(snapshots[0.3], k) - mean(snapshots[0.0], k)) < 0.1
+
+
+def test_lengths_of_answers_are_learned_once_each_and_make_expected_cost(toy):
+    strategy, snapshot = begun(toy)
+    rounds = judged(strategy, snapshot, toy, np.nan, arm=3)
+    rounds = replace(rounds, output_tokens=3.0 * rounds.contexts.expected_output)
+    after = strategy.learn(rounds, 1_000_000)
+    strategy.learn(rounds, 1_000_000 + MINUTE_MS)
+    assert strategy._lengths.n_answers == len(rounds)
+    ratio = np.array(after.spec.posterior.output_ratio) / np.array(snapshot.spec.posterior.output_ratio)
+    assert ratio[3] == pytest.approx(3.0, rel=0.05)
+    seen = strategy.choose(after, toy.course.batch.rows(slice(0, 50))).contexts
+    before = strategy.choose(snapshot, toy.course.batch.rows(slice(0, 50))).contexts
+    assert (seen.cost_usd[:, 3] > 1.2 * before.cost_usd[:, 3]).all()
+    assert after.spec.posterior.theta == snapshot.spec.posterior.theta
 
 
 def test_words_that_come_twice_raise_no_second_alarm(toy):
-    strategy, snapshot = begun(toy, on_drift=0.5, half_life_ms=0)
+    strategy, snapshot = begun(toy, half_life_ms=0)
     rounds = judged(strategy, snapshot, toy, 0.4, slice(0, 30), arm=3)
     strategy.learn(rounds, 1_000_000)
     evidence = strategy.beliefs.evidence.copy()
