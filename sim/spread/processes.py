@@ -21,6 +21,9 @@ from sim.spread.contract import ONE_THREAD, Died, Event, Function, WorkersAway
 _PATIENCE_S: Final = 5.0
 """How long an ended process may take before it is killed."""
 
+_HEARS_S: Final = 1.0
+"""How long a wait may last at once: a ctrl-C that comes just before it is heard when it ends."""
+
 _spawn = get_context("spawn")
 
 
@@ -69,7 +72,7 @@ class Pool:
         """What the first process to say something, or to fall silent, leaves behind."""
         while True:
             busy = {worker.pipe: worker for worker in self._workers if worker.index is not None}
-            for pipe in connection.wait(list(busy)):
+            for pipe in connection.wait(list(busy), _HEARS_S):
                 worker = busy[pipe]  # type: ignore[index] # pipes went in, pipes come out
                 index = worker.index
                 assert index is not None, "only busy workers are waited for"
