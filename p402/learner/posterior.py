@@ -234,9 +234,10 @@ class Beliefs:
             moved = self.mean - self.prior.mean
         self._ledgers.scale(which, rho)
         if moved is not None:
+            ledger = np.array([self._ledgers.open(k, NONE) for k in range(len(self._left))])
             precision, _ = self._ledgers.evidence({}).of_arms(len(self._left))
             for places, a in model_precisions(self.prior, self._groups, precision):
-                self.vector[places] = np.einsum("gidje,gje->gid", a, moved[places])
+                self.vector[ledger[places]] = np.einsum("gidje,gje->gid", a, moved[places])
         self._left[which] *= rho
         spent = which[self._left[which] < _SPENT]
         self._left[spent] = 1.0

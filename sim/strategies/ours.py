@@ -34,6 +34,7 @@ from sim.strategies.seen import Start, contexts_of
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,10 @@ class Tuning:
 
     spread: Spread = field(
         default_factory=lambda: Spread(
-            bias=0.001, task=0.1, length=0.12, other=0.03, noise=0.22, shared=0.98, level=0.05
+            bias=0.05, task=0.12, length=0.12, other=0.03, noise=0.22, shared=0.98, level=0.05
         )
     )
-    half_life_ms: int = 0
+    half_life_ms: int = 7 * DAY_MS
     drift_sd: float = 0.15
     alarm: float = 8.0
     tick_ms: int = MINUTE_MS

@@ -427,6 +427,18 @@ def test_shared_uncertainty_is_never_above_the_priors_and_all_forgotten_is_the_p
     assert np.abs(made.mean - made.prior.mean).max() == 0.0
 
 
+def test_what_is_kept_in_place_stays_after_arms_came_and_changed_places():
+    made = beliefs()
+    made.learn(words(40))
+    prior = made.prior
+    turned = Prior(("b/y", "c/new", "a/x", "b/x"), prior.mean[[2, 0, 0, 1]], prior.precision)
+    made.rebase(turned)
+    before = made.mean
+    assert np.abs(before[2] - before[3]).max() > 0.01
+    made.forget(0.5, keep_mean=True)
+    assert np.abs(made.mean - before).max() < 1e-9
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
