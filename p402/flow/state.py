@@ -48,7 +48,7 @@ class WorkerState:
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
         self.health = Health()
-        self.health.believe(believed_lengths(snapshot))
+        self.health.believe_lengths(believed_lengths(snapshot))
         self.live = LiveState.at_start(snapshot.n_arms)
         self.lengths = AnswerLengths()
         self.failovers = RetryBudget()
@@ -60,7 +60,7 @@ class WorkerState:
             return
         self.snapshot = snapshot
         self.hidden = hidden_arms(snapshot)
-        self.health.believe(believed_lengths(snapshot))
+        self.health.believe_lengths(believed_lengths(snapshot))
         self.live = LiveState.project(self.health.seq, self.health.table, snapshot.index)
 
     def delta(self, now_ms: int) -> Live | None:

@@ -110,5 +110,7 @@ def moments(
             held = np.flatnonzero(current[which] >= 0)
             lean[held, bias, current[which[held]]] -= 1.0
             theta[which] = alone.reshape(through.shape[:3])[:, i] - np.einsum("gdu,u->gd", lean, u)
-            covariance[which] = inverse[:, i, :, i, :] + np.einsum("gdu,uw,gew->gde", lean, spread, lean)
+            covariance[which] = inverse[:, i, :, i, :] + np.einsum(
+                "gdw,gew->gde", np.matmul(lean, spread), lean
+            )
     return prior.mean + theta, covariance

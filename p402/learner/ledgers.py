@@ -45,9 +45,14 @@ class Ledgers:
         self._keys.append((arm, level))
         return len(self._keys) - 1
 
-    def drop(self, level: int) -> None:
-        """Forget what was heard under a level."""
-        self._keep([i for i, (_, of) in enumerate(self._keys) if of != level])
+    def merge(self, gone: int, stays: int) -> None:
+        """Take what was heard under one level for heard under another."""
+        for i, (arm, level) in enumerate(list(self._keys)):
+            if level == gone:
+                place = self.open(arm, stays)
+                self.precision[place] += self.precision[i]
+                self.residual[place] += self.residual[i]
+        self._keep([i for i, (_, level) in enumerate(self._keys) if level != gone])
 
     def scale(self, arms: Int, rho: float) -> None:
         """Keep a share of what was heard of some arms."""

@@ -10,7 +10,7 @@ Kalman Filter", 1989, section 7.6.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,31 @@ NONE: Final = -1
 """Id of no level: words that are a provider's without any."""
 
 MOST: Final = 4
-"""Levels that are remembered of one provider; of a further one, the oldest goes with its words."""
+"""Levels that are remembered of one provider; with a further one, the two oldest are taken for one."""
+
+_LEAST_VARIANCE: Final = 1e-12
+"""Of a step that has been forgotten: the two levels are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
     id: int
     parent: int
-    variance: float
-    """Of its distance from its parent, or from 0 where it has none."""
+    kept: float
+    """Variance of the first level about 0, which stays."""
+    step: float
+    """Variance of the move from the parent, or from where levels begin; it is forgotten as words are."""
+
+    @property
+    def variance(self) -> float:
+        return max(self.kept + self.step, _LEAST_VARIANCE)
+
+
+class Merged(NamedTuple):
+    """Two levels that are one from now on."""
+
+    gone: int
+    stays: int
 
 
 class Levels:
@@ -45,6 +61,7 @@ class Levels:
         self.sd = sd
         self._of: dict[str, list[_Level]] = {}
         self._next = 0
+        self._merged: dict[int, int] = {}
         self.begin(providers)
 
     def __len__(self) -> int:
@@ -54,25 +71,36 @@ class Levels:
     def begin(self, providers: Iterable[str]) -> None:
         """Keep these providers' levels, drop the others', and begin those that are new."""
         known = {name: self._of.get(name) for name in sorted(set(providers))}
-        self._of = {
-            name: ([self._new(NONE, self.sd**2)] if self.sd > 0.0 else []) if levels is None else levels
-            for name, levels in known.items()
-        }
+        self._of = {name: self._first() if levels is None else levels for name, levels in known.items()}
 
-    def open(self, provider: str, sd: float) -> int:
-        """Begin a level about the provider's last, so far away; the id of a level that went, or `NONE`.
+    def open(self, provider: str, sd: float) -> Merged | None:
+        """Begin a level about the provider's last, so far away; the two oldest if they were merged for it.
 
-        What comes after one that went is believed to have moved once from where levels begin, so that
-        doubt does not grow for ever.
+        A merged level is believed to have moved once from where levels begin, so that doubt does not grow
+        for ever.
         """
         levels = self._of[provider]
         parent = levels[-1].id if levels else NONE
-        levels.append(self._new(parent, sd**2))
+        levels.append(self._new(parent, 0.0, sd**2))
         if len(levels) <= MOST:
-            return NONE
-        gone = levels.pop(0)
-        levels[0] = _Level(levels[0].id, NONE, self.sd**2 + levels[0].variance)
-        return gone.id
+            return None
+        gone, stays = levels.pop(0), levels[0]
+        levels[0] = _Level(stays.id, NONE, gone.kept, stays.step)
+        self._merged[gone.id] = stays.id
+        return Merged(gone.id, stays.id)
+
+    def forget(self, rho: float) -> None:
+        """Keep a share of every move, as of words: in time levels are where they begin."""
+        self._of = {
+            name: [_Level(one.id, one.parent, one.kept, one.step * rho) for one in levels]
+            for name, levels in self._of.items()
+        }
+
+    def standing(self, level: int) -> int:
+        """What a level has become."""
+        while level in self._merged:
+            level = self._merged[level]
+        return level
 
     def current(self, provider: str) -> int:
         """Id of a provider's level now, `NONE` where it has none."""
@@ -98,6 +126,9 @@ class Levels:
     def _all(self) -> list[_Level]:
         return [level for levels in self._of.values() for level in levels]
 
-    def _new(self, parent: int, variance: float) -> _Level:
+    def _first(self) -> list[_Level]:
+        return [self._new(NONE, self.sd**2, 0.0)] if self.sd > 0.0 else []
+
+    def _new(self, parent: int, kept: float, step: float) -> _Level:
         self._next += 1
-        return _Level(self._next - 1, parent, variance)
+        return _Level(self._next - 1, parent, kept, step)

@@ -78,8 +78,8 @@ class Beliefs:
 
     Notes
     -----
-    The order of words does not matter beyond rounding, except that of two words on one round the later
-    counts. The sd of any context is never above the prior's, unless a provider has moved.
+    The order of words between two moves does not matter beyond rounding, except that of two words on one
+    round the later counts. The sd of any context is never above the prior's, unless a provider has moved.
     """
 
     def __init__(self, prior: Prior, noise: float, tasks: Sequence[str], features: Sequence[str]) -> None:
@@ -148,7 +148,10 @@ class Beliefs:
 
     def _level(self, arm: int) -> int:
         """Id of the level that an arm's provider has now."""
-        return self._levels.current(self.prior.providers[arm]) if self.prior.providers else NONE
+        return self._levels.current(self._provider(arm))
+
+    def _provider(self, arm: int) -> str:
+        return self.prior.providers[arm] if self.prior.providers else ""
 
     def _begin(self) -> None:
         """A ledger for every arm under its provider's level, where there is none."""
@@ -209,6 +212,8 @@ class Beliefs:
     def forget(self, rho: float, arms: Sequence[str] | None = None, *, keep_mean: bool = False) -> None:
         """Keep a share of the evidence: A <- rho A + (1 - rho) A0, and b with it towards A0 mu0.
 
+        Where it is of all arms, of the moves of providers as well.
+
         Parameters
         ----------
         rho
@@ -238,6 +243,8 @@ class Beliefs:
             precision, _ = self._ledgers.evidence({}).of_arms(len(self._left))
             for places, a in model_precisions(self.prior, self._groups, precision):
                 self.vector[ledger[places]] = np.einsum("gidje,gje->gid", a, moved[places])
+        if arms is None:
+            self._levels.forget(rho)
         self._left[which] *= rho
         spent = which[self._left[which] < _SPENT]
         self._left[spent] = 1.0
@@ -257,9 +264,9 @@ class Beliefs:
             raise ValueError(f"sd is {sd}: expected one above 0, and a feature {BIAS!r}")
         if provider not in self.prior.providers:
             return
-        gone = self._levels.open(provider, sd)
-        if gone != NONE:
-            self._ledgers.drop(gone)
+        merged = self._levels.open(provider, sd)
+        if merged is not None:
+            self._ledgers.merge(*merged)
         self._begin()
 
     def expire(self, before_ms: int) -> None:
@@ -283,6 +290,10 @@ class Beliefs:
             raise ValueError(
                 f"the new prior has {prior.precision.shape} features: expected {self.prior.precision.shape}; "
                 f"start anew where features change"
+            )
+        if prior.level != self.prior.level:
+            raise ValueError(
+                f"the new prior has a level of {prior.level}: expected {self.prior.level}, as before"
             )
         k = len(prior.arms)
         left, age = np.ones(k), np.full(k, int(self._age.max(initial=0)) + 1)
@@ -346,13 +357,14 @@ class Beliefs:
         same = old.arm == arm and old.precision == precision and bool((old.features == features).all())
         if (same and old.quality == quality) or k is None or old.age != self._age[k]:
             return True
-        if self._ledgers.find(k, old.level) is None:
-            return True  # it went with the oldest level of its provider
+        heard = self._levels.standing(old.level)
+        if self._ledgers.find(k, heard) is None:
+            return True  # it went with its provider's levels
         share = self._left[k] / old.left
         taken = np.array([-old.precision * share])
-        self._add(k, old.level, old.features[None, :], np.array([old.quality]), taken)
+        self._add(k, heard, old.features[None, :], np.array([old.quality]), taken)
         new = self._column[arm]
-        level = old.level if new == k else self._level(new)
+        level = heard if self._provider(new) == self._provider(k) else self._level(new)
         self._add(new, level, features[None, :], np.array([quality]), np.array([precision * share]))
         self._heard[pair] = _Heard(
             arm,

@@ -89,6 +89,14 @@ class Prior:
     providers: tuple[str, ...] = ()
     level: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("models", "providers"):
+            given = getattr(self, name)
+            if given and len(given) != len(self.arms):
+                raise ValueError(
+                    f"{len(given)} {name} for {len(self.arms)} arms: expected one of each, or none"
+                )
+
 
 def prior_of(arms: Arms, posterior: Posterior, spread: Spread) -> Prior:
     """The prior that a snapshot's starting posterior is, with block variances of its own."""

@@ -180,7 +180,7 @@ class Health:
         if probe:
             self.probes.told(arm)
 
-    def believe(self, lengths: Mapping[str, float]) -> None:
+    def believe_lengths(self, lengths: Mapping[str, float]) -> None:
         """Tell lengths beside what a new snapshot believes: over the task's, by arm; 1 is left out."""
         if lengths == self._believed:
             return
@@ -189,6 +189,9 @@ class Health:
                 state.lengths.believe(lengths.get(arm, 1.0))
                 self._moving.add(arm)
         self._believed = lengths
+        self._looked_ms = (
+            NEVER  # what was told is beside the old belief: the next request's delta says it anew
+        )
 
     def answered(self, arm: str, now_ms: int) -> None:
         """A probe's first content came: its arm is back, however long the stream takes to end."""

@@ -25,6 +25,9 @@ _STEPS: Final = 4
 _FAR: Final = 0.75
 """Steps that a measurement must be away from what was told for another to be told."""
 
+_NOTHING: Final = 1e-9
+"""A length of none, which has no logarithm."""
+
 _LEAST, _MOST = -3, 4
 """Doublings that are told: an eighth to sixteen times."""
 
@@ -72,7 +75,7 @@ class Verbosity:
             return 0.0
         usual = self._faith * self._expected / self._calls
         found = (self._tokens + usual * self._believed) / (self._expected + usual)
-        return _STEPS * log2(found / self._believed)
+        return _STEPS * log2(max(found / self._believed, _NOTHING))
 
     def _tell(self, steps: float) -> None:
         self._told = min(max(round(steps), _LEAST * _STEPS), _MOST * _STEPS)

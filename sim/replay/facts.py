@@ -38,7 +38,7 @@ MOST_ROWS: Final = 1 << 19
 CHUNK_ROWS: Final = 1 << 15
 
 _MIX: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
-_OUTCOME: Final = ("id", "tenant", "ts_ms", "attempts", "direct_nano")
+_OUTCOME: Final = ("id", "tenant", "ts_ms", "attempts", "direct_nano", "usage_estimated")
 _WITHIN: Final = {"attempts": ("status", "cost_nano", "latency_ms", "output_tokens")}
 _REWARD: Final = ("id", "tenant", "ts_ms", "source", "status", "quality", "occurred_at_ms")
 
@@ -103,7 +103,9 @@ class Facts:
         return self.with_tokens(ids, tenants)[0]
 
     def with_tokens(self, ids: pa.ChunkedArray, tenants: pa.ChunkedArray) -> tuple[Parts, Float]:
-        """The same, and the output tokens of each first attempt, (n,), nan where nobody said them.
+        """The same, and the output tokens of each first attempt, (n,).
+
+        Nan where it was no whole answer, or its provider did not say them.
 
         Raises
         ------
@@ -210,7 +212,9 @@ class Facts:
         )
         failed[some] = first.field("status").to_numpy(zero_copy_only=False) == "failed"
         cost[some], latency[some] = _real(first.field("cost_nano")), _real(first.field("latency_ms"))
-        tokens[some] = _real(first.field("output_tokens"))
+        guessed = np.asarray(table.column("usage_estimated").fill_null(False).to_numpy(), np.bool_)  # noqa: FBT003
+        whole = first.field("status").to_numpy(zero_copy_only=False) == "ok"
+        tokens[some] = np.where(whole & ~guessed[some], _real(first.field("output_tokens")), nan)
         return _Outcomes(
             *self._rows(table), failed, cost, _real(table.column("direct_nano")), latency, tokens
         )

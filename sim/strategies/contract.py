@@ -144,7 +144,7 @@ class Rounds:
     failed
         (n,): the first attempt failed.
     output_tokens
-        (n,) that the first attempt was billed for; nan where they are not known.
+        (n,) of the first attempt's whole answer, by its provider's count; nan where there is none.
     """
 
     contexts: Contexts

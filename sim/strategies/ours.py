@@ -27,7 +27,7 @@ from p402.routing.decide import Decided, decide, decide_one, work
 from p402.routing.live import LiveState
 from p402.routing.rows import MODE_CODES
 from p402.routing.scale import COUNT_ONE, FEATURE_ONE, param
-from p402.routing.spec import Mode, Policy
+from p402.routing.spec import Mode, Policy, Posterior, SnapshotSpec
 from sim.strategies.contract import Int, Rounds
 from sim.strategies.drawn import Drawn
 from sim.strategies.seen import Start, contexts_of
@@ -160,6 +160,8 @@ class Ours:
         self._start: Start | None = None
         self._observed = Observed()
         self._lengths = Lengths()
+        self._first_ratio: dict[str, int] = {}
+        self._closed_ms = 0
         self._drift = Drift(alarm=self.tuning.alarm)
         self._known: dict[tuple[int, int], bool] = {}
         self._waiting: list[Rounds] = []
@@ -179,7 +181,7 @@ class Ours:
             self.beliefs = Beliefs(prior, self.tuning.spread.noise, posterior.tasks, posterior.features)
         else:
             self.beliefs.rebase(prior)
-        self._base = compile_snapshot(spec)
+        self._base = compile_snapshot(replace(spec, posterior=self._expecting(spec)))
         return self._compiled()
 
     def learn(self, rounds: Rounds, now_ms: int) -> Snapshot | None:
@@ -214,6 +216,13 @@ class Ours:
         posterior = self.beliefs.compile(self._lengths.compile(spec.posterior, spec.arms, spec.prices))
         return compile_snapshot(replace(spec, posterior=posterior))
 
+    def _expecting(self, spec: SnapshotSpec) -> Posterior:
+        """The component with lengths as the first snapshot that had each arm expected them."""
+        for arm, ratio in zip(spec.arms.arm, spec.posterior.output_ratio, strict=True):
+            self._first_ratio.setdefault(arm, ratio)
+        ratios = tuple(self._first_ratio[arm] for arm in spec.arms.arm)
+        return replace(spec.posterior, output_ratio=ratios)
+
     def _policy(self, policy: Policy) -> Policy:
         tuned = self.tuning
         variants = tuple(tuple(self._mode(mode) for mode in variant) for variant in policy.variants)
@@ -235,11 +244,13 @@ class Ours:
         if self.tuning.half_life_ms and elapsed_ms > 0 and self.beliefs is not None:
             rho = 0.5 ** (elapsed_ms / self.tuning.half_life_ms)
             self.beliefs.forget(rho)
+            self._lengths.forget(rho)
 
     def _close(self, before_ms: int) -> None:
         """Take no further word on rounds older than an instant, and forget that they were."""
         assert self.beliefs is not None, "a strategy begins before it learns"
         self.beliefs.expire(before_ms)
+        self._closed_ms = max(self._closed_ms, before_ms)
         while self._known and next(iter(self._known))[0] >> 16 < before_ms:
             del self._known[next(iter(self._known))]
 
@@ -264,7 +275,7 @@ class Ours:
         return self.beliefs.learn(words) + measured
 
     def _count(self, rounds: Rounds, names: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Note successes and judgements, each round's once.
+        """Note successes and judgements, each round's once, of rounds that take words.
 
         (n,) whether a round is first heard of, and whether its quality is.
         """
@@ -273,6 +284,8 @@ class Ours:
         for i, ((high, low), gone) in enumerate(
             zip(rounds.contexts.key.tolist(), rounds.failed.tolist(), strict=True)
         ):
+            if high >> 16 < self._closed_ms:
+                continue
             before = self._known.get((high, low))
             new[i], first[i] = before is None, known[i] and not before
             if not gone and (before is None or first[i]):
@@ -282,9 +295,7 @@ class Ours:
 
     def _measure(self, rounds: Rounds) -> int:
         """Note how long answers were, beside what the operator's snapshot makes expected of their arms."""
-        assert self._base is not None, "a strategy begins before it learns"
-        spec, seen = self._base.spec, rounds.contexts
-        start = dict(zip(spec.arms.arm, spec.posterior.output_ratio, strict=True))
+        seen, start = rounds.contexts, self._first_ratio
         names = [seen.arms[k] for k in rounds.action.tolist()]
         ratio = np.array([start.get(name, FEATURE_ONE) for name in names], np.float64) / FEATURE_ONE
         model = dict(zip(seen.arms, seen.models, strict=True))

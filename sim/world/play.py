@@ -346,7 +346,8 @@ def _answered(ended: Round, told: Metadata, code: str | None) -> None:
     ended.direct_nano = told.direct_nano
     ended.latency_ms, ended.ttfb_ms = told.latency_ms, told.ttfb_ms
     ended.first_cost_nano, ended.first_latency_ms = first.cost_nano, first.latency_ms
-    ended.first_output = first.output_tokens
+    if first.status == "ok" and not told.usage_estimated:
+        ended.first_output = first.output_tokens
     ended.first_failed = first.status != "ok"
 
 

@@ -34,6 +34,10 @@ def test_a_habit_is_learned_within_a_step(times: float, told: int) -> None:
     assert told / 1.2 <= found <= told * 1.2
 
 
+def test_an_arm_that_says_nothing_for_ever_is_as_terse_as_is_told() -> None:
+    assert heard(*[(0, 200)] * 20_000) == RATIO_ONE // 8
+
+
 def test_noise_moves_nothing() -> None:
     lengths = Verbosity()
     told = set()
@@ -109,15 +113,15 @@ def test_a_belief_that_is_right_leaves_nothing_to_tell(length: float) -> None:
 
 def test_a_belief_of_an_arm_that_nobody_called_is_told_once_it_is_wrong() -> None:
     health = Health()
-    health.believe({"a/x": 4.0})
+    health.believe_lengths({"a/x": 4.0})
     assert health.due(T0) is None
     health.observe("a/x", T0, failed=True)
-    health.believe({"a/x": 3.0})
-    health.believe({"a/x": 4.0})
+    health.believe_lengths({"a/x": 3.0})
+    health.believe_lengths({"a/x": 4.0})
     for _ in range(60):
         health.observe("a/x", T0, failed=False, output=(800, 200))
     assert health.due(T0 + 2_000) is None, "four times as long is what was believed"
-    health.believe({})
+    health.believe_lengths({})
     moved = health.due(T0 + 4_000)
     assert moved is not None
     assert 3 * RATIO_ONE < moved["a/x"].output_ratio <= 4 * RATIO_ONE

@@ -9,6 +9,7 @@ from msgspec import structs
 from p402.routing.compiled import compile_snapshot
 from p402.routing.scale import PARAM_ONE, param
 from sim.strategies.ours import HOUR_MS, MINUTE_MS, Fixed, Ours, Tuning
+from sim.world.alike import Alike
 from tests.sim.strategies.conftest import some_rounds
 
 
@@ -140,6 +141,40 @@ def test_lengths_of_answers_are_learned_once_each_and_make_expected_cost(toy):
     before = strategy.choose(snapshot, toy.course.batch.rows(slice(0, 50))).contexts
     assert (seen.cost_usd[:, 3] > 1.2 * before.cost_usd[:, 3]).all()
     assert after.spec.posterior.theta == snapshot.spec.posterior.theta
+
+
+def test_lengths_that_a_snapshot_was_begun_with_are_not_counted_again(toy):
+    strategy, snapshot = begun(toy)
+    rounds = judged(strategy, snapshot, toy, np.nan, arm=3)
+    rounds = replace(rounds, output_tokens=3.0 * rounds.contexts.expected_output)
+    after = strategy.learn(rounds, 1_000_000)
+    again = strategy.begin(after)
+    assert again.spec.posterior.output_ratio == after.spec.posterior.output_ratio
+    more = replace(rounds, contexts=replace(rounds.contexts, key=rounds.contexts.key + np.uint64(1)))
+    later = strategy.learn(more, 1_000_000 + MINUTE_MS)
+    told = later.spec.posterior.output_ratio[3] / snapshot.spec.posterior.output_ratio[3]
+    assert told == pytest.approx(3.0, rel=0.05)
+
+
+def test_rounds_that_take_no_further_word_give_no_further_length(toy):
+    strategy, snapshot = begun(toy, closes_ms=100 * HOUR_MS)
+    rounds = judged(strategy, snapshot, toy, 0.4)
+    rounds = replace(rounds, output_tokens=rounds.contexts.expected_output)
+    now_ms = int(rounds.contexts.ts_ms[-1])
+    for hours in (0, 200, 400):
+        strategy.learn(rounds, now_ms + hours * HOUR_MS)
+    assert strategy._lengths.n_answers == len(rounds)
+    assert strategy.beliefs.n_words == len(rounds)
+
+
+def test_ticks_between_which_no_length_moved_are_snapshots_of_one_kind(toy):
+    strategy, snapshot = begun(toy)
+    alike, kinds = Alike(), set()
+    for tick in range(10):
+        rounds = judged(strategy, snapshot, toy, 0.4, slice(10 * tick, 10 * tick + 10))
+        after = strategy.learn(rounds, 1_000_000 + tick * MINUTE_MS)
+        kinds.add(id(alike.of(after)))
+    assert len(kinds) == 1
 
 
 def test_words_that_come_twice_raise_no_second_alarm(toy):

@@ -211,6 +211,10 @@ def test_a_learner_is_handed_each_round_with_what_is_known_of_it():
             assert bool(rounds.failed[i]) == (row["attempts"] > 1 or row["status"] == "failed")
             if not np.isnan(rounds.quality[i]):
                 assert rounds.quality[i] == pytest.approx(row["quality"], abs=1e-12)
+            assert np.isnan(rounds.output_tokens[i]) == bool(rounds.failed[i])
+    tokens = np.concatenate([rounds.output_tokens for rounds, _ in heard])
+    expected = np.concatenate([rounds.contexts.expected_output for rounds, _ in heard])
+    assert 0.5 < np.nanmean(tokens / expected) < 2.0
 
 
 @pytest.mark.slow
