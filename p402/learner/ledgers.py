@@ -1,6 +1,6 @@
 """Evidence on arms, in one ledger for each arm and level of its provider that it was heard under.
 
-Sums that can be added to, scaled and dropped. It knows no prior and no time.
+Sums that can be added to, scaled and merged. It knows no prior and no time.
 """
 
 from typing import Self
