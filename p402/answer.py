@@ -60,12 +60,17 @@ class Metadata(msgspec.Struct, frozen=True):
     overhead_ms: float
     attempts: tuple[AttemptResult, ...]
     snapshot_id: str
-    propensity: float
+    propensity: float | None
+    """None where nothing was chosen: the answer came from the cache."""
     warnings: tuple[str, ...]
     simulated: bool
     session_remaining_nano: int | None = None
     considered: tuple[ArmView, ...] | None = None
     cache_write_tokens: int = 0
+    cached: bool = False
+    cache_similarity: float | None = None
+    cache_entry: str | None = None
+    """Id of the kept answer that was given, by which it can be evicted."""
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -112,6 +117,7 @@ class Streaming(msgspec.Struct, frozen=True):
     provider: str
     model: str
     events: StreamEvents
+    cached: bool = False
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -6,15 +6,17 @@ It knows nothing of files: `p402.store` writes and reads these.
 
 A round is a `decision` (written before dispatch), its `attempt`s (failover re-decisions, also
 written before dispatch), one `outcome`, and any number of `reward`s, joined by `id`. A call that another
-system's log tells of is `imported`: nobody chose it by chance, so it is no round and has no propensity.
+system's log tells of is `imported`: nobody chose it by chance, so it is no round and has no propensity. Nor
+is a `cache_hit`, an answer that was given again: nobody was called for it.
 """
 
 from typing import Final
 
 import msgspec
 
-VERSION: Final = 3
-"""2 since 2026-11-26: `RowInputs.probed` and `ArmLive.half_open`; 3 since that day: the kind `imported`."""
+VERSION: Final = 4
+"""2 since 2026-11-26: `RowInputs.probed` and `ArmLive.half_open`; 3 since that day: the kind `imported`;
+4 since that day: the kind `cache_hit`."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=False):
@@ -172,6 +174,38 @@ class Refused(Event, frozen=True, kw_only=True, tag="refusal"):
     message: str
 
 
+class CacheHit(Event, frozen=True, kw_only=True, tag="cache_hit"):
+    """A request that was answered from the cache: nothing was chosen, called, held or paid."""
+
+    id: str
+    tenant: str
+    session: str
+    worker: str
+    snapshot: str
+    """Whose prices the direct cost has."""
+    entry: str
+    """Id of the kept answer: of the round that made it."""
+    tier: str
+    """`exact` or `semantic`."""
+    similarity: float
+    """Cosine of both prompts; 1 for an exact repeat."""
+    arm: str
+    """Who made the answer."""
+    mode: str
+    task: str
+    baseline: str | None
+    direct_nano: int | None
+    prompt_tokens: int
+    output_tokens: int
+    usage_estimated: bool = False
+    age_ms: int
+    """Of the answer."""
+    latency_ms: float
+    stream: bool = False
+    simulated: bool = False
+    tags: dict[str, str] = {}
+
+
 class ArmLive(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An arm's live columns after a change: see `p402.routing.live`. Defaults are left out of the line."""
 
@@ -233,5 +267,5 @@ class Imported(Event, frozen=True, kw_only=True, tag="imported"):
     tags: dict[str, str] = {}
 
 
-AnyEvent = Decision | Attempt | Outcome | Reward | Refused | Live | Imported
+AnyEvent = Decision | Attempt | Outcome | Reward | Refused | Live | Imported | CacheHit
 """Every kind, for a decoder: `msgspec.json.Decoder(AnyEvent)`."""

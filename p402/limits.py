@@ -28,6 +28,34 @@ HOLD_STRICT: Final = "strict"
 HOLD_PREDICTED: Final = "p99.9"
 """Where a call names no output cap, a hold is what 999 of 1,000 such calls do not exceed."""
 
+MAX_TTL_S: Final = 365 * 86_400
+"""Longest that an answer may be given again, in seconds."""
+
+LEAST_SIMILARITY: Final = 0.92
+"""Cosine that a kept prompt has to exceed at least, whatever a tenant says (promise P11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """How a tenant's requests use the cache.
+
+    Attributes
+    ----------
+    in_cost_mode
+        Whether `cost` mode uses it where a request does not say.
+    ttl_s
+        How long an answer is given, where the request that made it did not say.
+    similarity
+        Cosine that a kept prompt has to exceed, in [`LEAST_SIMILARITY`, 1).
+    """
+
+    in_cost_mode: bool = True
+    ttl_s: int = 86_400
+    similarity: float = LEAST_SIMILARITY
+
+
+USUAL_CACHE: Final = CacheRules()
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:

@@ -1,5 +1,7 @@
 """What the flow asks of the world: seven protocols and the values that pass through them.
 
+An eighth, `Cache`, is in `p402.cache.contract` with its own values.
+
 `serve` brings the real clock, guard, upstream and alerts, `p402.store` the log, `sim` a guard in memory;
 tests and `experiments` play the rest. `Guard`, `Board` and `Sessions` have a conformance suite in
 `tests/conformance`, which all their hands pass. `Upstream` has one hand, and each of its transports plays
@@ -13,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from p402.cache.contract import Cache
 from p402.errors import Refusal
 from p402.events import AnyEvent
 from p402.guard.anomaly import NO_PAST, CostHistory
@@ -425,3 +428,5 @@ class Ports:
     alerts: Alerts = NOBODY
     sessions: Sessions | None = None
     """None where no other worker serves: nothing is shared, and nothing awaited."""
+    cache: Cache | None = None
+    """None where there is none: every request is sent on."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from p402.limits import HOLD_STRICT, Limits, Scope
+from p402.limits import HOLD_STRICT, USUAL_CACHE, CacheRules, Limits, Scope
 
 FORMS: Final = frozenset(
     {"audio", "file", "functions", "image_url", "json_object", "logit_bias", "logprobs", "n", "prediction"}
@@ -126,7 +126,7 @@ class Tenant:
     Money is nano-USD. `route_named_models` is observe, on or off. `limits` are those of the guard's layers
     that need state; `hold` is the rule by which money is set aside: `HOLD_STRICT` or `HOLD_PREDICTED`.
     `scopes` are the budgets of the key that spoke, and `session_cap_nano` is the most that one named session
-    may cost in all; without it, sessions have no budget.
+    may cost in all; without it, sessions have no budget. `cache` says how the cache is used.
     """
 
     name: str
@@ -141,3 +141,4 @@ class Tenant:
     hold: str = HOLD_STRICT
     scopes: tuple[Scope, ...] = ()
     session_cap_nano: int | None = None
+    cache: CacheRules = USUAL_CACHE

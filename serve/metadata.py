@@ -47,8 +47,9 @@ def metadata_fields(metadata: Metadata) -> dict[str, Any]:
         "provider_latency_ms": metadata.provider_latency_ms,
         "ttfb_ms": metadata.ttfb_ms,
         "overhead_ms": metadata.overhead_ms,
-        "cached": False,
-        "cache_similarity": None,
+        "cached": metadata.cached,
+        "cache_similarity": metadata.cache_similarity,
+        "cache_entry_id": metadata.cache_entry,
         "attempts": [attempt_fields(attempt) for attempt in metadata.attempts],
         "failover": len(metadata.attempts) > 1,
         "snapshot_id": metadata.snapshot_id,
@@ -112,20 +113,20 @@ def metadata_bytes(metadata: Metadata) -> bytes:
 
 def answer_headers(metadata: Metadata) -> tuple[Header, ...]:
     """`X-P402-*` of a whole answer."""
-    known = committed_headers(metadata.request_id, metadata.provider, metadata.model)
+    known = committed_headers(metadata.request_id, metadata.provider, metadata.model, cached=metadata.cached)
     latency = (b"x-p402-latency-ms", b"%.3f" % metadata.latency_ms)
     if metadata.cost_nano is None:
         return (*known, latency)
     return (*known, (b"x-p402-cost-usd", _decimal(metadata.cost_nano)), latency)
 
 
-def committed_headers(request_id: str, provider: str, model: str) -> tuple[Header, ...]:
+def committed_headers(request_id: str, provider: str, model: str, *, cached: bool) -> tuple[Header, ...]:
     """`X-P402-*` that are known when a stream's headers leave."""
     return (
         *id_headers(request_id),
         (b"x-p402-provider", header_value(provider)),
         (b"x-p402-model", header_value(model)),
-        (b"x-p402-cached", b"false"),
+        (b"x-p402-cached", b"true" if cached else b"false"),
     )
 
 

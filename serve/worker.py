@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from p402.cache.local import LocalCache
 from p402.catalog.benchmarks import Benchmark, parse_benchmarks
 from p402.errors import ConfigError
 from p402.flow.chat import Flow, Ports
@@ -91,6 +92,7 @@ class Worker:
         meter = Meter(settings.tenants)
         self._talk = Talk(self._state, make_board(settings, clock.now_ms, self.name), clock.now_ms)
         self._sessions = make_sessions(settings, clock.now_ms, self.name)
+        self._cache = LocalCache(clock.now_ms) if settings.server.cache else None
         shared = () if self._sessions is None else (self._sessions.collect,)
         self._sheet = (
             None
@@ -116,6 +118,7 @@ class Worker:
                 upstream=self._upstream,
                 alerts=self._alerts,
                 sessions=self._sessions,
+                cache=self._cache,
             ),
             self._state,
             dict(in_force.assembly.upstream_model),

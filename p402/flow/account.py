@@ -5,6 +5,7 @@ the same figures, so that log and answer cannot disagree. It knows no ports.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from p402.answer import ArmView, Metadata
 from p402.events import AttemptResult, Outcome
@@ -13,6 +14,9 @@ from p402.ports import Usage
 from p402.routing.pricing import bill, cost_at, fee_on, token_prices
 from p402.routing.scale import COUNT_ONE
 from p402.routing.spec import Prices
+
+USAGE_ESTIMATED: Final = "usage_estimated: no provider reported them, so tokens are estimated"
+NO_BASELINE: Final = "no_baseline: name a model or set the tenant's baseline_model to see savings"
 
 
 @dataclass(slots=True)
@@ -159,11 +163,9 @@ class Account:
         baseline = self.plan.baseline
         warnings = list(self.warnings)
         if self.estimated:
-            warnings.append("usage_estimated: no provider reported them, so tokens are estimated")
-        if self.plan.request.options.cache:
-            warnings.append("no_cache: this gateway has no semantic cache yet; the request was sent on")
+            warnings.append(USAGE_ESTIMATED)
         if baseline is None:
-            warnings.append("no_baseline: name a model or set the tenant's baseline_model to see savings")
+            warnings.append(NO_BASELINE)
         warnings += [unpriced(attempt) for attempt in self.attempts if attempt.cost_nano is None]
         return Metadata(
             request_id=outcome.id,

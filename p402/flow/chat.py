@@ -14,10 +14,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from p402.answer import Answer, Completed, Offer, Rejected, Streaming
+from p402.cache.contract import Hit
 from p402.errors import Refusal, StoreError
 from p402.events import Refused, Reward
 from p402.flow.account import Account
 from p402.flow.exchange import Exchange, log_refuses
+from p402.flow.hit import given, hit_row
+from p402.flow.keeping import Keeping
+from p402.flow.lookup import UNASKED, Looked, look_up
 from p402.flow.plan import (
     NOTHING_LACKS,
     Attempted,
@@ -95,6 +99,11 @@ class Flow:
         p402.errors.RequestError
             The request names what does not exist or cannot be decided exactly.
         """
+        looked: Hit | Looked = UNASKED
+        if not request.options.dry_run:
+            looked = await look_up(self.ports.cache, request, tenant, self.state.snapshot)
+        if isinstance(looked, Hit):
+            return await self._give(looked, request, tenant, arrived_ms)
         if self.ports.sessions is not None:
             await self.recall(request, tenant)
         plan = self._plan(request, tenant)
@@ -103,7 +112,7 @@ class Flow:
             return self._no_arm(plan)
         if request.options.dry_run:
             return self._dry(plan, choice, arrived_ms)
-        exchange = await self._reserve(plan, choice, arrived_ms)
+        exchange = await self._reserve(plan, choice, arrived_ms, looked)
         if isinstance(exchange, Rejected):
             return exchange
         try:
@@ -129,6 +138,22 @@ class Flow:
         found = await sessions.recall(tenant.name, session, transcript.answers if homeless else 0)
         if found is not None:
             self.state.hear(tenant.name, session, found)
+
+    async def _give(self, hit: Hit, request: ChatRequest, tenant: Tenant, arrived_ms: float) -> Answer:
+        """Give a kept answer, if the tenant's rate has room for it."""
+        clock, snapshot = self.ports.clock, self.state.snapshot
+        made = self._new_id(clock.now_ms())
+        refusal = await self.ports.guard.admit(tenant.name)
+        if refusal is not None:
+            return self._refused(made, tenant, refusal)
+        waited_ms = clock.monotonic_ms() - arrived_ms
+        row = hit_row(clock.now_ms(), made, self.state.worker, request, tenant, snapshot, hit, waited_ms)
+        warnings = []
+        try:
+            self.ports.log.append(row)
+        except StoreError:  # nothing was spent, and nothing is lost that money could tell
+            warnings.append("log_full: this answer from the cache could not be logged")
+        return given(row, hit.entry, snapshot, warnings)
 
     def route(self, request: ChatRequest, tenant: Tenant) -> Completed | Rejected:
         """Decide and price one request, and call nobody; nothing is held or logged as a round.
@@ -164,8 +189,11 @@ class Flow:
     def _plan(self, request: ChatRequest, tenant: Tenant) -> Plan:
         now_ms = self.ports.clock.now_ms()
         self._publish_live(now_ms)
-        made = request_id(now_ms, self.ports.clock.random_bits())
+        made = self._new_id(now_ms)
         return make_plan(made, request, tenant, self.state, now_ms, self._lacks, self._decide)
+
+    def _new_id(self, now_ms: int) -> str:
+        return request_id(now_ms, self.ports.clock.random_bits())
 
     def _publish_live(self, now_ms: int) -> None:
         """Log a change of live state that is due, and decide by it only then."""
@@ -180,13 +208,15 @@ class Flow:
 
     def _no_arm(self, plan: Plan) -> Rejected:
         why = turned_away(plan, plan.inputs, plan.live)
-        return self._refused(plan, no_arm(plan, why), why)
+        return self._refused(plan.request_id, plan.tenant, no_arm(plan, why), why)
 
-    def _refused(self, plan: Plan, refusal: Refusal, why: dict[str, str] | None = None) -> Rejected:
+    def _refused(
+        self, made: str, tenant: Tenant, refusal: Refusal, why: dict[str, str] | None = None
+    ) -> Rejected:
         row = Refused(
             ts_ms=self.ports.clock.now_ms(),
-            id=plan.request_id,
-            tenant=plan.tenant.name,
+            id=made,
+            tenant=tenant.name,
             code=refusal.code,
             status=refusal.status,
             retry_after_ms=refusal.retry_after_ms,
@@ -195,12 +225,12 @@ class Flow:
         try:
             self.ports.log.append(row)
         except StoreError as error:
-            return log_refuses(error, plan.request_id)
+            return log_refuses(error, made)
         finally:
             if refusal.code == OVER_CAP and refusal.retry_after_ms is not None:  # not a call that fits no day
-                cap_nano = plan.tenant.limits.daily_cap_nano
+                cap_nano = tenant.limits.daily_cap_nano
                 self.ports.alerts.tell(CapReached(row.tenant, row.ts_ms, row.id, cap_nano))
-        return Rejected(plan.request_id, refusal, reasons=why)
+        return Rejected(made, refusal, reasons=why)
 
     def _dry(self, plan: Plan, choice: Choice, arrived_ms: float) -> Completed:
         account = Account(plan, choice, arrived_ms)
@@ -216,11 +246,13 @@ class Flow:
         outcome = account.outcome(now.now_ms(), now.monotonic_ms(), "dry_run")
         return Completed(None, account.metadata(outcome, explain(plan, plan.inputs)))
 
-    async def _reserve(self, plan: Plan, choice: Choice, arrived_ms: float) -> Exchange | Rejected:
+    async def _reserve(
+        self, plan: Plan, choice: Choice, arrived_ms: float, looked: Looked
+    ) -> Exchange | Rejected:
         """Hold what the chosen arm may cost, and the place of its probe if its breaker is half open."""
         probe = Probe(self.state.health, choice.name)
         try:
-            exchange = await self._held(plan, choice, arrived_ms, probe)
+            exchange = await self._held(plan, choice, arrived_ms, probe, looked)
         except BaseException:
             probe.give_back()
             raise
@@ -228,7 +260,9 @@ class Flow:
             probe.give_back()
         return exchange
 
-    async def _held(self, plan: Plan, choice: Choice, arrived_ms: float, probe: Probe) -> Exchange | Rejected:
+    async def _held(
+        self, plan: Plan, choice: Choice, arrived_ms: float, probe: Probe, looked: Looked
+    ) -> Exchange | Rejected:
         """Hold by the tenant's rule; layer 5 is asked once more, of the arm's most.
 
         Where the day or a scope has no room for that arm, one further decision is taken under what is left.
@@ -236,18 +270,21 @@ class Flow:
         first = self._first(plan, choice)
         refusal = refuse_single(first.most_nano, request_ceiling_nano(plan.request, plan.tenant))
         if refusal is not None:
-            return self._refused(plan, refusal)
+            return self._refused(plan.request_id, plan.tenant, refusal)
         hold = await self._hold(plan, first)
         if isinstance(hold, Refusal):
             smaller = await self._under_what_is_left(plan, hold, probe)
             if smaller is None:
-                return self._refused(plan, hold)
+                return self._refused(plan.request_id, plan.tenant, hold)
             plan, first = smaller
             hold = await self._hold(plan, first)
             if isinstance(hold, Refusal):
-                return self._refused(plan, hold)
+                return self._refused(plan.request_id, plan.tenant, hold)
         account = Account(plan, first.choice, arrived_ms)
-        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first, probe)
+        if looked.warning is not None:
+            account.warnings.append(looked.warning)
+        keeping = Keeping(self.ports.cache, looked)
+        return Exchange(self.ports, self.state, self._upstream_model, account, hold, first, probe, keeping)
 
     def _first(self, plan: Plan, choice: Choice) -> Attempted:
         return attempt_of(plan, plan.inputs, plan.live, choice, self.state.lengths)

@@ -19,6 +19,7 @@ from p402.answer import ArmView, Completed, Rejected, StreamEnd
 from p402.errors import Refusal, StoreError
 from p402.events import Outcome
 from p402.flow.account import Account, charged_nano
+from p402.flow.keeping import Keeping
 from p402.flow.plan import Attempted, attempt_of, choose, expected_tokens, request_ceiling_nano
 from p402.flow.probe import Probe
 from p402.flow.rows import attempt_row, decision_row
@@ -53,6 +54,8 @@ class Exchange:
         Arm id to the model's id at its provider, where they differ.
     probe
         The place that the first choice may hold; the exchange's own from now on.
+    keeping
+        Takes the answer to the cache.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class Exchange:
         hold: Hold,
         first: Attempted,
         probe: Probe,
+        keeping: Keeping,
     ) -> None:
         self.account = account
+        self.keeping = keeping
         self.closed = False
         self._ports = ports
         self._state = state
@@ -148,6 +153,19 @@ class Exchange:
         outcome = self._close(status, code=None if failure is None else failure.code, ttft_ms=first_ms)
         broke = None if failure is None else _refusal_of(failure)
         return StreamEnd(self.account.metadata(outcome, self._considered()), broke)
+
+    def keep_stream(self) -> None:
+        """Keep a stream that ended well and was read to its end, where such answers are kept."""
+        plan, used = self.account.plan, self.account.usage
+        if used is not None:
+            self.keeping.keep_stream(
+                used,
+                arm=self._now.choice.name,
+                task=plan.signals.task,
+                made=plan.request_id,
+                now_ms=self._ports.clock.now_ms(),
+                ttl_s=plan.cache_ttl_s,
+            )
 
     def stream_left(self, stream: Stream, first_ms: float, status: str) -> None:
         """Settle a stream that nobody reads on: what it used so far is charged. Once."""
@@ -333,6 +351,16 @@ class Exchange:
         account.warnings.extend(reply.warnings)
         self._warn_of_cap()
         outcome = self._close("ok")
+        plan = account.plan
+        self.keeping.keep(
+            reply.body,
+            reply.usage,
+            arm=self._now.choice.name,
+            task=plan.signals.task,
+            made=plan.request_id,
+            now_ms=outcome.ts_ms,
+            ttl_s=plan.cache_ttl_s,
+        )
         return Completed(reply.body, account.metadata(outcome, self._considered()))
 
     def _considered(self) -> tuple[ArmView, ...] | None:

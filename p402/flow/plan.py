@@ -102,6 +102,11 @@ class Plan(msgspec.Struct, frozen=True):
     hidden: frozenset[str]
     decide: Decide = decide_one
 
+    @property
+    def cache_ttl_s(self) -> int:
+        """How long its answer is given again, in seconds, if it is kept."""
+        return self.request.options.cache_ttl_s or self.tenant.cache.ttl_s
+
 
 def session_of(request: ChatRequest, tenant: Tenant) -> str:
     """The caller's session, else one derived from tenant, system prompt and first user message."""
@@ -143,6 +148,14 @@ def _unknown(snapshot: Snapshot, name: str) -> ModelNotFound:
         'use "auto" to be routed, or GET /v1/models for all names',
         param="model",
     )
+
+
+def baseline_of(
+    snapshot: Snapshot, named: tuple[str, str | None] | None, tenant: Tenant
+) -> tuple[int, str] | None:
+    """Arm and model that a request's direct cost is priced at: the model it names, else its tenant's."""
+    model = named[0] if named is not None else tenant.baseline_model
+    return baseline_arm(snapshot, model, tenant.policy)
 
 
 def baseline_arm(snapshot: Snapshot, model: str | None, policy: str) -> tuple[int, str] | None:
@@ -241,7 +254,6 @@ def make_plan(
             raise _unknown(snapshot, named[0])
         inputs = _by_name(routed, *named)
         watched = routed if tenant.route_named_models == "observe" else None
-    model = named[0] if named is not None else tenant.baseline_model
     return Plan(
         request_id=request_id,
         request=request,
@@ -253,7 +265,7 @@ def make_plan(
         watched=watched,
         snapshot=snapshot,
         live=state.live,
-        baseline=baseline_arm(snapshot, model, tenant.policy),
+        baseline=baseline_of(snapshot, named, tenant),
         hidden=state.hidden,
         decide=decide,
     )

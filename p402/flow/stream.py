@@ -19,7 +19,7 @@ class Events:
     upstream call even if no event was ever asked for.
     """
 
-    __slots__ = ("_ended", "_exchange", "_first_ms", "_source", "_stream")
+    __slots__ = ("_ended", "_exchange", "_first_ms", "_source", "_stream", "_whole")
 
     def __init__(self, exchange: Exchange, stream: Stream) -> None:
         self._exchange = exchange
@@ -27,6 +27,7 @@ class Events:
         self._source = aiter(stream)
         self._first_ms = exchange.waited_ms()
         self._ended = False
+        self._whole = False
 
     def __aiter__(self) -> Self:
         """Itself."""
@@ -38,14 +39,21 @@ class Events:
             await self.aclose()
             raise StopAsyncIteration
         try:
-            try:
-                return await anext(self._source)
-            except StopAsyncIteration:
-                self._ended = True
-                return self._exchange.stream_ended(self._stream, self._first_ms)
+            return await self._next()
         except BaseException as reason:
             await self._leave("failed" if isinstance(reason, Exception) else "cancelled")
             raise
+
+    async def _next(self) -> bytes | StreamEnd:
+        try:
+            event = await anext(self._source)
+        except StopAsyncIteration:
+            self._ended = True
+            end = self._exchange.stream_ended(self._stream, self._first_ms)
+            self._whole = end.failure is None
+            return end
+        self._exchange.keeping.piece(event)
+        return event
 
     async def aclose(self) -> None:
         """Abort the upstream call if it still runs, settle what was used and log it."""
@@ -57,3 +65,6 @@ class Events:
             self._exchange.stream_left(self._stream, self._first_ms, status)
         finally:
             await self._stream.aclose()
+        if self._whole:  # the client has it all: putting it together is not on its way
+            self._whole = False
+            self._exchange.keep_stream()

@@ -15,6 +15,8 @@ from p402.limits import (
     HOLD_PREDICTED,
     HOLD_STRICT,
     MAX_PER_HOUR,
+    MAX_TTL_S,
+    CacheRules,
     Limits,
     Period,
     Rate,
@@ -176,6 +178,9 @@ class ServerSettings:
         ),
         "this host's ledger of budgets, shared by its workers; on a local disk, never a copy of another's",
         "sqlite:///var/p402/state.db",
+    )
+    cache: bool = setting(
+        flag(), "whether answers may be kept and given again; requests and tenants say which", default=True
     )
     redis: Secret | None = setting(
         text(
@@ -372,6 +377,19 @@ class TenantSettings:
     default_mode: str = setting(one_of(*MODES), "mode of a request that names none", "balanced")
     exploration: bool = setting(flag(), "whether chance may choose", default=True)
     fee_bps: int = setting(whole(0, 10_000, "basis points"), "platform fee on the cost", 0)
+    cache_in_cost_mode: bool = setting(
+        flag(), "whether `cost` mode uses the cache where a request does not say", default=True
+    )
+    cache_ttl_s: int = setting(
+        whole(1, MAX_TTL_S, "seconds"),
+        "how long a kept answer is given, where `cache_ttl` does not say",
+        86_400,
+    )
+    cache_similarity: Decimal = setting(
+        exact(Decimal("0.92"), Decimal("0.9999"), "cosine"),
+        "what a kept prompt has to exceed to be compared by the guards; `1` would be exact repeats alone",
+        Decimal("0.92"),
+    )
     allow_providers: tuple[str, ...] = setting(several(), "if not empty, no other provider", ())
     deny_providers: tuple[str, ...] = setting(several(), "never these providers", ())
     allow_models: tuple[str, ...] = setting(several(), "if not empty, no other model or arm", ())
@@ -397,6 +415,7 @@ class TenantSettings:
             default_mode=self.default_mode,
             hold=self.hold,
             session_cap_nano=None if self.session_cap_usd is None else usd_to_nano(self.session_cap_usd),
+            cache=CacheRules(self.cache_in_cost_mode, self.cache_ttl_s, float(self.cache_similarity)),
         )
 
 

@@ -17,6 +17,7 @@ from p402.events import (
     AnyEvent,
     ArmLive,
     Attempt,
+    CacheHit,
     Decision,
     Imported,
     Live,
@@ -207,6 +208,32 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("tags", pa.map_(_text, _text)),
         ]
     ),
+    "cache_hit": pa.schema(
+        [
+            *_STAMP,
+            ("id", _text),
+            ("tenant", _text),
+            ("session", _text),
+            ("worker", _text),
+            ("snapshot", _text),
+            ("entry", _text),
+            ("tier", _text),
+            ("similarity", _real),
+            ("arm", _text),
+            ("mode", _text),
+            ("task", _text),
+            ("baseline", _text),
+            ("direct_nano", _whole),
+            ("prompt_tokens", _whole),
+            ("output_tokens", _whole),
+            ("usage_estimated", _claim),
+            ("age_ms", _whole),
+            ("latency_ms", _real),
+            ("stream", _claim),
+            ("simulated", _claim),
+            ("tags", pa.map_(_text, _text)),
+        ]
+    ),
 }
 """Columns of each kind, in order."""
 
@@ -218,6 +245,7 @@ STRUCTS: Final[dict[str, type[AnyEvent]]] = {
     "refusal": Refused,
     "live": Live,
     "imported": Imported,
+    "cache_hit": CacheHit,
 }
 """The struct of each kind."""
 

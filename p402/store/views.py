@@ -3,6 +3,7 @@
     decisions, attempts, outcomes, refusals, live   events of one kind, each key once, first come
     rewards                                         the last of each (tenant, id, source)
     imported                                        calls of other systems' logs; `propensity` is null
+    cache_hits                                      requests that the cache answered; they are no rounds
     rounds                                          a decision with its outcome and its rewards
     calls                                           rounds and imported calls in the columns they share
     skipped_lines                                   lines of uncompacted segments that were no event
@@ -23,6 +24,7 @@ KEYS: Final = {
     "refusal": "id",
     "live": "worker, seq, ts_ms",
     "imported": "id",
+    "cache_hit": "id",
 }
 """What names one event of a kind."""
 
@@ -34,6 +36,7 @@ VIEW_OF: Final = {
     "refusal": "refusals",
     "live": "live",
     "imported": "imported",
+    "cache_hit": "cache_hits",
 }
 """The view of each kind."""
 

@@ -58,7 +58,7 @@ def _spent(answer: Answer) -> bool:
         case Completed():
             return any(attempt.cost_nano != 0 for attempt in answer.metadata.attempts)
         case Streaming():
-            return True
+            return not answer.cached
         case Rejected():
             return any(attempt.cost_nano != 0 for attempt in answer.attempts)
         case _:
@@ -115,7 +115,7 @@ def _decision(metadata: Metadata) -> dict[str, Any]:
 
 def _streaming(front: Front, request: ChatRequest, answer: Streaming) -> HttpReply:
     created_s = front.clock.now_ms() // 1000
-    headers = committed_headers(answer.request_id, answer.provider, answer.model)
+    headers = committed_headers(answer.request_id, answer.provider, answer.model, cached=answer.cached)
     stream = ChatStream(answer, created_s, include_usage=request.include_usage)
     return HttpReply(200, (EVENTS, NO_STORE, (b"x-accel-buffering", b"no"), *headers), stream)
 

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from p402.cache.contract import EXACT, SEMANTIC
 from p402.errors import StoreError
-from p402.events import AnyEvent, Decision, Outcome, Refused
+from p402.events import AnyEvent, CacheHit, Decision, Outcome, Refused
 from p402.guard import anomaly, daily, scopes
 from p402.ports import Log
 from p402.units import nano_to_usd
@@ -83,6 +84,7 @@ class Meter:
         self._sent = self._ended = self._unlogged = self._unpriced = 0
         self._ends: defaultdict[tuple[str, str | None], int] = defaultdict(int, {("ok", None): 0})
         self._refusals: dict[str, int] = dict.fromkeys(LAYERS, 0)
+        self._hits: dict[str, int] = dict.fromkeys((EXACT, SEMANTIC), 0)
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._answers: defaultdict[int, int] = defaultdict(int)
         self._anomalies: defaultdict[str, int] = defaultdict(int, dict.fromkeys(tenants, 0))
@@ -104,6 +106,13 @@ class Meter:
         self._ends["refused", code if code in CODES else "other"] += 1
         if code in self._refusals:
             self._refusals[code] += 1
+
+    def hit(self, row: CacheHit) -> None:
+        """Count a request that the cache answered."""
+        self._ends["cached", None] += 1
+        self._hits[row.tier] += 1
+        self._request.observe(row.latency_ms)
+        self._overhead.observe(row.latency_ms)
 
     def unlogged(self) -> None:
         """Count a row that the log would not take."""
@@ -134,6 +143,8 @@ class Meter:
             found[f'p402_requests_total{{outcome="{status}",code="{code or ""}"}}'] = count
         for code, count in dict(self._refusals).items():
             found[f'p402_guard_refusals_total{{layer="{LAYERS[code]}",code="{code}"}}'] = count
+        for tier, count in dict(self._hits).items():
+            found[f'p402_cache_hits_total{{tier="{tier}"}}'] = count
         for (provider, status), count in dict(self._attempts).items():
             found[f'p402_attempts_total{{provider="{provider}",status="{status}"}}'] = count
         for http_status, count in dict(self._answers).items():
@@ -175,5 +186,7 @@ class MeteredLog:
                 meter.ended(event)
             case Refused():
                 meter.refused(event)
+            case CacheHit():
+                meter.hit(event)
             case _:
                 pass

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from p402.errors import InvalidInput, InvalidMode, nearest
+from p402.limits import MAX_TTL_S
 from p402.request import Options, Weights
 from p402.routing.scale import PARAM_ONE
 from p402.routing.spec import CAPABILITIES, MODES, TASKS
@@ -41,7 +42,6 @@ _KNOWN: Final = frozenset(FIELDS)
 _WEIGHTS: Final = ("cost", "quality", "speed")
 _MOST_PICO: Final = (1 << 53) - 1
 _MOST_PROVIDERS: Final = 64
-_MOST_TTL_S: Final = 365 * 86_400
 
 
 def parse_options(value: object, model_mode: str | None) -> Options:
@@ -116,7 +116,7 @@ def parse_weights(found: Json) -> Weights:
 
 
 def _ttl(value: object, path: str) -> int:
-    return checks.whole(value, path, 1, _MOST_TTL_S)
+    return checks.whole(value, path, 1, MAX_TTL_S)
 
 
 def _providers(value: object, path: str) -> tuple[str, ...]:

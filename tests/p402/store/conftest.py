@@ -11,6 +11,7 @@ from p402.events import (
     ArmLive,
     Attempt,
     AttemptResult,
+    CacheHit,
     Decision,
     Imported,
     Live,
@@ -157,8 +158,32 @@ class Make:
         }
         return Imported(**(fields | kw))
 
+    def cache_hit(self, i: int, **kw) -> CacheHit:
+        fields = {
+            "ts_ms": NOON + 1000 * i,
+            "id": request_id(i + (1 << 41)),
+            "tenant": "acme",
+            "session": f"s{i % 3}",
+            "worker": "w0",
+            "snapshot": "0" * 64,
+            "entry": request_id(i),
+            "tier": "exact",
+            "similarity": 1.0,
+            "arm": "p0/m",
+            "mode": "cost",
+            "task": "code",
+            "baseline": "m",
+            "direct_nano": 400,
+            "prompt_tokens": 321,
+            "output_tokens": 100,
+            "age_ms": 10,
+            "latency_ms": 0.5,
+            "tags": {"key": "ab"},
+        }
+        return CacheHit(**(fields | kw))
+
     def round(self, i: int) -> list[AnyEvent]:
-        """One of every kind; the refusal and the imported call have ids of their own."""
+        """One of every kind; the refusal, the imported call and the hit have ids of their own."""
         return [
             self.live(i),
             self.decision(i),
@@ -167,6 +192,7 @@ class Make:
             self.reward(i),
             self.refusal(i, id=request_id(i + (1 << 40))),
             self.imported(i),
+            self.cache_hit(i),
         ]
 
 

@@ -14,7 +14,7 @@ from p402.store.reader import connect, dataset_digest, read_events
 from p402.store.segments import LIVE, QUARANTINE, SEALED, names_in
 from p402.store.writer import LogWriter
 
-VIEWS = ("decisions", "attempts", "outcomes", "rewards", "refusals", "live", "imported")
+VIEWS = ("decisions", "attempts", "outcomes", "rewards", "refusals", "live", "imported", "cache_hits")
 
 COMPACT_AND_DIE = """
 import os, sys
@@ -73,7 +73,7 @@ def test_every_event_reaches_parquet_and_the_segments_go(log):
     assert (done.ran, done.segments, done.events, done.torn, done.malformed) == (True, 3, 210, 1, 2)
     assert names_in(log, SEALED) == []
     assert sorted(read_events(log), key=key) == [event for event in before if event.ts_ms >= 0]
-    assert counts(log) == [30] * 7
+    assert counts(log) == [30] * len(VIEWS)
     manifest = manifests.load(log)
     assert done.digest == dataset_digest(log) == manifest.digest
     assert len(manifest.parts) == done.parts == 13  # six kinds in two hours, and a day of imported calls
@@ -143,7 +143,7 @@ def test_a_compactor_that_is_killed_dash_nine_is_finished_by_the_next(log, tmp_p
     run = subprocess.run([sys.executable, "-c", COMPACT_AND_DIE, str(log), step], timeout=60, check=False)
     assert run.returncode == -9
     assert names_in(log, SEALED)
-    assert counts(log) == [30] * 7  # the view shows each once in between
+    assert counts(log) == [30] * len(VIEWS)  # the view shows each once in between
     assert compact(log).digest == compact(tmp_path / "smooth").digest
     assert names_in(log, SEALED) == []
 
@@ -167,7 +167,7 @@ def test_of_two_compactors_one_works_and_the_other_says_so(log):
     assert done.ran
     assert inner
     assert not any(other.ran for other in inner)
-    assert counts(log) == [30] * 7
+    assert counts(log) == [30] * len(VIEWS)
 
 
 def test_two_compactor_processes_at_once_both_exit_well(log):
@@ -180,7 +180,7 @@ def test_two_compactor_processes_at_once_both_exit_well(log):
     ]
     said = [run.communicate(timeout=60)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
-    assert counts(log) == [30] * 7
+    assert counts(log) == [30] * len(VIEWS)
     assert names_in(log, SEALED) == []
 
 
@@ -192,7 +192,7 @@ def test_no_room_for_parquet_leaves_every_segment(log):
     assert run.returncode == 7, run.stderr
     assert b"free space" in run.stdout
     assert names_in(log, SEALED) == before
-    assert counts(log) == [30] * 7
+    assert counts(log) == [30] * len(VIEWS)
     assert compact(log).events == 210
     assert not list(log.rglob("*.tmp"))
 
@@ -265,7 +265,7 @@ def test_a_file_of_a_killed_run_that_cannot_be_read_is_named_and_kept(log):
     assert "\n" not in str(error.value)
     orphan.rename(log / "aside.parquet")
     compact(log)
-    assert counts(log) == [30] * 7
+    assert counts(log) == [30] * len(VIEWS)
 
 
 def die_once_written(name):

@@ -1,11 +1,22 @@
-"""Versions 1 to 3 of the log, frozen on 2026-11-22 and 26: what was written then must load for ever."""
+"""Versions 1 to 4 of the log, frozen on 2026-11-22 and 26: what was written then must load for ever."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from p402.events import ArmLive, Attempt, Decision, Imported, Live, Outcome, Refused, Reward, RowInputs
+from p402.events import (
+    ArmLive,
+    Attempt,
+    CacheHit,
+    Decision,
+    Imported,
+    Live,
+    Outcome,
+    Refused,
+    Reward,
+    RowInputs,
+)
 from p402.store.compactor import compact
 from p402.store.reader import connect, read_events
 from p402.store.schema import KIND_OF, STRUCTS
@@ -14,7 +25,9 @@ from p402.store.segments import SEALED, parse
 GOLDEN = Path(__file__).parents[2] / "golden" / "log-v1.jsonl"
 GOLDEN_2 = GOLDEN.with_name("log-v2.jsonl")
 GOLDEN_3 = GOLDEN.with_name("log-v3.jsonl")
-OLD_KINDS = set(STRUCTS) - {"imported"}
+GOLDEN_4 = GOLDEN.with_name("log-v4.jsonl")
+KINDS_3 = set(STRUCTS) - {"cache_hit"}
+OLD_KINDS = KINDS_3 - {"imported"}
 
 
 def test_every_line_of_version_1_loads_and_every_kind_is_there():
@@ -69,7 +82,7 @@ def test_every_line_of_version_3_loads_and_means_what_it_meant():
     (parsed,) = parse(GOLDEN_3.read_bytes())
     assert (parsed.malformed, parsed.torn) == ([], b"")
     assert {event.v for event in parsed.events} == {3}
-    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    assert {KIND_OF[type(event)] for event in parsed.events} == KINDS_3
     told, bare = (event for event in parsed.events if type(event) is Imported)
     assert (told.cost_nano, told.price_source, told.price_pico) == (
         1_802_500,
@@ -85,7 +98,23 @@ def test_every_line_of_version_3_loads_and_means_what_it_meant():
     assert (bare.cost_nano, bare.price_source, bare.task, bare.source_id, bare.tags) == (None,) * 4 + ({},)
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_2, GOLDEN_3], ids=["v1", "v2", "v3"])
+def test_every_line_of_version_4_loads_and_means_what_it_meant():
+    (parsed,) = parse(GOLDEN_4.read_bytes())
+    assert (parsed.malformed, parsed.torn) == ([], b"")
+    assert {event.v for event in parsed.events} == {4}
+    assert {KIND_OF[type(event)] for event in parsed.events} == set(STRUCTS)
+    alike, exact = (event for event in parsed.events if type(event) is CacheHit)
+    assert (alike.tier, alike.similarity, alike.direct_nano, alike.tags) == (
+        "semantic",
+        0.9375,
+        1_802_500,
+        {"k": "值"},
+    )
+    assert (alike.usage_estimated, alike.stream, alike.age_ms, alike.entry[-1]) == (True, True, 8_000, "1")
+    assert (exact.tier, exact.similarity, exact.baseline, exact.direct_nano) == ("exact", 1.0, None, None)
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_2, GOLDEN_3, GOLDEN_4], ids=["v1", "v2", "v3", "v4"])
 def test_nothing_that_a_version_wrote_is_dropped_when_it_is_written_again(golden):
     for line in golden.read_bytes().splitlines():
         old = msgspec.json.decode(line)
