@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sim.compare.comparison import Comparison, Difference, Figure
-from sim.compare.measures import COMPARED, COST, P95, QUALITY, REGRET, SAVING
+from sim.compare.measures import COST, HITS, P95, QUALITY, REGRET, SAVING, WRONG_HITS, Measure
 from sim.compare.numbers import interval, written
 from sim.compare.paired import ALPHA, Bounded
 from sim.compare.setting import Setting
@@ -20,7 +20,7 @@ from sim.shown import json_of
 def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Iterator[RenderableType]:
     """Each strategy, its difference to the reference, the order, and what speaks against believing it."""
     order = tuple(reversed(result.ranking.order))
-    shown = (REGRET, QUALITY, COST, SAVING, P95)
+    shown = _shown(result)
     title = (
         f"world {setting.name}, simulated: {len(result.seeds)} seeds of about "
         f"{result.requests // len(result.seeds):,} requests, {setting.arms} arms"
@@ -47,11 +47,16 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
         yield f"[bold yellow]{escape(doubt)}[/]"
 
 
+def _shown(result: Comparison) -> tuple[Measure, ...]:
+    of_cache = tuple(measure for measure in (HITS, WRONG_HITS) if measure in result.compared)
+    return (REGRET, QUALITY, COST, SAVING, *of_cache, P95)
+
+
 def _differences(result: Comparison, order: tuple[str, ...]) -> Table:
     tests = next(d.tests for d in result.differences if d.kind == "all")
     title = f"less {result.reference}, paired over {len(result.seeds)} seeds"
     table = Table("strategy", title=escape(title), title_justify="left")
-    shown = (REGRET, QUALITY, COST, SAVING, P95)
+    shown = _shown(result)
     for measure in shown:
         table.add_column(measure.label, justify="right", no_wrap=True)
     for name in order:
@@ -96,7 +101,7 @@ def document(result: Comparison, setting: Setting, doubts: tuple[str, ...], comm
                 for step in result.ranking.steps
             ],
         },
-        "measures": {m.name: {"estimand": m.estimand, "better": m.better} for m in COMPARED},
+        "measures": {m.name: {"estimand": m.estimand, "better": m.better} for m in result.compared},
         "figures": [_figure(figure) for figure in result.figures],
         "differences": [_difference(gap) for gap in result.differences],
         "less_regret_of_reference": {name: _bounds(at) for name, at in result.less.items()},
