@@ -19,7 +19,9 @@ class Frame:
     Attributes
     ----------
     wordings
-        Sentences that ask the same, the usual one first; `{slot}` is filled.
+        Sentences that ask the same, the usual one first; `{slot}` is filled. The last has other words, which
+        the cache's guards refuse, as they do in life; the others differ in manners and in how a question is
+        framed.
     slots
         What may fill each; the numbers of fillings have no common divisor, so that counting through all
         slots at once meets every combination. A slot's name says what its near miss changes.
@@ -32,9 +34,9 @@ class Frame:
 _HELP: Final = Frame(
     (
         "How do I {antonym} {noun} in the {entity} plan?",
-        "What do I have to do to {antonym} {noun} in the {entity} plan?",
+        "How can I {antonym} {noun} in the {entity} plan?",
+        "Please tell me how to {antonym} {noun} in the {entity} plan.",
         "I would like to {antonym} {noun} in the {entity} plan. How does that work?",
-        "Could you show me how to {antonym} {noun} with the {entity} plan?",
     ),
     {
         "antonym": (("enable", "disable"), ("add", "remove"), ("open", "close"), ("start", "stop")),
@@ -51,9 +53,9 @@ _HELP: Final = Frame(
 _WARRANTY: Final = Frame(
     (
         "Why is my {noun} {negation}covered by the warranty after {number} months?",
+        "Hello, why is my {noun} {negation}covered by the warranty after {number} months?",
+        "Why is my {noun} {negation}covered by the warranty after {number} months, please?",
         "What is the reason that my {noun} is {negation}covered by the warranty after {number} months?",
-        "After {number} months my {noun} is {negation}covered by the warranty. Why?",
-        "My {noun} is {negation}under warranty after {number} months, why is that?",
     ),
     {
         "noun": (
@@ -69,9 +71,9 @@ _WARRANTY: Final = Frame(
 _RETRY: Final = Frame(
     (
         "How do I make a {entity} client retry a request {number} times before it {antonym}?",
-        "What is the way to have a {entity} client retry a request {number} times before it {antonym}?",
+        "How can I make a {entity} client retry a request {number} times before it {antonym}?",
+        "What is the best way to make a {entity} client retry a request {number} times before it {antonym}?",
         "My {entity} client should retry a request {number} times before it {antonym}. How do I write that?",
-        "Show me a {entity} client that tries a request {number} times before it {antonym}.",
     ),
     {
         "entity": (("Python", "Ruby"), ("Go", "Rust"), ("Java", "Kotlin")),
@@ -82,9 +84,9 @@ _RETRY: Final = Frame(
 _SORT: Final = Frame(
     (
         "Write a function that sorts {noun} in {antonym} order and does {negation}keep duplicates.",
-        "I need a function which sorts {noun} in {antonym} order and does {negation}keep duplicates.",
-        "How do I write a function that sorts {noun} in {antonym} order and does {negation}keep duplicates?",
-        "Please write code to sort {noun} in {antonym} order that does {negation}retain duplicates.",
+        "Please write a function that sorts {noun} in {antonym} order and does {negation}keep duplicates.",
+        "Can you write a function that sorts {noun} in {antonym} order and does {negation}keep duplicates?",
+        "I need a function which sorts {noun} in {antonym} order and does {negation}retain duplicates.",
     ),
     {
         "noun": (
@@ -101,9 +103,9 @@ _SORT: Final = Frame(
 _TRAIN: Final = Frame(
     (
         "A train covers {number} km from {order} at {speed} km/h. How long does it take?",
+        "Hi, a train covers {number} km from {order} at {speed} km/h. How long does it take?",
+        "A train covers {number} km from {order} at {speed} km/h. How long does it take, please?",
         "How long does a train take that covers {number} km from {order} at {speed} km/h?",
-        "At {speed} km/h, how long does a train need for the {number} km from {order}?",
-        "A train runs {number} km from {order} at {speed} km/h. What is its travel time?",
     ),
     {
         "number": (("312", "321"), ("480", "408"), ("150", "115"), ("640", "604"), ("225", "252")),
@@ -118,9 +120,9 @@ _TRAIN: Final = Frame(
 _SHARE: Final = Frame(
     (
         "What is {number} % of {total} if the tax is {negation}included?",
-        "How much is {number} % of {total} when the tax is {negation}included?",
-        "The tax is {negation}included. What is {number} % of {total}?",
-        "Please work out {number} percent of {total} with the tax {negation}included.",
+        "What's {number} % of {total} if the tax is {negation}included?",
+        "Hello, what is {number} % of {total} if the tax is {negation}included?",
+        "The tax is {negation}included. How much is {number} % of {total}?",
     ),
     {
         "number": (("15", "16"), ("20", "22"), ("7.5", "5.7"), ("35", "53")),
@@ -131,9 +133,9 @@ _SHARE: Final = Frame(
 _SEATS: Final = Frame(
     (
         "{number} people sit in a row and {order}. Who can {negation}sit in the middle?",
-        "Who can {negation}sit in the middle if {number} people sit in a row and {order}?",
-        "There are {number} people in a row and {order}. Who can {negation}be in the middle?",
-        "If {number} people sit in one row and {order}, who may {negation}take the middle seat?",
+        "Hello, {number} people sit in a row and {order}. Who can {negation}sit in the middle?",
+        "{number} people sit in a row and {order}. Who can {negation}sit in the middle, please?",
+        "Who can {negation}take the middle seat if {number} people sit in a row and {order}?",
     ),
     {
         "number": (("5", "7"), ("9", "11"), ("13", "15"), ("17", "19")),
@@ -150,9 +152,9 @@ _SEATS: Final = Frame(
 _PLAN: Final = Frame(
     (
         "Plan {number} tasks for {entity} so that the {antonym} one comes first.",
-        "Make a plan of {number} tasks for {entity} so that the {antonym} one comes first.",
+        "Please plan {number} tasks for {entity} so that the {antonym} one comes first.",
+        "Could you plan {number} tasks for {entity} so that the {antonym} one comes first?",
         "How should {entity} order {number} tasks so that the {antonym} one comes first?",
-        "I need {number} tasks planned for {entity} where the {antonym} one is done first.",
     ),
     {
         "number": (("9", "6"), ("12", "21"), ("15", "25"), ("8", "18"), ("30", "13")),
@@ -161,7 +163,7 @@ _PLAN: Final = Frame(
             ("longest", "shortest"),
             ("cheapest", "dearest"),
             ("easiest", "hardest"),
-            ("oldest", "newest"),
+            ("smallest", "largest"),
         ),
     },
 )
@@ -169,7 +171,7 @@ _FACTS: Final = Frame(
     (
         "Which {noun} of {entity} is the {antonym}?",
         "Tell me which {noun} of {entity} is the {antonym}.",
-        "In {entity}, which {noun} is the {antonym}?",
+        "Do you know which {noun} of {entity} is the {antonym}?",
         "What is the {antonym} {noun} that {entity} has?",
     ),
     {
@@ -187,9 +189,9 @@ _FACTS: Final = Frame(
 _YEARS: Final = Frame(
     (
         "Was {entity} {negation}part of the league in {number}?",
-        "In {number}, was {entity} {negation}part of the league?",
-        "Is it true that {entity} was {negation}part of the league in {number}?",
-        "Did {entity} {negation}belong to the league in {number}?",
+        "Hi, was {entity} {negation}part of the league in {number}?",
+        "Was {entity} {negation}part of the league in {number}, please?",
+        "Is it true that {entity} did {negation}belong to the league in {number}?",
     ),
     {
         "entity": (("Bremen", "Rostock"), ("Bergen", "Stavanger"), ("Riga", "Tallinn"), ("Visby", "Kalmar")),
@@ -201,8 +203,8 @@ _FIELDS: Final = Frame(
     (
         "Extract the {noun} of invoice {number} from {entity} as JSON.",
         "Please extract the {noun} of invoice {number} from {entity} as JSON.",
+        "Can you extract the {noun} of invoice {number} from {entity} as JSON?",
         "From invoice {number} of {entity}, give me the {noun} as JSON.",
-        "I need the {noun} in invoice {number} from {entity}, in JSON form.",
     ),
     {
         "noun": (("due date", "issue date"), ("net amount", "gross amount"), ("order number", "tax number")),
@@ -213,8 +215,8 @@ _FIELDS: Final = Frame(
 _NAMES: Final = Frame(
     (
         "List all {noun} that are {negation}mentioned in section {number}.",
-        "Give me a list of all {noun} that are {negation}mentioned in section {number}.",
-        "Which {noun} are {negation}mentioned in section {number}?",
+        "Please list all {noun} that are {negation}mentioned in section {number}.",
+        "Would you mind listing all {noun} that are {negation}mentioned in section {number}?",
         "In section {number}, which {noun} are {negation}named?",
     ),
     {

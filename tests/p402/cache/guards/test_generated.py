@@ -1,0 +1,50 @@
+"""Of pairs made from templates, no near miss passes; most equivalents do."""
+
+from collections import Counter
+
+from experiments.bench.prompt_pairs import equivalents, near_misses
+from p402.cache.guards import disagreement, is_time_sensitive
+
+GUARDS = {
+    "number": "numbers",
+    "sum": "numbers",
+    "version": "numbers",
+    "unit": "numbers",
+    "date": "numbers",
+    "negation": "negation",
+    "antonym": "antonyms",
+    "entity": "entities",
+    "order": "order",
+    "language": "entities",
+}
+
+
+def test_p11_no_near_miss_of_ten_thousand_passes():
+    pairs = near_misses()
+    assert len({(pair.asked, pair.kept) for pair in pairs}) >= 10_000
+    assert [pair for pair in pairs if disagreement(pair.asked, pair.kept) is None] == []
+
+
+def test_near_misses_are_refused_for_what_differs_not_for_their_manners():
+    pairs = near_misses()
+    assert sum(disagreement(pair.bare, pair.kept) is None for pair in pairs) / len(pairs) >= 0.85
+    assert [pair for pair in pairs if disagreement(pair.asked, pair.bare) is None] == []
+
+
+def test_every_family_has_its_guard():
+    told: dict[str, Counter[str | None]] = {}
+    for pair in near_misses():
+        told.setdefault(pair.family, Counter())[disagreement(pair.asked, pair.bare)] += 1
+    for family, guard in GUARDS.items():
+        assert told[family].most_common(1)[0][0] == guard, (family, told[family])
+
+
+def test_most_equivalents_pass():
+    pairs = equivalents()
+    assert len(pairs) >= 400
+    assert sum(disagreement(pair.asked, pair.kept) is None for pair in pairs) / len(pairs) >= 0.85
+
+
+def test_templates_that_ask_for_nothing_of_the_hour_are_not_time_bound():
+    texts = {pair.asked for pair in equivalents()}
+    assert [text for text in sorted(texts) if is_time_sensitive(text)] == []
