@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sim.compare.comparison import Comparison, Difference, Figure
-from sim.compare.measures import COST, HITS, P95, QUALITY, REGRET, SAVING, WRONG_HITS, Measure
+from sim.compare.measures import COST, HITS, OF_CACHE, P95, QUALITY, REGRET, SAVING
 from sim.compare.numbers import interval, written
 from sim.compare.paired import ALPHA, Bounded
 from sim.compare.setting import Setting
@@ -20,7 +20,7 @@ from sim.shown import json_of
 def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Iterator[RenderableType]:
     """Each strategy, its difference to the reference, the order, and what speaks against believing it."""
     order = tuple(reversed(result.ranking.order))
-    shown = _shown(result)
+    shown = (REGRET, QUALITY, COST, SAVING, P95)
     title = (
         f"world {setting.name}, simulated: {len(result.seeds)} seeds of about "
         f"{result.requests // len(result.seeds):,} requests, {setting.arms} arms"
@@ -36,6 +36,8 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
     yield table
     if len(order) > 1:
         yield _differences(result, order)
+    if HITS in result.compared:
+        yield _of_cache(result, order)
     yield f"[bold]{escape(result.ranking.said)}[/]"
     for step in result.ranking.steps:
         holds = "[green]holds[/]" if step.shown else "[yellow]not told apart[/]"
@@ -47,16 +49,23 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
         yield f"[bold yellow]{escape(doubt)}[/]"
 
 
-def _shown(result: Comparison) -> tuple[Measure, ...]:
-    of_cache = tuple(measure for measure in (HITS, WRONG_HITS) if measure in result.compared)
-    return (REGRET, QUALITY, COST, SAVING, *of_cache, P95)
+def _of_cache(result: Comparison, order: tuple[str, ...]) -> Table:
+    """What was answered from a cache: a table of its own, since the others are as wide as a terminal."""
+    table = Table("strategy", title="answered from the cache", title_justify="left")
+    for measure in OF_CACHE:
+        table.add_column(measure.label, justify="right", no_wrap=True)
+    for name in order:
+        figures = [result.figure(name, measure) for measure in OF_CACHE]
+        table.add_row(escape(name), *(_two_lines(f.at, f) for f in figures))
+    table.caption = "of requests not refused; saved: of the direct cost"
+    return table
 
 
 def _differences(result: Comparison, order: tuple[str, ...]) -> Table:
     tests = next(d.tests for d in result.differences if d.kind == "all")
     title = f"less {result.reference}, paired over {len(result.seeds)} seeds"
     table = Table("strategy", title=escape(title), title_justify="left")
-    shown = _shown(result)
+    shown = (REGRET, QUALITY, COST, SAVING, P95)
     for measure in shown:
         table.add_column(measure.label, justify="right", no_wrap=True)
     for name in order:

@@ -6,7 +6,7 @@ between workers, the task head, the log and the store of snapshots. A run of the
 is the same to the bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from p402.answer import Completed, Metadata, Rejected, StreamEnd, StreamEvents, Streaming
+from p402.cache.contract import Cache, Embedder
 from p402.cache.local import LocalCache
 from p402.errors import ConfigError
 from p402.events import AnyEvent, Reward, RowInputs
@@ -54,6 +55,9 @@ from sim.world.traffic import Asked, Traffic
 from sim.world.truth import Truth
 from sim.world.upstream import SimUpstream
 
+MakeCache = Callable[[Callable[[], int], Embedder | None, int], Cache]
+"""Makes a run's cache, of its clock, its embedder and a tenant's most entries."""
+
 HOUR_MS: Final = 3_600_000
 LEARNS_NOTHING: Final = (Fixed, Gateway)
 """Strategies that need not be told what came of it."""
@@ -72,6 +76,7 @@ def run(
     progress: Advance | None = None,
     *,
     rounds: int | None = None,
+    cache: MakeCache = LocalCache,
 ) -> pa.Table:
     """Play a world and give the table of its rounds (`sim.world.table.SCHEMA`).
 
@@ -86,6 +91,8 @@ def run(
         Told requests that have arrived, and how many are expected.
     rounds
         Requests in all; None ends by the world's hours.
+    cache
+        Another hand of the cache's port than the product's.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def run(
         The spec, the seed or the wish for a log does not fit.
     """
     batches: list[pa.RecordBatch] = []
-    play(spec, strategy, seed, batches.append, log, store, progress, rounds=rounds)
+    play(spec, strategy, seed, batches.append, log, store, progress, rounds=rounds, cache=cache)
     return pa.Table.from_batches(batches, SCHEMA)
 
 
@@ -107,6 +114,7 @@ def play(
     progress: Advance | None = None,
     *,
     rounds: int | None = None,
+    cache: MakeCache = LocalCache,
 ) -> "Played":
     """Play a world, and hand its rows to a sink in batches: memory is bounded by what is under way.
 
@@ -122,7 +130,7 @@ def play(
             f"strategy {strategy.name!r} does not choose by `decide_one`, so no replay could verify its log; "
             "leave the log out, or use p402 or gateway"
         )
-    played = Played(spec, strategy, seed, sink, progress, rounds, store)
+    played = Played(spec, strategy, seed, sink, progress, rounds, store, cache)
     with ExitStack() as stack:
         played.run([] if log is None else [stack.enter_context(w) for w in _writers(spec, log, played.clock)])
     return played
@@ -151,6 +159,7 @@ class Played:
         progress: Advance | None,
         rounds: int | None,
         store: Path | None,
+        cache: MakeCache = LocalCache,
     ) -> None:
         self.spec, self.strategy = spec, strategy
         self.clock = VirtualClock(spec.start_ms)
@@ -171,7 +180,7 @@ class Played:
         self.board = MemoryBoard(self.clock.now_ms)
         self.embedder = SimEmbedder(spec.cache, self.chance, TASKS)
         compares = self.embedder if spec.cache.compares else None
-        self.cache = LocalCache(self.clock.now_ms, compares, spec.cache.entries)
+        self.cache = cache(self.clock.now_ms, compares, spec.cache.entries)
         self.talks = Conversations()
         self.upstream = SimUpstream(spec, self.truth, self.clock, self.chance, self.under_way)
         self.flows: list[Flow] = []

@@ -355,7 +355,7 @@ def _repeats() -> WorldSpec:
                 tasks={"chat": 3, "knowledge": 1, "extraction": 1},
                 stream=0.3,
                 baseline_model="model-05",
-                repeats=Repeats(share=0.7, questions=40, reworded=0.35, near=0.12, follow_ups=0.3),
+                repeats=Repeats(share=0.7, questions=40, reworded=0.35, near=0.25, follow_ups=0.3),
                 cache=TenantCache(ttl_s=14_400),
             ),
             TenantSpec(
@@ -363,7 +363,7 @@ def _repeats() -> WorldSpec:
                 modes={"balanced": 2, "cost": 1},
                 tasks={"code": 2, "math": 1, "reasoning": 1},
                 baseline_model="model-05",
-                repeats=Repeats(share=0.3, questions=30, zipf=0.7, reworded=0.4, near=0.2),
+                repeats=Repeats(share=0.3, questions=30, zipf=0.7, reworded=0.4, near=0.3),
                 cache=TenantCache(asks=0.3, asks_ttl_s=3_600),
             ),
         ),

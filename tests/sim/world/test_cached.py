@@ -9,6 +9,8 @@ import pytest
 from p402.ports import Ports
 from sim.compare.rounds import run_of, same_traffic
 from sim.fit.history import span_of
+from sim.fit.judge import fit_and_judge
+from sim.fit.report import tables
 from sim.replay.verify import verify
 from sim.strategies.named import named
 from sim.world import presets, run
@@ -224,6 +226,33 @@ def test_p20_a_log_with_hits_replays_without_a_mismatch_and_hits_are_no_rounds(t
     assert found.decisions == sum(row["arm"] is not None for row in made)
     assert span_of(log).hits == len(hits_of(made)) > 50
     assert table.equals(run(changed(presets["repeats"], workers=2), Gateway(), 3, rounds=800))
+    fitted = fit_and_judge(log, store, holdout_h=0.0)
+    assert fitted.rounds == found.decisions
+    assert fitted.hits == len(hits_of(made))
+    told = " ".join(line for line in tables(fitted) if isinstance(line, str))
+    assert f"{fitted.hits:,} requests of the log were answered from a cache" in told
+    again = run(fitted.fitted.spec, Gateway(), 1, rounds=200)
+    assert not any(again.column("cached").to_pylist())
+
+
+def test_a_strategy_is_handed_no_hit():
+    heard = []
+
+    class Listens:
+        name = "listens"
+        decide = staticmethod(named("random")().decide)
+
+        def begin(self, snapshot):
+            return snapshot
+
+        def learn(self, rounds, now_ms):
+            heard.extend(tuple(key) for key in rounds.contexts.key.tolist())
+
+    made = {row["id"]: row for row in played(a_desk(hours=4, matures_s=600), Listens())}
+    told = [made[f"req_{high:016x}{low:016x}"] for high, low in heard]
+    assert len(hits_of(made.values())) > 100
+    assert len(told) > 300
+    assert not hits_of(told)
 
 
 @pytest.mark.parametrize("whole", [True, False])
