@@ -47,7 +47,7 @@ def completion_of(pieces: Iterable[bytes]) -> bytes | None:
     """
     head: dict[str, Any] = {}
     words: dict[str, list[str]] = {}
-    role, ended, usage = "assistant", None, None
+    ended, usage = None, None
     for piece in pieces:
         for line in piece.split(b"\n"):
             if not line.startswith(b"data:"):
@@ -59,13 +59,16 @@ def completion_of(pieces: Iterable[bytes]) -> bytes | None:
                 if chunk.get(name) is not None:
                     head.setdefault(name, chunk[name])
             usage = chunk.get("usage") or usage
-            for choice in chunk.get("choices") or ():
+            choices = chunk.get("choices") or []
+            if not isinstance(choices, list):
+                return None
+            for choice in choices:
                 if not isinstance(choice, dict) or choice.get("index") not in (0, None):
                     return None
                 if not _take(choice.get("delta"), words):
                     return None
                 ended = choice.get("finish_reason") or ended
-    message = {"role": role, **{name: "".join(parts) for name, parts in words.items()}}
+    message = {"role": "assistant", **{name: "".join(parts) for name, parts in words.items()}}
     body = orjson.dumps(
         {
             **head,

@@ -8,4 +8,4 @@ def disagreement(asked: str, kept: str) -> str | None:
 
 def is_time_sensitive(text: str) -> bool:
     """Whether the answer depends on when it is asked."""
-    return "today" in text.lower().split()
+    return "today" in text.lower()
