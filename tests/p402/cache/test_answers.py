@@ -72,7 +72,7 @@ def test_a_stream_is_put_together():
         chunk({"content": "Ni"}),
         b": a comment\n\n",
         chunk({"content": "ne."}),
-        chunk({}, "stop"),
+        chunk({}, "stop", id="later", sources=["a", "b"]),
         b"data: %b\n\n" % orjson.dumps({"choices": [], "usage": usage}),
         b"data: [DONE]\n\n",
     ]
@@ -84,6 +84,10 @@ def test_a_stream_is_put_together():
     }
     assert (found["id"], found["created"], found["model"], found["system_fingerprint"]) == ("c", 5, "m", "f")
     assert (found["object"], found["usage"]) == ("chat.completion", usage)
+    assert found["sources"] == ["a", "b"], "what else a provider says of its answer is kept with it"
+    first, last = (orjson.loads(event[6:]) for event in events_of(orjson.dumps(found)))
+    assert ("sources" in first, last["sources"]) == (False, ["a", "b"])
+    assert first["id"] == last["id"] == "c"
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,14 @@ def test_an_answer_of_an_arm_that_the_tenant_may_no_longer_use_is_not_given():
     assert told(world.ask(a_question())).cached, "the new answer took its place"
 
 
+def test_whoever_wants_a_decision_explained_is_told_that_there_was_none():
+    world = a_world()
+    first, second = (told(world.ask(a_question(explain=True))) for _ in range(2))
+    assert first.considered
+    assert (second.cached, second.considered) == (True, None)
+    assert any(warning.startswith("no_decision") for warning in second.warnings)
+
+
 def test_a_dry_run_asks_no_cache():
     world = a_world()
     world.ask(a_question())
