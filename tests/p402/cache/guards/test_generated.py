@@ -1,7 +1,12 @@
 """Of pairs made from templates, no near miss passes; most equivalents do."""
 
+import os
 from collections import Counter
+from pathlib import Path
 
+import pytest
+
+from experiments.bench import held_out
 from experiments.bench.prompt_pairs import equivalents, near_misses
 from p402.cache.guards import disagreement, is_time_sensitive
 
@@ -48,3 +53,26 @@ def test_most_equivalents_pass():
 def test_templates_that_ask_for_nothing_of_the_hour_are_not_time_bound():
     texts = {pair.asked for pair in equivalents()}
     assert [text for text in sorted(texts) if is_time_sensitive(text)] == []
+
+
+def test_what_the_lists_were_not_made_for_is_refused_as_well():
+    pairs = held_out.near_misses()
+    assert len(pairs) >= 900
+    assert sum(disagreement(*pair) is not None for pair in pairs) / len(pairs) >= 0.99
+
+
+def test_most_held_out_equivalents_pass():
+    pairs = held_out.equivalents()
+    assert sum(disagreement(*pair) is None for pair in pairs) / len(pairs) >= 0.7
+
+
+TABLE = Path(os.environ.get("P402_TABLES", "none")) / "paraphrase_pairs.parquet"
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason="P402_TABLES names no folder with paraphrase_pairs.parquet")
+def test_real_near_misses_are_refused():
+    import polars as pl
+
+    rows = pl.read_parquet(TABLE).filter(pl.col("same_answer") == 0)
+    told = [disagreement(a, b) for a, b in rows.select("prompt_a", "prompt_b").iter_rows()]
+    assert sum(guard is not None for guard in told) / len(told) >= 0.999
