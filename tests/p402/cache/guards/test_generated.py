@@ -23,6 +23,9 @@ GUARDS = {
     "language": "entities",
 }
 
+ARTICLES = {"a", "an", "the"}
+HARMLESS = ARTICLES | {"can"}  # how I can is how can I
+
 
 def test_p11_no_near_miss_of_ten_thousand_passes():
     pairs = near_misses()
@@ -48,6 +51,17 @@ def test_most_equivalents_pass():
     pairs = equivalents()
     assert len(pairs) >= 400
     assert sum(disagreement(pair.asked, pair.kept) is None for pair in pairs) / len(pairs) >= 0.85
+
+
+def test_of_a_prompts_words_only_articles_may_be_left_out_or_moved():
+    for text in {pair.asked for pair in equivalents()}:
+        words = text.split()
+        for at, word in enumerate(words):
+            without = " ".join(words[:at] + words[at + 1 :])
+            assert word in ARTICLES or disagreement(text, without) is not None, (text, word)
+            moved = " ".join([*words[:at], *words[at + 1 : at + 2], word, *words[at + 2 :]])
+            near = {word, *words[at + 1 : at + 2]}
+            assert near & HARMLESS or moved == text or disagreement(text, moved) is not None, (text, moved)
 
 
 def test_templates_that_ask_for_nothing_of_the_hour_are_not_time_bound():
