@@ -60,7 +60,7 @@ class Index:
         n = len(self._keys)
         if not n:
             return []
-        cosines = self._vectors[:n] @ vector
+        cosines = np.minimum(self._vectors[:n] @ vector, 1.0)  # rounding may go beyond
         rows = np.flatnonzero(cosines > cosine)
         nearest = rows[np.argsort(-cosines[rows], kind="stable")[:most]]
         return [(self._keys[row], float(cosines[row])) for row in nearest.tolist()]

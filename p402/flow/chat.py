@@ -153,6 +153,10 @@ class Flow:
             self.ports.log.append(row)
         except StoreError:  # nothing was spent, and nothing is lost that money could tell
             warnings.append("log_full: this answer from the cache could not be logged")
+        if request.options.explain:
+            warnings.append(
+                "no_decision: the cache answered; send `cache: false` to have a decision explained"
+            )
         return given(row, hit.entry, snapshot, warnings)
 
     def route(self, request: ChatRequest, tenant: Tenant) -> Completed | Rejected:

@@ -15,7 +15,8 @@ _PARTS: Final = ("_bucket", "_sum", "_count")
 HELP: Final = {
     "p402_workers": "Worker processes that serve.",
     "p402_in_flight": "Rounds under way: sent to a provider and not ended.",
-    "p402_requests_total": "Rounds by how they ended, and requests turned away before anything was sent.",
+    "p402_requests_total": "Rounds by how they ended, requests turned away, and those the cache answered.",
+    "p402_cache_hits_total": "Requests that the cache answered, by tier: exact repeats, or alike in meaning.",
     "p402_guard_refusals_total": "Requests that the spending guard turned away, by layer.",
     "p402_attempts_total": "Calls of providers, by how they ended.",
     "p402_failovers_total": "Calls sent to another arm after one failed, by the provider that failed.",

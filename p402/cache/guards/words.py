@@ -39,7 +39,7 @@ from p402.cache.guards.lexicon import (
 LONGEST: Final = 8_192
 """Characters up to which a text is read; a longer one agrees only with itself."""
 
-KEPT: Final = 512
+KEPT: Final = 128
 """Texts whose reading is remembered: the one asked and those it is compared with."""
 
 _ALIKE: Final = str.maketrans(

@@ -29,6 +29,8 @@ What was the S&P 500 closing price yesterday?
 What are current 30 year mortgage rates?
 How old is Paul McCartney?
 When is the next SpaceX launch?
+What time does the library close?
+Did Arsenal win?
 What did they announce 3 days ago?
 Which phone is the newest one
 Wie ist das Wetter heute?
@@ -63,6 +65,8 @@ Implement a debounce hook that ignores the latest call
 Refactor this method so that the current user is passed in
 Summarize the French Revolution
 What is the capital of Peru?
+What time is 3pm EST in UTC?
+What year did Einstein win the Nobel Prize?
 SELECT now() FROM dual, what does it return
 """
 
