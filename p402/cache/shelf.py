@@ -89,7 +89,7 @@ class Shelf:
         index = None if mine is None else mine.scopes.get(query.scope)
         if mine is None or index is None or query.text is None:
             return None
-        for key, cosine in index.above(vector, query.similarity, CANDIDATES):
+        for key, cosine in _near(mine, index, vector, query.similarity, now_ms):
             known = mine.kept[key].text
             if known is None or disagreement(query.text, known) is not None:
                 continue
@@ -138,3 +138,16 @@ class Shelf:
             return None
         mine.kept.move_to_end(key)
         return kept
+
+
+def _near(
+    mine: _Tenant, index: Index, vector: Vector, similarity: float, now_ms: int
+) -> list[tuple[bytes, float]]:
+    """The candidates, none of them expired: an expired one is forgotten, so that it hides no other."""
+    while True:
+        near = index.above(vector, similarity, CANDIDATES)
+        expired = [key for key, _ in near if mine.kept[key].entry.expires_ms <= now_ms]
+        if not expired:
+            return near
+        for key in expired:
+            mine.drop(key)

@@ -128,6 +128,15 @@ def test_what_has_expired_is_given_no_more():
     assert shelf.exact(asked(), NOW) is None
 
 
+def test_what_has_expired_hides_no_other_even_where_the_guards_refuse_it():
+    shelf = Shelf()
+    for number in range(9):
+        shelf.put(asked(f"What is 2 + {number}?"), unit(1), an_entry(f"r{number}", ttl_ms=100), NOW)
+    shelf.put(asked("The  sea, how deep?"), at(0.95), an_entry("sea"), NOW)
+    assert shelf.alike(asked("The sea, how deep?"), unit(1), NOW + 99) is None
+    assert shelf.alike(asked("The sea, how deep?"), unit(1), NOW + 100).entry.id == "sea"
+
+
 def test_a_later_answer_takes_the_place_of_an_earlier_one():
     shelf = Shelf()
     shelf.put(asked(), unit(1), an_entry("old"), NOW)
