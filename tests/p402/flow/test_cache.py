@@ -9,6 +9,7 @@ from p402.events import CacheHit, Decision, Outcome, Refused
 from p402.flow.hit import PROVIDER
 from p402.limits import CacheRules, Limits, Rate
 from tests.p402.flow.world import (
+    ARMS,
     DOLLAR,
     PROMPT,
     Play,
@@ -195,6 +196,23 @@ def test_an_answer_of_an_arm_that_the_tenant_may_no_longer_use_is_not_given():
     assert not answer.cached
     assert world.log.of(Outcome)[-1].arm != made
     assert told(world.ask(a_question())).cached, "the new answer took its place"
+
+
+def test_a_hit_is_told_by_the_snapshot_that_allowed_it_though_another_comes_meanwhile():
+    world = a_world()
+    first = told(world.ask(a_question()))
+    made, found = world.outcome.arm, world.cache.find
+    others = tuple(row for row in ARMS if row.arm != made)
+
+    async def find(query):
+        hit = await found(query)
+        world.state.swap(World(spec=a_spec(others)).snapshot)
+        return hit
+
+    world.cache.find = find
+    second = told(world.ask(a_question()))
+    assert (second.cached, second.cache_entry) == (True, first.request_id)
+    assert world.one(CacheHit).arm == made not in world.state.snapshot.index
 
 
 def test_whoever_wants_a_decision_explained_is_told_that_there_was_none():
