@@ -108,18 +108,19 @@ class Graph:
         return self.outside(name, [size], TensorProto.FLOAT)
 
     def product(self, x: str, place: str, parts: Sequence[str], n_in: int, n_out: int) -> str:
-        """Multiply by weights of 8 bits, side by side.
+        """Multiply by weights of 8 bits, side by side, and add their biases.
 
         The wheel has them as (in, out) signed bytes with one scale for each output; onnxruntime wants
         (out, block, byte) unsigned, which is what a flipped sign bit makes of them: once, when it loads.
         """
         block = BLOCKS.get(place.split(".", 4)[-1], BLOCK)
+        biases = [self.floats(f"{place}.{part}.bias", n_out) for part in parts]
         names = [self.source.factors[f"{place}.{part}.bias"] for part in parts]
         bytes_ = [self.outside(f"{name}_q", [n_in, n_out], TensorProto.UINT8) for name in names]
         scales = [self.outside(f"{name}_scale", [1, n_out], TensorProto.FLOAT) for name in names]
         n_all, n_blocks = n_out * len(parts), n_in // block
         flipped = self.node(
-            "BitwiseXor", [self._joined(bytes_), self.numbers("sign", [128], TensorProto.UINT8)]
+            "BitwiseXor", [self._joined(bytes_, 1), self.numbers("sign", [128], TensorProto.UINT8)]
         )
         shape = self.numbers(f"shape_{n_all}_{n_in}_{block}", [n_all, n_blocks, block])
         spread = self.numbers(f"shape_{n_all}_{n_in}_{block}_scale", [n_all, n_blocks])
@@ -128,26 +129,26 @@ class Graph:
             [
                 x,
                 self.node("Reshape", [self.node("Transpose", [flipped], perm=[1, 0]), shape]),
-                self.node("Expand", [self.node("Transpose", [self._joined(scales)], perm=[1, 0]), spread]),
+                self.node("Expand", [self.node("Transpose", [self._joined(scales, 1)], perm=[1, 0]), spread]),
+                "",
+                "",
+                self._joined(biases, 0),
             ],
             domain=MICROSOFT, K=n_in, N=n_all, bits=8, block_size=block, accuracy_level=4,
         )  # fmt: skip
 
-    def _joined(self, names: Sequence[str]) -> str:
-        return self.node("Concat", names, axis=1) if len(names) > 1 else names[0]
+    def _joined(self, names: Sequence[str], axis: int) -> str:
+        return self.node("Concat", names, axis=axis) if len(names) > 1 else names[0]
 
-    def norm(self, x: str, before: str, place: str, norm: str) -> str:
-        """Add a layer's bias and what came before it, and normalise."""
-        scale, shift = (self.floats(f"{place}.{norm}.{part}", DIMS) for part in ("weight", "bias"))
-        bias = self.floats(f"{place}.dense.bias", DIMS)
-        return self.node(
-            "SkipLayerNormalization", [x, before, scale, shift, bias], domain=MICROSOFT, epsilon=EPSILON
-        )
+    def norm(self, x: str, place: str) -> str:
+        """Bring each token to mean 0 and variance 1, then to the weights' own."""
+        parts = [self.floats(f"{place}.LayerNorm.{part}", DIMS) for part in ("weight", "bias")]
+        return self.node("LayerNormalization", [x, *parts], axis=-1, epsilon=EPSILON)
 
 
 def embedded(graph: Graph) -> str:
     """What goes into the first layer, (1, tokens, 384)."""
-    table, place = "inner.embeddings", "inner.embeddings.LayerNorm"
+    table = "inner.embeddings"
 
     def rows(name: str, size: int, which: str) -> tuple[str, str]:
         q = graph.outside(f"{table}.{name}_embeddings.weight_q", [size, DIMS], TensorProto.INT8)
@@ -163,10 +164,7 @@ def embedded(graph: Graph) -> str:
     )
     used = graph.node("Slice", [positions, zero, graph.node("Shape", ["ids"])])
     x = graph.node("Add", [graph.node("Mul", rows("word", WORDS, "ids")), used])
-    parts = [graph.floats(f"{place}.{part}", DIMS) for part in ("weight", "bias")]
-    return graph.node(
-        "LayerNormalization", [graph.node("Unsqueeze", [x, zero]), *parts], axis=-1, epsilon=EPSILON
-    )
+    return graph.norm(graph.node("Unsqueeze", [x, zero]), table)
 
 
 def layer(graph: Graph, x: str, place: str) -> str:
@@ -176,17 +174,14 @@ def layer(graph: Graph, x: str, place: str) -> str:
     parts = graph.node(
         "Split", [graph.product(x, f"{place}.attention.self", three, DIMS, DIMS), split], 3, axis=-1
     )
-    bias = graph.node(
-        "Concat", [graph.floats(f"{place}.attention.self.{part}.bias", DIMS) for part in three], axis=0
-    )
-    seen = graph.node("MultiHeadAttention", [*parts, bias], domain=MICROSOFT, num_heads=HEADS)
+    seen = graph.node("MultiHeadAttention", parts, domain=MICROSOFT, num_heads=HEADS)
     out = graph.product(seen, f"{place}.attention.output", ("dense",), DIMS, DIMS)
-    x = graph.norm(out, x, f"{place}.attention.output", "LayerNorm")
+    x = graph.norm(graph.node("Add", [out, x]), f"{place}.attention.output")
     wide = graph.product(x, f"{place}.intermediate", ("dense",), DIMS, WIDE)
-    bias = graph.floats(f"{place}.intermediate.dense.bias", WIDE)
-    thought = graph.node("BiasGelu", [wide, bias], domain=MICROSOFT)
-    out = graph.product(thought, f"{place}.output", ("dense",), WIDE, DIMS)
-    return graph.norm(out, x, f"{place}.output", "LayerNorm")
+    out = graph.product(
+        graph.node("Gelu", [wide], domain=MICROSOFT), f"{place}.output", ("dense",), WIDE, DIMS
+    )
+    return graph.norm(graph.node("Add", [out, x]), f"{place}.output")
 
 
 def built(path: Path) -> bytes:

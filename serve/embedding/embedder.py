@@ -77,6 +77,8 @@ class Embedder:
         What a token took so far.
     now_s
         Monotonic seconds; called on the thread too.
+    cpu_s
+        Seconds that the calling thread had a core.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class Embedder:
         wait_ms: float = WAIT_MS,
         waiting: int = WAITING,
         now_s: Callable[[], float] = time.monotonic,
+        cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.id, self.dims = id_, dims
         self._reader, self._vectors = reader, vectors
         self._thread = thread
         self._pace = Pace(token_s)
-        self._wait_ms, self._waiting, self._now_s = wait_ms, waiting, now_s
+        self._wait_ms, self._waiting = wait_ms, waiting
+        self._now_s, self._cpu_s = now_s, cpu_s
         self._jobs: list[Future[NDArray[np.float32] | Unread | _Late]] = []
         self._trouble = Trouble()
         self._given = self._late = self._full = self._failed = 0
@@ -184,11 +188,11 @@ class Embedder:
 
     def _work(self, text: str, until_s: float) -> NDArray[np.float32] | Unread | _Late:
         """On the thread: read and run, unless that is of no use any more."""
-        began_s = self._now_s()
         if self._closed:
             return _Late.CLOSED
-        if began_s >= until_s:
+        if self._now_s() >= until_s:
             return _Late.TURN
+        began_s = self._cpu_s()
         try:
             ids = self._reader.read(text)
             if isinstance(ids, Unread):
@@ -200,22 +204,21 @@ class Embedder:
                 self._thread.submit(self._probe, ids[:PROBE])
             return _Late.LENGTH
         finally:
-            self._spent_s += self._now_s() - began_s
+            self._spent_s += self._cpu_s() - began_s
 
     def _run(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        began_s = self._now_s()
+        began_s = self._cpu_s()
         vector = self._vectors.vector(ids)
-        ended_s = self._now_s()
-        self._pace.note(len(ids), ended_s - began_s, ended_s)
+        self._pace.note(len(ids), self._cpu_s() - began_s, self._now_s())
         self._tokens += len(ids)
         return vector
 
     def _probe(self, ids: NDArray[np.int64]) -> None:
         """On the thread, when nothing fits any more: find out what a token takes now."""
         if not self._closed:
-            began_s = self._now_s()
+            began_s = self._cpu_s()
             self._run(ids)
-            self._spent_s += self._now_s() - began_s
+            self._spent_s += self._cpu_s() - began_s
 
     def _let_go(self) -> None:
         """On the thread, behind everything that waited."""

@@ -10,7 +10,7 @@ from serve.embedding.parts import CAP, Absent, load
 
 
 async def make_embedder(
-    *, cap: int = CAP, wait_ms: float = WAIT_MS, now_s: Callable[[], float] = time.monotonic
+    *, cap: int = CAP, wait_ms: float = WAIT_MS, cpu_s: Callable[[], float] = time.thread_time
 ) -> Embedder | Absent:
     """Load what is installed; some 0.3 s, in which the event loop goes on.
 
@@ -28,7 +28,7 @@ async def make_embedder(
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="p402-embedder")
     try:
-        parts = await asyncio.get_running_loop().run_in_executor(thread, load, now_s, cap)
+        parts = await asyncio.get_running_loop().run_in_executor(thread, load, cpu_s, cap)
     except BaseException:
         thread.shutdown(wait=False)
         raise
@@ -43,5 +43,5 @@ async def make_embedder(
         thread,
         token_s=parts.token_s,
         wait_ms=wait_ms,
-        now_s=now_s,
+        cpu_s=cpu_s,
     )

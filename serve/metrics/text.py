@@ -35,7 +35,7 @@ HELP: Final = {
     "p402_cache_embeds_failed_total": "Prompts at which the embedder failed.",
     "p402_cache_embeds_too_long_total": "Prompts of more tokens than are embedded.",
     "p402_cache_embeds_unknown_total": "Prompts with a part that the embedder's vocabulary lacks.",
-    "p402_cache_embeds_seconds_total": "What the embedder's thread worked.",
+    "p402_cache_embeds_seconds_total": "For how long the embedder's thread had a core.",
     "p402_cache_embeds_tokens_total": "Tokens that were done in that time.",
     "p402_http_answers_total": "Answers of the data plane by HTTP status.",
     "p402_anomalies_total": "Calls whose cost was out of line with their tenant's past (layer 4).",

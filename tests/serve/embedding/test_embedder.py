@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.embedding.embedder import PROBE, QUIET_S, WAITING, Embedder
-from serve.embedding.pace import REST_S
+from serve.embedding.pace import REST_S, WEIGHTS
 from serve.embedding.unread import Unread
 from serve.sessions.trouble import IN_A_ROW
 
@@ -49,7 +49,7 @@ class Model:
             raise self.error
         self.ran.append(len(ids))
         if self.clock is not None:
-            self.clock.now_s += self.clock.token_s * len(ids)
+            self.clock.now_s += self.clock.token_s * (len(ids) + WEIGHTS)
         return np.full(4, 0.5, np.float32)
 
 
@@ -66,7 +66,7 @@ class Clock:
 def play(story, **given):
     model = Model()
     if "now_s" in given:
-        model.clock = given["now_s"]
+        model.clock = given["cpu_s"] = given["now_s"]
     thread = ThreadPoolExecutor(1)
     given.setdefault("wait_ms", LONG_MS)
 
@@ -254,15 +254,15 @@ def test_a_text_that_cannot_be_ready_in_time_is_not_begun_and_is_no_trouble(capl
     clock = Clock(0.001)
 
     async def story(embedder, model):
-        assert await embedder.embed("a " * 8, wait_ms=8) is not None
+        assert await embedder.embed("a " * 8, wait_ms=16) is not None
         for _ in range(IN_A_ROW + 1):
-            assert await embedder.embed("a " * 9, wait_ms=8) is None
-        assert await embedder.embed("a " * 9, wait_ms=9) is not None
+            assert await embedder.embed("a " * 9, wait_ms=16) is None
+        assert await embedder.embed("a " * 9, wait_ms=17.01) is not None
         assert model.ran == [8, 9]
 
     told = play(story, now_s=clock, token_s=0.001)
     assert counted(told) == {"total": 2, "late": IN_A_ROW + 1}
-    assert round(told["p402_cache_embeds_seconds_total"], 6) == 0.017
+    assert round(told["p402_cache_embeds_seconds_total"], 6) == 0.033
     assert not caplog.records
 
 
@@ -322,7 +322,7 @@ def test_seconds_and_tokens_say_what_a_token_takes():
 
     told = play(story, now_s=Clock(0.5))
     assert told["p402_cache_embeds_tokens_total"] == 6
-    assert told["p402_cache_embeds_seconds_total"] == 3
+    assert told["p402_cache_embeds_seconds_total"] == 3 + WEIGHTS
 
 
 @given(st.lists(st.sampled_from(["a", "a b", "?", "long", "", "boom", "cancel"]), max_size=12))
