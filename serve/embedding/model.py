@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 DIMS: Final = 384
@@ -28,6 +27,8 @@ class Model:
     """
 
     def __init__(self, graph: bytes, folder: Path) -> None:
+        import onnxruntime as ort  # noqa: PLC0415 - an extra, and not for those without a cache
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

