@@ -10,7 +10,8 @@ import numpy as np
 
 from p402.cache.contract import Vector
 
-FIRST_ROWS: Final = 8
+FIRST_ROWS: Final = 1
+"""Most scopes are one conversation's, and hold one prompt."""
 
 
 class Index:

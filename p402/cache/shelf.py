@@ -18,7 +18,7 @@ from p402.cache.index import Index
 
 MAX_ENTRIES: Final = 10_000
 MAX_BYTES: Final = 64 << 20
-"""Of one tenant's answers and prompts."""
+"""Of one tenant's answers, prompts and vectors."""
 
 CANDIDATES: Final = 4
 """Prompts above the cosine that the guards are asked about, nearest first."""
@@ -27,15 +27,12 @@ COSINE_ONE: Final = 1.0
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """An entry with what it answers."""
+    """An entry with what it answers, and how many bytes it takes."""
 
     scope: bytes
     text: str | None
     entry: Entry
-
-    @property
-    def size(self) -> int:
-        return len(self.entry.body) + (0 if self.text is None else len(self.text))
+    size: int
 
 
 class _Tenant:
@@ -100,7 +97,8 @@ class Shelf:
 
     def put(self, query: Query, vector: Vector | None, entry: Entry, now_ms: int) -> None:
         """Keep an answer, in place of an earlier one to the same prompt; what has no room is not kept."""
-        kept = _Kept(query.scope, query.text, entry)
+        size = len(entry.body) + len(query.text or "") + (0 if vector is None else vector.nbytes)
+        kept = _Kept(query.scope, query.text, entry, size)
         if entry.expires_ms <= now_ms or kept.size > self._max_bytes:
             return
         mine = self._tenants.setdefault(query.tenant, _Tenant())

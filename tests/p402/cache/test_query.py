@@ -174,6 +174,11 @@ def test_long_or_empty_words_are_answered_by_exact_repeats_alone(text):
     assert query(changed(("messages", 3, "content"), text)).text is None
 
 
+def test_a_tenant_that_wants_exact_repeats_alone_has_no_prompts_compared():
+    assert query(tenant=a_tenant(cache=CacheRules(similarity=1.0))).text is None
+    assert query(tenant=a_tenant(cache=CacheRules(similarity=0.99))).text is not None
+
+
 @pytest.mark.parametrize(
     ("options", "rules", "on"),
     [
