@@ -1,11 +1,11 @@
 -- What all scripts of the cache share: how an entry is forgotten. Each script says which of these keys it takes.
 --
 -- Keys of one tenant, all with its hash tag, so that a cluster keeps them together. PREFIX is p402:cache:{TENANT}: and all digests are hexadecimal:
---   PREFIXe:EXACT            hash: entry (packed), and where it is compared by meaning: vector, text, index (the key of its scope's without PREFIX). Ends by itself.
+--   PREFIXe:EXACT            hash: entry (packed), and where it is compared by meaning: vector, text. Ends by itself.
 --   PREFIXs:SCOPE:EMBEDDER   zset: EXACT by the number under which it was kept: the prompts of a scope that one embedder has vectors of
 --   PREFIXused               zset: EXACT by when it was last used, us by the server's clock
 --   PREFIXends               zset: EXACT by when it ends, ms likewise
---   PREFIXfacts              hash: EXACT -> "size index id", index being - for none
+--   PREFIXfacts              hash: EXACT -> "size index id", index being the key of its scope's prompts without PREFIX, - for none
 --   PREFIXids                hash: id -> EXACT
 --   PREFIXstate              hash: last (the last number given), size (bytes of all entries)
 -- Numbers are the server's us or one more than the last, so that they go on where Redis has forgotten all. Entries and scopes have names that only

@@ -24,8 +24,8 @@ if seen > last then seen, anew = 0, 1 end
 local told, out = last, {}
 local new = redis.call('ZRANGE', scope, '(' .. int(seen), '+inf', 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
 for i = 1, #new, 2 do
-  local parts = redis.call('HMGET', prefix .. 'e:' .. new[i], 'vector', 'text', 'index')
-  if parts[1] and parts[2] and prefix .. (parts[3] or '') == scope then
+  local parts = redis.call('HMGET', prefix .. 'e:' .. new[i], 'vector', 'text')
+  if parts[1] and parts[2] then
     out[#out + 1], out[#out + 2], out[#out + 3] = new[i], parts[1], parts[2]
     room = room - #parts[1] - #parts[2]
   else

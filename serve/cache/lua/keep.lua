@@ -15,7 +15,7 @@ redis.call('HSET', entry, 'entry', ARGV[6])
 if index ~= '-' then
   local last = tonumber(redis.call('HGET', state, 'last') or 0)
   last = math.max(now_us, last + 1)
-  redis.call('HSET', entry, 'vector', ARGV[8], 'text', ARGV[9], 'index', index)
+  redis.call('HSET', entry, 'vector', ARGV[8], 'text', ARGV[9])
   redis.call('HSET', state, 'last', int(last))
   redis.call('ZADD', scope, int(last), exact)
 end
