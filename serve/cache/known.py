@@ -11,7 +11,7 @@ from typing import Final
 
 from p402.cache.contract import Vector
 from p402.cache.index import Index
-from serve.cache.code import as_text
+from serve.cache.code import as_text, vector_of
 from serve.cache.scripts import News, Row
 
 MAX_BYTES: Final = 64 << 20
@@ -29,15 +29,17 @@ class _Scope:
         self.seen = self.size = self.dims = 0
 
     def put(self, row: Row) -> None:
+        if row.exact in self.texts:  # the same prompt has the same vector
+            return
+        vector = vector_of(row.vector)
         try:
             text = as_text(row.text)
         except ValueError:
             return
-        if self.dims not in (0, len(row.vector)):
+        if vector is None or self.dims not in (0, len(vector)):
             return
-        self.dims = len(row.vector)
-        self.drop(row.exact)
-        self.index.put(row.exact, row.vector)
+        self.dims = len(vector)
+        self.index.put(row.exact, vector)
         self.texts[row.exact] = text
         self.size += _size(text, self.dims)
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from p402.cache.contract import Entry, Query, Vector
-from serve.cache.code import as_bytes, index_of, pack, prefix_of, vector_bytes, vector_of
+from serve.cache.code import as_bytes, index_of, pack, prefix_of, vector_bytes
 from serve.redis.calls import Part, Reply, Script
 
 
@@ -56,10 +56,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A kept prompt. `exact` is its digest in hexadecimal."""
+    """A kept prompt: its digest in hexadecimal, its vector and text as they are kept."""
 
     exact: bytes
-    vector: Vector
+    vector: bytes
     text: bytes
 
 
@@ -160,12 +160,12 @@ def read_find(reply: Reply) -> bytes | News | Gone:
         case [None]:
             return Gone.GONE
         case [None, bytes(told), int(count), int(anew), int(more), *parts] if not len(parts) % 3:
-            rows = []
-            for exact, numbers, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-                vector = vector_of(numbers) if isinstance(numbers, bytes) else None
-                if isinstance(exact, bytes) and vector is not None and isinstance(text, bytes):
-                    rows.append(Row(exact, vector, text))
-            return News(int(told), count, bool(anew), bool(more), tuple(rows))
+            rows = tuple(
+                Row(exact, vector, text)
+                for exact, vector, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+                if isinstance(exact, bytes) and isinstance(vector, bytes) and isinstance(text, bytes)
+            )
+            return News(int(told), count, bool(anew), bool(more), rows)
         case _:
             raise ValueError(_STRANGE)
 

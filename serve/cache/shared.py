@@ -77,6 +77,7 @@ class SharedCache:
         self._known = Known()
         self._keeping = Keeping(self._opened, now_ms, max_entries, max_bytes)
         self._trouble = Trouble()
+        self._telling: set[str] = set()
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, list[int]] = {}
         self._gone = self._late = self._read = 0
@@ -110,16 +111,27 @@ class SharedCache:
             found = await self._looked(scripts.ask_entry(place, exact), end_s)
             return Hit(found, EXACT, COSINE_ONE) if isinstance(found, Entry) else MISS
         name = place.prefix + place.index
-        known = self._known.seen(name)
-        found = await self._looked(scripts.ask_find(place, exact, known, PROMPTS, PROMPTS_BYTES), end_s)
+        found = await self._look(place, exact, name, end_s)
         if isinstance(found, Entry):
             return Hit(found, EXACT, COSINE_ONE)
-        if not isinstance(found, News):  # Redis says nothing: nor would it of what is near
+        if found is None:  # Redis says nothing: nor would it of what is near
             return MISS
-        if self._known.take(name, known, found):
-            self._load(place, name)
         vector = await self._embed(query.text or "", end_s)
         return MISS if vector is None else await self._alike(query, place, name, vector, end_s)
+
+    async def _look(self, place: Place, exact: bytes, name: str, end_s: float) -> Entry | News | Gone | None:
+        """What Redis has of a prompt; and of its scope, where no other look-up is being told of that."""
+        if name in self._telling:
+            return await self._looked(scripts.ask_entry(place, exact), end_s)
+        self._telling.add(name)
+        try:
+            known = self._known.seen(name)
+            found = await self._looked(scripts.ask_find(place, exact, known, PROMPTS, PROMPTS_BYTES), end_s)
+        finally:
+            self._telling.remove(name)
+        if isinstance(found, News) and self._known.take(name, known, found):
+            self._load(place, name)
+        return found
 
     async def _alike(self, query: Query, place: Place, name: str, vector: Vector, end_s: float) -> Hit | Miss:
         """The answer of the nearest prompt that says the same, if Redis still has it."""

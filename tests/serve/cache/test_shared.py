@@ -181,6 +181,16 @@ def test_a_worker_that_comes_late_reads_a_large_scope_in_pages_for_which_nobody_
     play(redis, story)
 
 
+def test_of_look_ups_at_once_one_is_told_what_is_new_and_all_go_by_it(redis: Server):
+    async def story(one, other):
+        await what(other, query("first"))
+        await kept(one, query(AGAIN), entry(TIME, "e1"))
+        told = await asyncio.gather(*(what(other, query(SAID)) for _ in range(16)))
+        assert told == [("e1", SEMANTIC)] * 16
+
+    play(redis, story, 2)
+
+
 def test_a_redis_that_forgot_everything_is_followed_anew(redis: Server):
     async def story(one, other):
         for n in range(5):
