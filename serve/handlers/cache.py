@@ -1,7 +1,8 @@
 """`GET /v1/cache/stats`, `POST /v1/cache/clear`, `DELETE /v1/cache/entries/{id}`: a tenant's own answers.
 
 Whose they are the key says. An entry's id is `cache_entry_id` in the `p402_metadata` of its hits, so that an
-answer that should not have been given is given no more. Where the store does not answer, it is 503.
+answer that should not have been given is given no more: by any worker where Redis keeps them, and else by
+the worker that was asked, which `kept_in` tells. Where the store does not answer, it is 503.
 """
 
 from typing import Final
@@ -11,6 +12,7 @@ import orjson
 from p402.cache.contract import Cache
 from p402.cache.shelf import MAX_ENTRIES
 from p402.errors import NotFound
+from serve.cache.shared import SharedCache
 from serve.handlers.front import Front
 from serve.http import HttpReply, HttpRequest, json_reply
 from serve.wire.query import parse_query
@@ -28,6 +30,7 @@ async def stats(front: Front, request: HttpRequest) -> HttpReply:
     said = {
         "object": "p402.cache",
         "tenant": tenant.name,
+        "kept_in": _kept_in(front),
         "entries": tally.entries,
         "max_entries": MAX_ENTRIES,
         "worker": front.flow.state.worker,
@@ -46,15 +49,21 @@ async def stats(front: Front, request: HttpRequest) -> HttpReply:
 
 
 async def clear(front: Front, request: HttpRequest) -> HttpReply:
-    """Forget everything of the tenant, for all workers."""
+    """Forget everything of the tenant."""
     tenant = front.tenant(request)
     parse_query(request.query, ())
     cleared = await _cache(front).clear(tenant.name)
-    return json_reply(200, orjson.dumps({"object": "p402.cache", "tenant": tenant.name, "cleared": cleared}))
+    said = {
+        "object": "p402.cache",
+        "tenant": tenant.name,
+        "kept_in": _kept_in(front),
+        "cleared": cleared,
+    }
+    return json_reply(200, orjson.dumps(said))
 
 
 async def evict(front: Front, request: HttpRequest) -> HttpReply:
-    """Forget one entry of the tenant, for all workers."""
+    """Forget one entry of the tenant."""
     tenant = front.tenant(request)
     parse_query(request.query, ())
     entry = request.path.partition(_PATH)[2]
@@ -64,7 +73,13 @@ async def evict(front: Front, request: HttpRequest) -> HttpReply:
             "answer that came from it and has not ended since",
             param="id",
         )
-    return json_reply(200, orjson.dumps({"object": "p402.cache.entry", "id": entry, "deleted": True}))
+    said = {"object": "p402.cache.entry", "id": entry, "kept_in": _kept_in(front), "deleted": True}
+    return json_reply(200, orjson.dumps(said))
+
+
+def _kept_in(front: Front) -> str:
+    """Whether all workers have the same entries."""
+    return "redis" if isinstance(front.flow.ports.cache, SharedCache) else "worker"
 
 
 def _cache(front: Front) -> Cache:

@@ -4,7 +4,7 @@
 
 Two real gateways of one worker each, over one provider that answers at once, in turn in every round: the
 cache in the worker's memory, and in a Redis of its own; the books are a file in both, so that only the cache
-differs. Both have so many prompts kept in one scope at the beginning; misses add to them. The embedder takes
+differs. Hits are in a scope with so many other prompts, misses in scopes of up to 500. The embedder takes
 little time: vectors of 384 numbers that are drawn from the words, so that a model's own time comes on top of
 what is shown. `hits` is the share of requests that were answered from the cache, by its own count. CPU is the
 gateway's, by the kernel. Figures are medians over the rounds, of which the first is left out.
@@ -35,6 +35,7 @@ KEY = "k"
 HANDS = ("memory", "redis")
 KINDS = ("off", "miss", "exact", "semantic")
 CONNECTIONS = (1, 16)
+SCOPE = 500
 Found = dict[tuple[str, int, str], list[tuple[Load, float, float]]]
 GATEWAY = """
 import sys
@@ -62,11 +63,11 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def request(text: str, *, cache: bool) -> bytes:
+def request(text: str, *, cache: bool, scope: int = 0) -> bytes:
     body = {
         "model": "auto",
         "messages": [
-            {"role": "system", "content": "You are a careful assistant."},
+            {"role": "system", "content": f"You are careful assistant {scope}."},
             {"role": "user", "content": text},
         ],
         "max_tokens": 200,
@@ -85,9 +86,15 @@ def spaced(n: int) -> str:
 
 def shapes(numbers: Iterator[int]) -> dict[str, Shape]:
     """Requests by kind; no two of a miss are alike, nor is one of a hit by meaning like what is kept."""
+
+    def new(*, cache: bool) -> bytes:
+        number = next(numbers)
+        return request(f"What is {number} in words?", cache=cache, scope=1 + number // SCOPE)
+
     asked = {
-        "off": lambda: request(f"What is {next(numbers)} in words?", cache=False),
-        "miss": lambda: request(f"What is {next(numbers)} in words?", cache=True),
+        "first": lambda: request(f"What is {next(numbers)} in words?", cache=True),
+        "off": lambda: new(cache=False),
+        "miss": lambda: new(cache=True),
         "exact": lambda: request(spaced(0), cache=True),
         "semantic": lambda: request(spaced(1 + next(numbers) % 8_000), cache=True),
     }
@@ -106,7 +113,7 @@ async def filled(url: str, kinds: dict[str, Shape], prompts: int) -> None:
     """Keep so many prompts, and the one that is asked again."""
     sent = 0
     while sent < prompts:
-        load = await closed(url, kinds["miss"], 16, 0.3)
+        load = await closed(url, kinds["first"], 16, 0.3)
         assert not load.errors, load.problem
         sent += load.sent
     load = await closed(url, kinds["exact"], 1, 0.2)
@@ -136,11 +143,11 @@ async def run(folder: Path, server: Server, rounds: int, seconds: float, prompts
         loads: Found = {}
         for turn in range(rounds + 1):
             for connections in CONNECTIONS:
-                for kind, shape in kinds.items():
+                for kind in KINDS:
                     for hand in HANDS[turn % 2 :] + HANDS[: turn % 2]:
                         pid, url = running[hand]
                         before, had = kernel.cpu_s(pid), hits(url)
-                        load = await closed(url, shape, connections, seconds)
+                        load = await closed(url, kinds[kind], connections, seconds)
                         await asyncio.sleep(0.1)
                         assert not load.errors, f"{kind} at {hand}: {load.problem}"
                         if turn:

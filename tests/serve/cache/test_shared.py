@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,3 +362,30 @@ def test_an_embedder_that_is_late_or_broken_makes_a_miss(redis: Server, capsys):
 
     asyncio.run(run())
     assert "no model" in capsys.readouterr().err
+
+
+def test_a_redis_user_with_the_rights_that_the_page_names_is_enough(redis: Server):
+    page = (Path(shared.__file__).parent / "README.md").read_text()
+    rights = re.search(r"`~p402:cache:\* (\+[^`]+)`", page)[1].split()
+    way = ["+evalsha", "+script|load", "+ping", "+info", "+client|setname"]
+    ask(redis, "FLUSHALL")
+    ask(redis, "ACL", "SETUSER", "cache", "on", ">secret", "~p402:cache:*", *way, *rights)
+
+    async def run() -> None:
+        one = hand(redis.url.replace("//", "//cache:secret@"), Table(NEAR), max_entries=2)
+        for n, text in enumerate((AGAIN, "second", "third", ONCE_MORE)):
+            await kept(one, query(text), entry(TIME, f"e{n}", ttl_ms=300 if n else 60_000))
+        assert await what(one, query(SAID)) == ("e3", SEMANTIC)
+        assert (await one.tally("t")).entries == 2
+        assert await one.evict("t", "e3")
+        await TIME.elapse(301)
+        await kept(one, query("last"), entry(TIME, "last"))
+        assert await one.clear("t") == 1
+        told = one.collect()
+        assert (told["p402_cache_failed_total"], told["p402_cache_dropped_total"]) == (0, 0)
+        await one.close()
+
+    try:
+        asyncio.run(run())
+    finally:
+        ask(redis, "ACL", "DELUSER", "cache")

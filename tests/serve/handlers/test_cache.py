@@ -77,6 +77,7 @@ def test_stats_tell_entries_hits_by_tier_and_whether_prompts_are_compared(gatewa
     assert said == {
         "object": "p402.cache",
         "tenant": "default",
+        "kept_in": "worker",
         "entries": 2,
         "max_entries": 10_000,
         "worker": "w0",
@@ -109,8 +110,8 @@ def test_a_tenant_clears_its_own_and_is_told_how_many_those_were(gateway):
     keep(gateway, "req_3", tenant="narrow")
     told = ask(gateway, ("POST", "/v1/cache/clear"), ("POST", "/api/v2/cache/clear"))
     assert [(status, said) for status, said, _ in told] == [
-        (200, {"object": "p402.cache", "tenant": "default", "cleared": 2}),
-        (200, {"object": "p402.cache", "tenant": "default", "cleared": 0}),
+        (200, {"object": "p402.cache", "tenant": "default", "kept_in": "worker", "cleared": 2}),
+        (200, {"object": "p402.cache", "tenant": "default", "kept_in": "worker", "cleared": 0}),
     ]
     ((_, said, _),) = ask(gateway, ("GET", "/v1/cache/stats"), key=OTHER_KEY)
     assert said["entries"] == 1
@@ -121,7 +122,10 @@ def test_an_entry_is_deleted_once_and_by_its_own_tenant(gateway):
     call = ("DELETE", "/v1/cache/entries/req_1")
     assert [status for status, _, _ in ask(gateway, call, key=OTHER_KEY)] == [404]
     (first, second) = ask(gateway, call, call)
-    assert first[:2] == (200, {"object": "p402.cache.entry", "id": "req_1", "deleted": True})
+    assert first[:2] == (
+        200,
+        {"object": "p402.cache.entry", "id": "req_1", "kept_in": "worker", "deleted": True},
+    )
     assert (second[0], second[1]["error"]["code"], second[1]["error"]["param"]) == (404, "NOT_FOUND", "id")
     assert "no entry `req_1`" in second[1]["error"]["message"]
     assert "cache_entry_id" in second[1]["error"]["message"]
