@@ -72,6 +72,7 @@ class SharedCache:
         bound_s: float = BOUND_S,
     ) -> None:
         self._make, self._embedder, self._bound_s = way, embedder, bound_s
+        self._most_entries = max_entries
         self._model = None if embedder is None else embedder.id
         self._way: Way | None = None
         self._known = Known()
@@ -228,10 +229,12 @@ class SharedCache:
     async def clear(self, tenant: str) -> int:
         """Forget everything of a tenant; raises `StateAway` where some of it may live on."""
         self._keeping.forget(tenant)
-        count, left = 0, 1
-        while left:
+        count = 0
+        for _ in range(self._most_entries // CLEARED + 2):  # of more, all were kept meanwhile
             gone, left = scripts.read_clear(await self._told(scripts.ask_clear(tenant, CLEARED)))
             count += gone
+            if not left:
+                break
         self._known.forget_all(prefix_of(tenant))
         return count
 

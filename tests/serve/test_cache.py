@@ -258,3 +258,27 @@ def test_what_was_cut_refused_or_failed_is_not_given_again(tmp_path, store):
                     list(say(chat, text, stream=True))
         assert gateway.called() == {"a": 6}
         assert stats(gateway)["entries"] == 0
+
+
+def test_p11_two_gateways_of_one_redis_give_and_take_back_what_either_keeps(tmp_path, redis: Server):
+    ask(redis, "FLUSHALL")
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    with (
+        served(tmp_path / "a", redis.url, embedder=Table({SAID: ASKED, AGAIN: AT_96})) as (one, chat),
+        served(tmp_path / "b", redis.url, embedder=Table({SAID: ASKED, AGAIN: AT_96})) as (
+            other,
+            others_chat,
+        ),
+    ):
+        first = kept(one, chat)
+        for text in (SAID, AGAIN):
+            found = say(others_chat, text).p402_metadata
+            free(found)
+            assert found["cache_entry_id"] == first.p402_metadata["request_id"]
+        assert other.called() == {"a": 0}
+        assert (
+            call(other, "DELETE", f"entries/{first.p402_metadata['request_id']}").json()["kept_in"] == "redis"
+        )
+        assert say(chat, AGAIN).p402_metadata["cached"] is False
+        assert one.called() == {"a": 2}
