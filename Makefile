@@ -63,6 +63,7 @@ bench: $(STAMP)/dev  ## print the speed figures
 	$(BIN)/p402 bench
 	$(BIN)/python -m tests.serve.guard.measure
 	$(BIN)/python -m tests.serve.sessions.measure
+	$(BIN)/python -m tests.serve.embedding.measure
 
 bench-ope: $(STAMP)/dev  ## print how often intervals hold the truth, on logs drawn from real tables
 	$(BIN)/python -m experiments.bench.ope

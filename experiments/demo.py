@@ -106,6 +106,8 @@ class Demo:
             forced = loop.force(former)
             back = loop.roll_back(forced.snapshot_after, former)
         after = loop.weights()
+        with self._stage("repeat"):
+            repeated = loop.repeat()
         with self._stage("replay everything"):
             loop.compact("compact-everything")
             last = loop.verify("verify-everything")
@@ -132,9 +134,12 @@ class Demo:
             learned=learned,
             switches=(forced, back),
             weights_after=after,
+            repeated=repeated,
             replayed_at_end=last,
             exits=exits,
-            checks=checks_of(books, (first, last), learned, (forced, back), former, planned, answered, exits),
+            checks=checks_of(
+                books, (first, last), learned, (forced, back), repeated, former, planned, answered, exits
+            ),
             seconds=dict(self._seconds),
             places=self._places(),
         )

@@ -33,6 +33,12 @@ SELECT id AS request_id, tenant AS tenant_id, session AS session_id,
        cost_nano, direct_nano, saving_nano, fee_nano, quality
 FROM rounds WHERE tags['demo'] IS DISTINCT FROM $probe AND status IS NOT NULL ORDER BY id
 """
+_HITS: Final = """
+SELECT id AS request_id, tenant AS tenant_id, session AS session_id, mode, epoch_ms(ts_ms) AS at,
+       date_trunc('hour', epoch_ms(ts_ms)) AS hour, arm, tier, similarity, baseline AS baseline_model,
+       direct_nano AS saving_nano
+FROM cache_hits WHERE tags['demo'] IS DISTINCT FROM $probe ORDER BY id
+"""
 _BILLED: Final = """
 SELECT a.arm AS arm, coalesce(a.code, a.status) AS what, count(*) AS attempts,
        sum(a.cost_nano)::BIGINT AS cost_nano, count(DISTINCT id) AS rounds
@@ -51,6 +57,33 @@ def load_rounds(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """
     rounds: pl.DataFrame = con.sql(_ROUNDS, params={"probe": PROBE}).pl()
     return rounds
+
+
+def load_hits(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Answers that the cache gave, one row each; they cost nothing, so each saved its direct cost.
+
+    They are no rounds: nothing was chosen for them, and no sum of rounds holds them.
+    """
+    hits: pl.DataFrame = con.sql(_HITS, params={"probe": PROBE}).pl()
+    return hits
+
+
+def hits_by(hits: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Answers from the cache and what they saved, of each value of `key`: a column of `load_hits`.
+
+    `exact` and `alike` count its tiers; `unpriced` ones have no baseline, or one without a price.
+    """
+    return (
+        hits.group_by(key)
+        .agg(
+            hits=pl.len(),
+            exact=(pl.col("tier") == "exact").sum(),
+            alike=(pl.col("tier") == "semantic").sum(),
+            unpriced=pl.col("saving_nano").is_null().sum(),
+            savings_usd=pl.col("saving_nano").sum() / NANO_PER_USD,
+        )
+        .sort(key)
+    )
 
 
 def failed_but_billed(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -46,7 +46,7 @@ class CacheRules:
     ttl_s
         How long an answer is given, where the request that made it did not say.
     similarity
-        Cosine that a kept prompt has to exceed, in [`LEAST_SIMILARITY`, 1).
+        Cosine that a kept prompt has to exceed, in [`LEAST_SIMILARITY`, 1]; at 1 no two prompts are compared.
     """
 
     in_cost_mode: bool = True

@@ -12,9 +12,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"p402", "sim", "serve", "experiments", "p402_datasets"}
-ROOMS = {"botocore": "serve/upstream/aws/", "google": "serve/upstream/google.py", "hiredis": "serve/redis/"}
-"""What the extras `bedrock`, `vertex` and `redis` bring, and the only room that names each: inside a call,
-where it is configured."""
+ROOMS = {
+    "botocore": "serve/upstream/aws/",
+    "google": "serve/upstream/google.py",
+    "hiredis": "serve/redis/",
+    "onnxruntime": "serve/embedding/model.py",
+    "tokenizers": "serve/embedding/words.py",
+}
+"""What the extras `bedrock`, `vertex`, `redis` and `embed` bring, and the only room that names each: inside a
+call, where it is configured."""
 
 
 def spelled(name: str) -> str:

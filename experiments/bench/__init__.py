@@ -17,6 +17,7 @@ from experiments.bench.figure import Figure
 
 BENCHES: Final = (
     "affinity",
+    "cache_guards",
     "decided",
     "decision",
     "exploration",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from experiments.demonstration.figures import Books
-from experiments.demonstration.result import Check, Learned, Replayed, Switch
+from experiments.demonstration.result import Check, Learned, Repeated, Replayed, Switch
 
 LEAST_ANSWERED: Final = 0.9
 """Providers fail on purpose; failover has to cover for them."""
@@ -14,6 +14,7 @@ def checks_of(
     replays: tuple[Replayed, Replayed],
     learned: Learned,
     switches: tuple[Switch, Switch],
+    repeated: Repeated,
     former: str,
     planned: int,
     answered: int,
@@ -34,7 +35,7 @@ def checks_of(
     bad = {name: status for name, status in exits.items() if status != 0}
     return (
         _equal("every request has its line", books.calls, planned),
-        _equal("every request is one decision or one refusal", books.without_decision, 0),
+        _equal("every request is one decision, one refusal or one hit", books.without_decision, 0),
         _equal("every round has an outcome", books.without_outcome, 0),
         _equal("no decision or outcome is there twice", books.repeated, 0),
         _equal("no round is unknown to the client", books.unknown, 0),
@@ -60,6 +61,12 @@ def checks_of(
             back.seconds is not None and back.snapshot_after == former,
             back.snapshot_after[:12],
             former[:12],
+        ),
+        Check(
+            "a repeat is answered from the cache, for nothing",
+            repeated.cached and repeated.cost_usd == 0,
+            f"cached {repeated.cached}, ${repeated.cost_usd}",
+            "cached True, $0.0",
         ),
         _equal("replay agrees, over everything", _wrong(replays[1]), 0),
         _equal("replay covers everything", replays[1].decisions, books.rounds + books.probes),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.demonstration.client import Record
 from experiments.demonstration.plan import MODES
-from p402.events import Decision, Outcome, Refused, Reward
+from p402.events import CacheHit, Decision, Outcome, Refused, Reward
 from p402.store.reader import connect, read_events
 from p402.units import NANO_PER_USD, usd_to_nano
 
@@ -71,14 +71,15 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     calls, posted
         Requests that the client made, and outcomes that it posted.
-    rounds, probes, refusals, rewards
-        In the log: decisions, of them not the table's, requests turned away, outcomes from the client.
+    rounds, probes, refusals, rewards, hits
+        In the log: decisions, of them not the table's, requests turned away, outcomes from the client,
+        answers from the cache, probes' left out.
     without_decision, without_outcome
-        Requests that the log has no decision and no refusal of, and rounds without outcome.
+        Requests that the log has no decision, no refusal and no hit of, and rounds without outcome.
     repeated
-        Decisions, outcomes or rewards that are there twice.
+        Decisions, outcomes, hits or rewards that are there twice.
     unknown
-        Rounds or rewards that the client knows nothing of.
+        Rounds, hits or rewards that the client knows nothing of.
     differing
         Answers whose mode, cost, direct cost or snapshot is another one in the log.
     """
@@ -89,6 +90,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     probes: int
     refusals: int
     rewards: int
+    hits: int
     without_decision: int
     without_outcome: int
     repeated: int
@@ -184,6 +186,7 @@ def reconcile(log: Path, records: Sequence[Record]) -> Books:
     """Lay the client's records beside every event of the log, read one by one, nothing deduplicated."""
     decisions: dict[str, Decision] = {}
     outcomes: dict[str, Outcome] = {}
+    hits: dict[str, CacheHit] = {}
     refused: set[str] = set()
     rewarded: set[str] = set()
     seen: Counter[tuple[str, str]] = Counter()
@@ -200,12 +203,17 @@ def reconcile(log: Path, records: Sequence[Record]) -> Books:
                 rewarded.add(event.id)
             case Refused():
                 refused.add(event.id)
+            case CacheHit():
+                seen["hit", event.id] += 1
+                hits[event.id] = event
             case _:
                 pass
     asked = {record.request_id for record in records}
     posted = {record.request_id for record in records if record.posted != "never"}
     probes = {id_ for id_, decision in decisions.items() if decision.tags.get("demo") == PROBE}
     rounds = decisions.keys() - probes
+    given = {id_ for id_, hit in hits.items() if hit.tags.get("demo") != PROBE}
+    known = decisions.keys() | refused | hits.keys()
     return Books(
         calls=len(records),
         posted=len(posted),
@@ -213,15 +221,25 @@ def reconcile(log: Path, records: Sequence[Record]) -> Books:
         probes=len(probes),
         refusals=len(refused),
         rewards=len(rewarded),
-        without_decision=sum(r.request_id not in decisions and r.request_id not in refused for r in records),
+        hits=len(given),
+        without_decision=sum(r.request_id not in known for r in records),
         without_outcome=len(decisions.keys() - outcomes.keys()),
         repeated=sum(count > 1 for count in seen.values()),
-        unknown=len(rounds - asked) + len(rewarded - posted),
-        differing=sum(r.status == "ok" and not _agree(r, decisions, outcomes) for r in records),
+        unknown=len((rounds | given) - asked) + len(rewarded - posted),
+        differing=sum(r.status == "ok" and not _agree(r, decisions, outcomes, hits) for r in records),
     )
 
 
-def _agree(record: Record, decisions: dict[str, Decision], outcomes: dict[str, Outcome]) -> bool:
+def _agree(
+    record: Record,
+    decisions: dict[str, Decision],
+    outcomes: dict[str, Outcome],
+    hits: dict[str, CacheHit],
+) -> bool:
+    hit = hits.get(record.request_id or "")
+    if hit is not None:
+        told = (record.snapshot_id, record.mode, _nano(record.cost_usd), _nano(record.direct_cost))
+        return told == (hit.snapshot, hit.mode, 0, hit.direct_nano)
     decision, outcome = decisions.get(record.request_id or ""), outcomes.get(record.request_id or "")
     return (
         decision is not None

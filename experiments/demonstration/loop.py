@@ -16,7 +16,7 @@ from openai import APIError
 
 from experiments.demonstration.figures import PROBE
 from experiments.demonstration.processes import P402, Finished, House, ProcessFailed
-from experiments.demonstration.result import Estimator, Learned, Replayed, Switch, Valued, Weights
+from experiments.demonstration.result import Estimator, Learned, Repeated, Replayed, Switch, Valued, Weights
 from experiments.demonstration.world import Folder, World
 from p402.assemble import START_WEIGHTS
 from p402.registry.weights import WeightsRegistry
@@ -32,6 +32,7 @@ BOUND: Final = "pessimistic_difference"
 """The gate's check that has the lower bound of a candidate's lead."""
 
 PROMPT: Final = "Which snapshot answers this?"
+REPEATED: Final = "Why is the sea salty, in one sentence?"
 FORCED: Final = (0.6, 0.3, 0.1)
 """Quality, cost and speed that the operator forces: no hourly step of 0.05 reaches them from the start."""
 
@@ -103,6 +104,38 @@ class Loop:
                     return seen, waited
                 time.sleep(0.05)
         return seen, None
+
+    def repeat(self) -> Repeated:
+        """Ask the same twice in cost mode, which uses the cache unless it is told not to.
+
+        Raises
+        ------
+        ProcessFailed
+            The gateway did not answer within `SEEN_S`.
+        """
+        begun = time.monotonic()
+        told: list[dict[str, Any]] = []
+        with self.world.client() as client:
+            while len(told) < 2 and time.monotonic() - begun < SEEN_S:
+                try:
+                    answer = client.chat.completions.create(
+                        model="p402/cost",
+                        messages=[{"role": "user", "content": REPEATED}],
+                        extra_body={"p402": {"tags": {"demo": PROBE}}},
+                    )
+                except APIError:  # as above
+                    continue
+                told.append((answer.model_extra or {})["p402_metadata"])
+        if len(told) < 2:
+            raise ProcessFailed(f"no two answers within {SEEN_S:.0f} s; see the gateway's output")
+        first, second = told
+        return Repeated(
+            cached=second["cached"],
+            cost_usd=second["cost_usd"],
+            similarity=second["cache_similarity"],
+            first_ms=first["latency_ms"],
+            second_ms=second["latency_ms"],
+        )
 
     def learn(self) -> Learned:
         """One step of the learner, with its own verdict, read from the documents of its MLflow run."""

@@ -105,7 +105,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     )
     kept = (
         f"{books.rounds + books.probes:,} rounds, one decision and one outcome each; "
-        f"{books.rewards:,} outcomes posted; {books.differing} answers differ from the log"
+        f"{books.hits:,} answers from the cache; {books.rewards:,} outcomes posted; "
+        f"{books.differing} answers differ from the log"
     )
     yield "mismatches", replayed
     for valued in result.valued:
@@ -115,6 +116,10 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     for switch in result.switches:
         yield switch.what, _switch(switch)
     yield "weights after", _weights(result.weights_after)
+    again = result.repeated
+    how = "answered from the cache" if again.cached else "sent on"
+    cost = "cost unknown" if again.cost_usd is None else f"${again.cost_usd:.4f}"
+    yield "a repeat", f"{how}: {again.second_ms:.2f} ms and {cost}, after {again.first_ms:.0f} ms"
     yield "books", kept
     yield "time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
 

@@ -97,6 +97,16 @@ class Switch(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
+class Repeated(msgspec.Struct, frozen=True):
+    """One question asked twice in cost mode: what the second answer said of itself."""
+
+    cached: bool
+    cost_usd: float | None
+    similarity: float | None
+    first_ms: float
+    second_ms: float
+
+
 class Check(msgspec.Struct, frozen=True):
     """One thing that has to be so."""
 
@@ -135,6 +145,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     learned: Learned
     switches: tuple[Switch, ...]
     weights_after: Weights
+    repeated: Repeated
     replayed_at_end: Replayed
     exits: dict[str, int]
     checks: tuple[Check, ...]

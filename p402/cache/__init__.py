@@ -1,1 +1,1 @@
-"""Answers that may be given again: the law of the cache, without a clock, a disk or a model."""
+"""The semantic cache: what may answer one prompt with the answer to another."""

@@ -17,6 +17,8 @@ _PLAIN: Final = frozenset({"role", "content", "reasoning_content", "reasoning"})
 """Parts of a message that are words, and can be put together and taken apart."""
 
 _HEAD: Final = ("id", "created", "model", "system_fingerprint", "service_tier")
+"""What every event of a stream carries; what else a provider says of an answer comes with its last."""
+_OURS: Final = frozenset({"choices", "object", "p402_metadata", "usage"})
 
 
 def keepable(body: bytes) -> bool:
@@ -47,7 +49,7 @@ def completion_of(pieces: Iterable[bytes]) -> bytes | None:
     """
     head: dict[str, Any] = {}
     words: dict[str, list[str]] = {}
-    role, ended, usage = "assistant", None, None
+    ended, usage = None, None
     for piece in pieces:
         for line in piece.split(b"\n"):
             if not line.startswith(b"data:"):
@@ -55,17 +57,20 @@ def completion_of(pieces: Iterable[bytes]) -> bytes | None:
             chunk = _parsed(line[5:])
             if chunk is None:
                 continue
-            for name in _HEAD:
-                if chunk.get(name) is not None:
-                    head.setdefault(name, chunk[name])
+            for name in chunk.keys() - _OURS:
+                if chunk[name] is not None and (name not in _HEAD or name not in head):
+                    head[name] = chunk[name]
             usage = chunk.get("usage") or usage
-            for choice in chunk.get("choices") or ():
+            choices = chunk.get("choices") or []
+            if not isinstance(choices, list):
+                return None
+            for choice in choices:
                 if not isinstance(choice, dict) or choice.get("index") not in (0, None):
                     return None
                 if not _take(choice.get("delta"), words):
                     return None
                 ended = choice.get("finish_reason") or ended
-    message = {"role": role, **{name: "".join(parts) for name, parts in words.items()}}
+    message = {"role": "assistant", **{name: "".join(parts) for name, parts in words.items()}}
     body = orjson.dumps(
         {
             **head,
@@ -82,14 +87,14 @@ def events_of(body: bytes) -> tuple[bytes, ...]:
     found = orjson.loads(body)
     choice = found["choices"][0]
     delta = {name: value for name, value in choice["message"].items() if value not in (None, [], "")}
-    head = {name: found[name] for name in _HEAD if found.get(name) is not None}
-    head["object"] = "chat.completion.chunk"
-    pieces: tuple[tuple[Mapping[str, Any], str | None], ...] = ((delta, None), ({}, choice["finish_reason"]))
-    return tuple(
-        b"data: %b\n\n"
-        % orjson.dumps({**head, "choices": [{"index": 0, "delta": part, "finish_reason": ended}]})
-        for part, ended in pieces
-    )
+    said = {name: value for name, value in found.items() if name not in _OURS and value is not None}
+    head = {name: said.pop(name) for name in _HEAD if name in said} | {"object": "chat.completion.chunk"}
+    return _event(head, delta, None), _event(head | said, {}, choice["finish_reason"])
+
+
+def _event(head: Mapping[str, Any], delta: Mapping[str, Any], ended: str | None) -> bytes:
+    choices = [{"index": 0, "delta": delta, "finish_reason": ended}]
+    return b"data: %b\n\n" % orjson.dumps({**head, "choices": choices})
 
 
 def _take(delta: object, words: dict[str, list[str]]) -> bool:

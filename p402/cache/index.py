@@ -10,7 +10,8 @@ import numpy as np
 
 from p402.cache.contract import Vector
 
-FIRST_ROWS: Final = 8
+FIRST_ROWS: Final = 1
+"""Most scopes are one conversation's, and hold one prompt."""
 BLOCK: Final = 1_024
 """Rows multiplied at a time: for so few, BLAS wakes no other threads, which on a busy host are waited for."""
 
@@ -65,6 +66,7 @@ class Index:
         cosines = np.empty(n, np.float32)
         for row in range(0, n, BLOCK):
             np.dot(self._vectors[row : min(row + BLOCK, n)], vector, out=cosines[row : row + BLOCK])
+        np.minimum(cosines, 1.0, out=cosines)  # rounding may go beyond
         rows = np.flatnonzero(cosines > cosine)
         nearest = rows[np.argsort(-cosines[rows], kind="stable")[:most]]
         return [(self._keys[row], float(cosines[row])) for row in nearest.tolist()]

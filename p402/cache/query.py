@@ -74,12 +74,12 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
         return "time_sensitive"
     scope = _digest(b"p402.scope", _scope(request, tenant, last))
     said = text.encode("utf-8", "surrogatepass")
-    short = len(said) <= MAX_TEXT and bool(text.strip())
+    compared = tenant.cache.similarity < 1 and len(said) <= MAX_TEXT and bool(text.strip())
     return Query(
         tenant=tenant.name,
         scope=scope,
         exact=blake2b(said, digest_size=_SIZE, key=scope, person=b"p402.exact").digest(),
-        text=text if short else None,
+        text=text if compared else None,
         similarity=tenant.cache.similarity,
     )
 

@@ -18,7 +18,7 @@ from p402.cache.index import Index
 
 MAX_ENTRIES: Final = 10_000
 MAX_BYTES: Final = 64 << 20
-"""Of one tenant's answers and prompts."""
+"""Of one tenant's answers, prompts and vectors."""
 
 CANDIDATES: Final = 4
 """Prompts above the cosine that the guards are asked about, nearest first."""
@@ -27,15 +27,12 @@ COSINE_ONE: Final = 1.0
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """An entry with what it answers."""
+    """An entry with what it answers, and how many bytes it takes."""
 
     scope: bytes
     text: str | None
     entry: Entry
-
-    @property
-    def size(self) -> int:
-        return len(self.entry.body) + (0 if self.text is None else len(self.text))
+    size: int
 
 
 class _Tenant:
@@ -89,7 +86,7 @@ class Shelf:
         index = None if mine is None else mine.scopes.get(query.scope)
         if mine is None or index is None or query.text is None:
             return None
-        for key, cosine in index.above(vector, query.similarity, CANDIDATES):
+        for key, cosine in _near(mine, index, vector, query.similarity, now_ms):
             known = mine.kept[key].text
             if known is None or disagreement(query.text, known) is not None:
                 continue
@@ -100,7 +97,8 @@ class Shelf:
 
     def put(self, query: Query, vector: Vector | None, entry: Entry, now_ms: int) -> None:
         """Keep an answer, in place of an earlier one to the same prompt; what has no room is not kept."""
-        kept = _Kept(query.scope, query.text, entry)
+        size = len(entry.body) + len(query.text or "") + (0 if vector is None else vector.nbytes)
+        kept = _Kept(query.scope, query.text, entry, size)
         if entry.expires_ms <= now_ms or kept.size > self._max_bytes:
             return
         mine = self._tenants.setdefault(query.tenant, _Tenant())
@@ -138,3 +136,16 @@ class Shelf:
             return None
         mine.kept.move_to_end(key)
         return kept
+
+
+def _near(
+    mine: _Tenant, index: Index, vector: Vector, similarity: float, now_ms: int
+) -> list[tuple[bytes, float]]:
+    """The candidates, none of them expired: an expired one is forgotten, so that it hides no other."""
+    while True:
+        near = index.above(vector, similarity, CANDIDATES)
+        expired = [key for key, _ in near if mine.kept[key].entry.expires_ms <= now_ms]
+        if not expired:
+            return near
+        for key in expired:
+            mine.drop(key)

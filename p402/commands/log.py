@@ -184,6 +184,7 @@ def _totals(con: duckdb.DuckDBPyConnection, log: Path) -> Table:
         "failover choices": "SELECT count(*) FROM attempts",
         "rewards": "SELECT count(*) FROM rewards",
         "refusals": "SELECT count(*) FROM refusals",
+        "answers from the cache": "SELECT count(*) FROM cache_hits",
         "imported calls": "SELECT count(*) FROM imported",
     }
     for label, query in counts.items():

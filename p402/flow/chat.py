@@ -45,6 +45,7 @@ from p402.guard.single import refuse_single
 from p402.ids import request_id
 from p402.ports import CapReached, Hold, Ports, Usage
 from p402.request import ChatRequest, Tenant
+from p402.routing.compiled import Snapshot
 from p402.routing.decide import Decide, decide_one
 from p402.routing.pricing import bill, with_fee, without_fee
 from p402.units import PICO_PER_NANO
@@ -100,10 +101,13 @@ class Flow:
             The request names what does not exist or cannot be decided exactly.
         """
         looked: Hit | Looked = UNASKED
+        snapshot = (
+            self.state.snapshot
+        )  # a hit is told by what it was allowed by, should another come meanwhile
         if not request.options.dry_run:
-            looked = await look_up(self.ports.cache, request, tenant, self.state.snapshot)
+            looked = await look_up(self.ports.cache, request, tenant, snapshot)
         if isinstance(looked, Hit):
-            return await self._give(looked, request, tenant, arrived_ms)
+            return await self._give(looked, request, tenant, snapshot, arrived_ms)
         if self.ports.sessions is not None:
             await self.recall(request, tenant)
         plan = self._plan(request, tenant)
@@ -139,9 +143,11 @@ class Flow:
         if found is not None:
             self.state.hear(tenant.name, session, found)
 
-    async def _give(self, hit: Hit, request: ChatRequest, tenant: Tenant, arrived_ms: float) -> Answer:
+    async def _give(
+        self, hit: Hit, request: ChatRequest, tenant: Tenant, snapshot: Snapshot, arrived_ms: float
+    ) -> Answer:
         """Give a kept answer, if the tenant's rate has room for it."""
-        clock, snapshot = self.ports.clock, self.state.snapshot
+        clock = self.ports.clock
         made = self._new_id(clock.now_ms())
         refusal = await self.ports.guard.admit(tenant.name)
         if refusal is not None:
@@ -153,6 +159,10 @@ class Flow:
             self.ports.log.append(row)
         except StoreError:  # nothing was spent, and nothing is lost that money could tell
             warnings.append("log_full: this answer from the cache could not be logged")
+        if request.options.explain:
+            warnings.append(
+                "no_decision: the cache answered; send `cache: false` to have a decision explained"
+            )
         return given(row, hit.entry, snapshot, warnings)
 
     def route(self, request: ChatRequest, tenant: Tenant) -> Completed | Rejected:

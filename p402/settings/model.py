@@ -386,8 +386,8 @@ class TenantSettings:
         86_400,
     )
     cache_similarity: Decimal = setting(
-        exact(Decimal("0.92"), Decimal("0.9999"), "cosine"),
-        "what a kept prompt has to exceed to be compared by the guards; `1` would be exact repeats alone",
+        exact(Decimal("0.92"), Decimal(1), "cosine"),
+        "what a kept prompt has to exceed before the guards compare its words; 1 gives exact repeats alone",
         Decimal("0.92"),
     )
     allow_providers: tuple[str, ...] = setting(several(), "if not empty, no other provider", ())

@@ -97,6 +97,11 @@ def ask_entry(place: Place, exact: bytes) -> Command:
     return (*_find(place, exact), exact, "", 0, 0)
 
 
+def ask_exists(place: Place, exact: bytes) -> Command:
+    """Whether there is an entry: 1 or 0. It is no use of it."""
+    return ("EXISTS", f"{place.prefix}e:{exact.decode()}")
+
+
 def ask_find(place: Place, exact: bytes, seen: int, most: int, most_bytes: int) -> Command:
     """Command of `find.lua`: an entry, or what is new in its scope since the number `seen`."""
     return (*_find(place, exact), exact, seen, most, most_bytes)

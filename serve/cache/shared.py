@@ -136,18 +136,32 @@ class SharedCache:
 
     async def _alike(self, query: Query, place: Place, name: str, vector: Vector, end_s: float) -> Hit | Miss:
         """The answer of the nearest prompt that says the same, if Redis still has it."""
-        text = query.text or ""
-        for exact, known, cosine in self._known.above(name, vector, query.similarity, CANDIDATES):
-            if disagreement(text, known) is not None:
-                continue
-            found = await self._looked(scripts.ask_entry(place, exact), end_s)
-            if isinstance(found, Entry):
-                return Hit(found, SEMANTIC, min(cosine, COSINE_ONE))
-            if found is None:
-                break
-            self._gone += 1
-            self._known.drop(name, exact)
-        return Miss(vector)
+        text, refused = query.text or "", set[bytes]()
+        while True:
+            near = self._known.above(name, vector, query.similarity, CANDIDATES)
+            gone: list[bytes] = []
+            for exact, known, cosine in near:
+                if exact in refused or disagreement(text, known) is not None:
+                    refused.add(exact)
+                    continue
+                found = await self._looked(scripts.ask_entry(place, exact), end_s)
+                if isinstance(found, Entry):
+                    return Hit(found, SEMANTIC, min(cosine, COSINE_ONE))
+                if found is None:
+                    return Miss(vector)
+                gone.append(exact)
+            if not gone and len(near) == CANDIDATES:  # what is not there any more hides no other
+                gone = await self._missing(place, [exact for exact, _, _ in near], end_s)
+            if not gone:
+                return Miss(vector)
+            for exact in gone:
+                self._gone += 1
+                self._known.drop(name, exact)
+
+    async def _missing(self, place: Place, found: list[bytes], end_s: float) -> list[bytes]:
+        """Those that Redis has no more."""
+        asked = (self._ask(scripts.ask_exists(place, exact), end_s) for exact in found)
+        return [exact for exact, has in zip(found, await asyncio.gather(*asked), strict=True) if has == 0]
 
     async def _looked(self, command: Command, end_s: float) -> Entry | News | Gone | None:
         """What Redis has; None where it is not asked, or does not say in time."""

@@ -11,7 +11,18 @@ from typing import Final
 import numpy as np
 
 from sim.compare.curves import Clock, Curve, curve_of
-from sim.compare.measures import ALL, BY_GROUP, COMPARED, REGRET, Measure, Ratio, influence, measured
+from sim.compare.measures import (
+    ALL,
+    BY_GROUP,
+    COMPARED,
+    HITS,
+    OF_CACHE,
+    REGRET,
+    Measure,
+    Ratio,
+    influence,
+    measured,
+)
 from sim.compare.paired import Bounded, OneRun, difference, one_run, over_seeds, reduction, within_runs
 from sim.compare.ranking import Ranking, rank
 from sim.compare.rounds import NOBODY, Bool, Labels, Run, same_traffic
@@ -87,6 +98,8 @@ class Comparison:
         Whom the differences are to.
     requests
         Of all seeds together.
+    compared
+        Measures whose differences are shown; those of a cache only where it answered anything.
     less
         By what share the reference's regret is less than another's, over seeds.
     """
@@ -95,6 +108,7 @@ class Comparison:
     seeds: tuple[int, ...]
     reference: str
     requests: int
+    compared: tuple[Measure, ...]
     figures: tuple[Figure, ...]
     differences: tuple[Difference, ...]
     less: dict[str, Bounded]
@@ -167,7 +181,7 @@ def compare(
         for position, name in enumerate((reference, *others)):
             run = base if name == reference else load(name, seed)
             same_traffic(base, run)
-            for measure in ALL:
+            for measure in (*ALL, *OF_CACHE):
                 cells.setdefault(("all", "", measure.name), _Cell(measure)).take(run, base, None)
             for kind, group, mask in groups:
                 for measure in BY_GROUP:
@@ -175,6 +189,11 @@ def compare(
             curves[name].append(curve_of(run, clock))
             arms[name].append(_arm_shares(run))
             advance(number * len(strategies) + position + 1, len(seeds) * len(strategies))
+    compared = COMPARED
+    if any(share > 0.0 for shares in cells["all", "", HITS.name].values.values() for share in shares):
+        compared = (*COMPARED, *OF_CACHE)
+    else:
+        cells = {key: cell for key, cell in cells.items() if cell.measure not in OF_CACHE}
     regrets = {name: cells["all", "", REGRET.name].values[name] for name in strategies}
     figures = [
         Figure(name, kind, group, cell.measure, over_seeds(cell.values[name]), cell.rounds)
@@ -187,8 +206,9 @@ def compare(
         seeds=tuple(seeds),
         reference=reference,
         requests=requests,
+        compared=compared,
         figures=tuple(figures),
-        differences=_differences(cells, others, reference),
+        differences=_differences(cells, compared, others, reference),
         less={name: reduction(regrets[reference], regrets[name]) for name in others},
         ranking=rank(regrets),
         clock=clock,
@@ -204,12 +224,15 @@ def _groups(run: Run) -> list[tuple[str, str, Bool]]:
 
 
 def _differences(
-    cells: dict[tuple[str, str, str], _Cell], others: Sequence[str], reference: str
+    cells: dict[tuple[str, str, str], _Cell],
+    compared: Sequence[Measure],
+    others: Sequence[str],
+    reference: str,
 ) -> tuple[Difference, ...]:
     """All differences; those of one family are adjusted together: a table, or one measure of a break-down."""
     families: dict[str, list[tuple[str, str, str, _Cell, Bounded]]] = {}
     for (kind, group, measure), cell in cells.items():
-        if cell.measure not in COMPARED:
+        if cell.measure not in compared:
             continue
         family = kind if kind == "all" else f"{kind}: {measure}"
         for name in others:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sim.compare.comparison import Comparison
-from sim.compare.measures import FAILED, REFUSED
+from sim.compare.measures import FAILED, HITS, REFUSED, WRONG_HITS
 
 FEW_SEEDS: Final = 5
 """Below this Student's quantile is approximate (`p402.evaluation.intervals`) and normality is a guess."""
@@ -16,7 +16,7 @@ REFUSALS_MATTER: Final = 0.001
 
 def doubts(result: Comparison) -> tuple[str, ...]:
     """Everything that speaks against it; empty when nothing does."""
-    return (*_seeds(result), *_refusals(result), *_failures(result), *_order(result))
+    return (*_seeds(result), *_refusals(result), *_failures(result), *_kept(result), *_order(result))
 
 
 def _seeds(result: Comparison) -> Iterator[str]:
@@ -41,6 +41,16 @@ def _failures(result: Comparison) -> Iterator[str]:
         share = result.figure(name, FAILED).at.value
         if share > MANY_FAILED:
             yield f"many_failed: {share:.1%} of requests failed under {name}; look at the world's outages"
+
+
+def _kept(result: Comparison) -> Iterator[str]:
+    if HITS not in result.compared:
+        return
+    hits, wrong = ([result.figure(n, m).at.value for n in result.strategies] for m in (HITS, WRONG_HITS))
+    yield (
+        f"cached: up to {max(hits):.1%} of requests were answered from the cache, up to {max(wrong):.2%} of "
+        f"all with an answer to another question; regret and value know nothing of them, quality and cost do"
+    )
 
 
 def _order(result: Comparison) -> Iterator[str]:

@@ -94,7 +94,8 @@ def _regret(run: Run) -> tuple[Float, Float]:
 
 
 def _value(run: Run) -> tuple[Float, Float]:
-    return np.where(run.refused, 0.0, run.value), _taken(run)
+    chosen = ~(run.refused | run.cached)
+    return np.where(chosen, run.value, 0.0), chosen.astype(np.float64)
 
 
 def _quality(run: Run) -> tuple[Float, Float]:
@@ -120,23 +121,38 @@ def _refused(run: Run) -> tuple[Float, Float]:
     return run.refused.astype(np.float64), _each(run)
 
 
+def _hits(run: Run) -> tuple[Float, Float]:
+    return run.cached.astype(np.float64), _taken(run)
+
+
+def _wrong(run: Run) -> tuple[Float, Float]:
+    return run.wrong.astype(np.float64), _taken(run)
+
+
+def _kept_saving(run: Run) -> tuple[Float, Float]:
+    known = np.isfinite(run.direct_usd) & ~run.refused
+    direct = np.where(known, run.direct_usd, 0.0)
+    return np.where(run.cached, direct, 0.0), direct
+
+
 def _latency(run: Run) -> Float:
     return np.where(run.ok, run.latency_ms, nan)
 
 
 REGRET: Final = Ratio(
     "regret", "Regret / 1k", "expected utility lost to the best eligible arm, for each 1,000 requests; the "
-    "first choice's, by the world's declared truth at that moment; a refusal loses 0",
+    "first choice's, by the world's declared truth at that moment; a refusal loses 0, and so does a hit",
     "lower", "count", _regret, 1_000.0,
 )  # fmt: skip
 VALUE: Final = Ratio(
     "value", "Value", "mean expected utility of the first choice, by the world's declared truth at that "
-    "moment, over requests that were not refused",
+    "moment, over requests for which something was chosen: neither refused nor answered from the cache",
     "higher", "score", _value,
 )  # fmt: skip
 QUALITY: Final = Ratio(
     "quality", "Quality", "mean quality that the answer realised, 0 for a failure, over requests that were "
-    "not refused; after failover that of the arm that served", "higher", "score", _quality,
+    "not refused; after failover that of the arm that served; of a kept answer its own, and 0 where that was "
+    "made for another question", "higher", "score", _quality,
 )  # fmt: skip
 COST: Final = Ratio(
     "cost_usd_per_1k", "Cost / 1k", "USD billed for all attempts, for each 1,000 requests that were not "
@@ -155,6 +171,18 @@ REFUSED: Final = Ratio(
     "refused", "Refused", "share of all requests that the guard or eligibility turned away", "lower", "share",
     _refused,
 )  # fmt: skip
+HITS: Final = Ratio(
+    "hits", "Cached", "share of requests that were answered from the cache, of those not refused", "higher",
+    "share", _hits,
+)  # fmt: skip
+WRONG_HITS: Final = Ratio(
+    "wrong_hits", "Wrong hit", "share of requests that were given a kept answer to another question, of "
+    "those not refused", "lower", "share", _wrong,
+)  # fmt: skip
+HITS_SAVING: Final = Ratio(
+    "hits_saving", "Saved by cache", "share of the direct cost that was not spent since the answer was kept: "
+    "part of the saving", "higher", "share", _kept_saving,
+)  # fmt: skip
 P50: Final = Quantile(
     "latency_p50_ms", "p50 ms", "median time from request to last byte, failed attempts included, over "
     "answered requests", "lower", "ms", _latency, 0.5,
@@ -171,6 +199,9 @@ COST_TOTAL: Final = Ratio(
 
 COMPARED: Final[tuple[Measure, ...]] = (REGRET, VALUE, QUALITY, COST, SAVING, FAILED, REFUSED, P50, P95)
 """Measures whose differences are shown, in the order of columns."""
+
+OF_CACHE: Final[tuple[Measure, ...]] = (HITS, WRONG_HITS, HITS_SAVING)
+"""The same of worlds in which something was answered from a cache, beside the others."""
 
 ALL: Final[tuple[Measure, ...]] = (*COMPARED, REGRET_TOTAL, COST_TOTAL)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from sim.compare.cells import count
 from sim.compare.comparison import Comparison
-from sim.compare.measures import COMPARED, COST_TOTAL, P95, QUALITY, REGRET_TOTAL, SAVING
+from sim.compare.measures import COST_TOTAL, P95, QUALITY, REGRET_TOTAL, SAVING
 from sim.compare.numbers import interval, typeset, written
 from sim.compare.plots import Plot
 from sim.compare.ranking import Step
@@ -163,7 +163,7 @@ def _reading(result: Comparison, setting: Setting) -> Iterator[str]:
     )
     yield f"<p>Utility is {escape(setting.worth)}. Direct costs are at {escape(setting.baseline)}.</p>"
     yield '<dl class="terms">'
-    for measure in (*COMPARED, REGRET_TOTAL, COST_TOTAL):
+    for measure in (*result.compared, REGRET_TOTAL, COST_TOTAL):
         yield f"<dt>{escape(measure.label)}</dt><dd>{escape(measure.estimand)}.</dd>"
     yield "</dl>"
 

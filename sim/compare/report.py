@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sim.compare.comparison import Comparison, Difference, Figure
-from sim.compare.measures import COMPARED, COST, P95, QUALITY, REGRET, SAVING
+from sim.compare.measures import COST, HITS, OF_CACHE, P95, QUALITY, REGRET, SAVING
 from sim.compare.numbers import interval, written
 from sim.compare.paired import ALPHA, Bounded
 from sim.compare.setting import Setting
@@ -36,6 +36,8 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
     yield table
     if len(order) > 1:
         yield _differences(result, order)
+    if HITS in result.compared:
+        yield _of_cache(result, order)
     yield f"[bold]{escape(result.ranking.said)}[/]"
     for step in result.ranking.steps:
         holds = "[green]holds[/]" if step.shown else "[yellow]not told apart[/]"
@@ -45,6 +47,18 @@ def tables(result: Comparison, setting: Setting, doubts: tuple[str, ...]) -> Ite
         yield f"{escape(step.worse)} -> {escape(step.better)}: regret / 1k {gap}, {holds}"
     for doubt in doubts:
         yield f"[bold yellow]{escape(doubt)}[/]"
+
+
+def _of_cache(result: Comparison, order: tuple[str, ...]) -> Table:
+    """What was answered from a cache: a table of its own, since the others are as wide as a terminal."""
+    table = Table("strategy", title="answered from the cache", title_justify="left")
+    for measure in OF_CACHE:
+        table.add_column(measure.label, justify="right", no_wrap=True)
+    for name in order:
+        figures = [result.figure(name, measure) for measure in OF_CACHE]
+        table.add_row(escape(name), *(_two_lines(f.at, f) for f in figures))
+    table.caption = "of requests not refused; saved: of the direct cost"
+    return table
 
 
 def _differences(result: Comparison, order: tuple[str, ...]) -> Table:
@@ -96,7 +110,7 @@ def document(result: Comparison, setting: Setting, doubts: tuple[str, ...], comm
                 for step in result.ranking.steps
             ],
         },
-        "measures": {m.name: {"estimand": m.estimand, "better": m.better} for m in COMPARED},
+        "measures": {m.name: {"estimand": m.estimand, "better": m.better} for m in result.compared},
         "figures": [_figure(figure) for figure in result.figures],
         "differences": [_difference(gap) for gap in result.differences],
         "less_regret_of_reference": {name: _bounds(at) for name, at in result.less.items()},

@@ -27,7 +27,7 @@ SCHEMA: Final = pa.schema(
         ("session", pa.string()),  # null: a request on its own
         ("task", pa.string()),
         ("mode", pa.string()),
-        ("arm", pa.string()),  # first choice; null where nothing could be chosen
+        ("arm", pa.string()),  # first choice; null where nothing was chosen: refused or cached
         ("status", pa.string()),  # ok, failed or refused
         ("cost_nano", pa.int64()),  # of all billed attempts
         (
@@ -38,10 +38,20 @@ SCHEMA: Final = pa.schema(
         ("quality", pa.float64()),  # in [0, 1]: realised by the answer; 0 for a failure, null for a refusal
         ("value", pa.float64()),  # expected utility of the first arm, by the world's declared truth
         ("best", pa.float64()),  # the same of the best arm that was eligible
-        ("regret", pa.float64()),  # best - value; 0 for a refusal
+        ("regret", pa.float64()),  # best - value; 0 for a refusal and for a hit
     ]
 )
 """Columns that are read; a table may have more."""
+
+OF_CACHE: Final = pa.schema(
+    [
+        ("cached", pa.bool_()),  # a kept answer was given: nothing was chosen, and nobody called
+        ("wrong", pa.bool_()),  # and it was made for another question
+    ]
+)
+"""Columns of worlds with a cache; a table without them has no hit."""
+
+READ: Final = (*SCHEMA.names, *OF_CACHE.names)
 
 TRAFFIC: Final = ("id", "t_ms", "tenant", "session", "task", "mode")
 """Columns that the seed alone decides."""
@@ -82,12 +92,14 @@ class Run:
         Names of each round.
     ok, failed, refused
         (n,), one of them true.
+    cached, wrong
+        (n,), whether a kept answer was given, and whether it was to another question; such rounds are ok.
     cost_usd, direct_usd
         (n,); `direct_usd` nan where it is unknown.
     latency_ms
         (n,), nan where refused.
     quality, value
-        (n,), nan where refused; `quality` nan too where nobody could have judged.
+        (n,), nan where refused; `quality` nan too where nobody could have judged, `value` where cached.
     regret
         (n,), 0 or more.
     """
@@ -103,6 +115,8 @@ class Run:
     ok: Bool
     failed: Bool
     refused: Bool
+    cached: Bool
+    wrong: Bool
     cost_usd: Float
     direct_usd: Float
     latency_ms: Float
@@ -142,6 +156,8 @@ def run_of(table: pa.Table, strategy: str, seed: int) -> Run:
         ok=ok,
         failed=failed,
         refused=refused,
+        cached=_flags(rows, "cached"),
+        wrong=_flags(rows, "wrong"),
         cost_usd=_real(rows, "cost_nano") / 1e9,
         direct_usd=_real(rows, "direct_nano") / 1e9,
         latency_ms=_real(rows, "latency_ms"),
@@ -152,7 +168,14 @@ def run_of(table: pa.Table, strategy: str, seed: int) -> Run:
     _hold(
         whose, "quality", made.quality, np.isnan(made.quality) | _within(made.quality, 0.0, 1.0), "in [0, 1]"
     )
-    _hold(whose, "value", made.value, refused | np.isfinite(made.value), "a number where not refused")
+    chosen = ~(refused | made.cached)
+    _hold(
+        whose, "value", made.value, ~chosen | np.isfinite(made.value), "a number where something was chosen"
+    )
+    if (made.cached & ~ok).any() or (made.wrong & ~made.cached).any():
+        raise BadRounds(
+            f"{whose}: found a row from the cache that is not ok, or a wrong one that is not cached"
+        )
     _hold(whose, "regret", made.regret, _within(made.regret, -1e-9, np.inf), "0 or more")
     _hold(whose, "cost_nano", made.cost_usd, _within(made.cost_usd, 0.0, np.inf), "0 or more")
     _hold(whose, "latency_ms", made.latency_ms, ~ok | _within(made.latency_ms, 0.0, np.inf), "0 or more")
@@ -187,11 +210,12 @@ def _rows(table: pa.Table, whose: str) -> pa.Table:
         raise BadRounds(f"{whose}: found no column `{missing[0]}`; expected {', '.join(SCHEMA.names)}")
     if table.num_rows == 0:
         raise BadRounds(f"{whose}: found no request; expected some; give the world more rounds")
+    schema = pa.schema([*SCHEMA, *(field for field in OF_CACHE if field.name in table.column_names)])
     try:
-        rows = table.select(SCHEMA.names).cast(SCHEMA)
+        rows = table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadRounds(
-            f"{whose}: {error}; expected {SCHEMA.to_string(show_field_metadata=False)}"
+            f"{whose}: {error}; expected {schema.to_string(show_field_metadata=False)}"
         ) from error
     rows = rows.sort_by([("t_ms", "ascending"), ("id", "ascending")]).combine_chunks()
     if rows["id"].null_count or pc.count_distinct(rows["id"]).as_py() != rows.num_rows:
@@ -202,6 +226,12 @@ def _rows(table: pa.Table, whose: str) -> pa.Table:
 def _real(rows: pa.Table, name: str) -> Float:
     column = rows[name].cast(pa.float64())
     return np.ascontiguousarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _flags(rows: pa.Table, name: str) -> Bool:
+    if name not in rows.column_names:
+        return np.zeros(rows.num_rows, np.bool_)
+    return np.asarray(pc.fill_null(rows[name], fill_value=False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _whole(rows: pa.Table, name: str, whose: str) -> Int:

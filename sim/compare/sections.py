@@ -20,7 +20,7 @@ from sim.compare.cells import (
 )
 from sim.compare.comparison import Comparison
 from sim.compare.look import NAMES, looks
-from sim.compare.measures import BY_GROUP, COMPARED, COST_TOTAL, REGRET, REGRET_TOTAL
+from sim.compare.measures import BY_GROUP, COST_TOTAL, REGRET, REGRET_TOTAL
 from sim.compare.numbers import interval, p_value, written
 from sim.compare.paired import ALPHA
 
@@ -38,7 +38,7 @@ def figures(result: Comparison) -> Iterator[str]:
         ("", *order),
         (
             (measure_heading(m), *(figure(result.figure(name, m).at, m.form) for name in order))
-            for m in (REGRET_TOTAL, *COMPARED, COST_TOTAL)
+            for m in (REGRET_TOTAL, *result.compared, COST_TOTAL)
         ),
         keys_of(result),
     )
@@ -65,7 +65,7 @@ def differences(result: Comparison) -> Iterator[str]:
         ("", *others),
         (
             (measure_heading(m), *(difference(result.difference(name, m)) for name in others))
-            for m in COMPARED
+            for m in result.compared
         ),
         keys_of(result),
     )

@@ -14,7 +14,7 @@ from sim.compare.kept import load, write_parquet, write_text
 from sim.compare.page import page
 from sim.compare.plots import plots
 from sim.compare.report import document, paired_table, summary_table
-from sim.compare.rounds import SCHEMA, Run, run_of
+from sim.compare.rounds import READ, Run, run_of
 from sim.compare.runs import Bar
 from sim.compare.setting import Setting
 
@@ -43,7 +43,7 @@ def conclude(
     known = {(job.strategy, job.seed): job for job in jobs}
 
     def loaded(strategy: str, seed: int) -> Run:
-        return run_of(load(out, known[strategy, seed], SCHEMA.names), strategy, seed)
+        return run_of(load(out, known[strategy, seed], READ), strategy, seed)
 
     last_ms = max(pc.max(load(out, job, ("t_ms",))["t_ms"]).as_py() for job in jobs)
     clock = Clock(setting.start_ms, max(last_ms, setting.start_ms + 1))

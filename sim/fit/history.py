@@ -53,6 +53,8 @@ WHERE {_WITHIN} AND NOT d.observe AND w.quality IS NOT NULL AND o.status = 'ok'
 ORDER BY w.source, w.ts_ms, w.id
 """  # noqa: S608 - our own words
 
+_HITS: Final = "SELECT count(*) FILTER (mode <> 'custom') FROM cache_hits"
+
 _SPAN: Final = """
 SELECT min(d.ts_ms) FILTER (d.inputs.mode <> 'custom'), max(d.ts_ms) FILTER (d.inputs.mode <> 'custom'),
        count(*) FILTER (d.inputs.mode <> 'custom'),
@@ -70,7 +72,8 @@ class NoHistory(P402Error):
 class Span:
     """First and last moment of a log's routed rounds, ms since 1970 UTC, and how many there are.
 
-    Rounds with weights of their own are counted apart, as `custom`: a world's callers ask for modes.
+    Rounds with weights of their own are counted apart, as `custom`: a world's callers ask for modes. So are
+    `hits`, requests that a cache answered: they are no rounds.
     """
 
     first_ms: int
@@ -78,6 +81,7 @@ class Span:
     rounds: int
     simulated: int
     custom: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,12 +200,13 @@ def span_of(log: Path) -> Span:
     """
     with connect(log) as con:
         first, last, rounds, simulated, custom = con.execute(_SPAN).fetchall()[0]
+        hits = con.execute(_HITS).fetchall()[0][0]
     if not rounds:
         but = f" but {custom:,} with weights of their own, which no world asks for" if custom else ""
         raise NoHistory(
             f"the log {log} holds no routed round{but}; expected traffic: serve some, or `p402 sim run --log`"
         )
-    return Span(int(first), int(last), int(rounds), int(simulated), int(custom))
+    return Span(int(first), int(last), int(rounds), int(simulated), int(custom), int(hits))
 
 
 def read_history(log: Path, from_ms: int, until_ms: int, mode: str | None = None) -> History:

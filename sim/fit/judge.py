@@ -95,6 +95,8 @@ class Result:
     simulated: int
     custom: int
     """Rounds with weights of their own, which were left out."""
+    hits: int
+    """Requests that a cache answered, which are no rounds: the world has only those that were sent on."""
     fit_from_ms: int
     fit_until_ms: int
     until_ms: int
@@ -150,7 +152,15 @@ def fit_and_judge(
     if other is not None:
         verdicts.append(_under_another(other, fitted, plays, yesterday, split_ms, holdout_h))
     return Result(
-        fitted, len(history), span.simulated, span.custom, span.first_ms, split_ms, until_ms, tuple(verdicts)
+        fitted=fitted,
+        rounds=len(history),
+        simulated=span.simulated,
+        custom=span.custom,
+        hits=span.hits,
+        fit_from_ms=span.first_ms,
+        fit_until_ms=split_ms,
+        until_ms=until_ms,
+        verdicts=tuple(verdicts),
     )
 
 

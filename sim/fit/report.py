@@ -92,6 +92,11 @@ def _doubts(result: Result) -> Iterator[str]:
             f"[yellow]custom[/]: {result.custom:,} rounds with weights of their own were left out, as a "
             f"world's callers ask for modes"
         )
+    if result.hits:
+        yield (
+            f"[yellow]cached[/]: {result.hits:,} requests of the log were answered from a cache and left "
+            f"out; the world has the traffic that was sent on, and asks nothing twice"
+        )
     if result.simulated:
         yield f"[yellow]simulated[/]: {result.simulated:,} rounds of the log had simulated providers"
     if not result.verdicts:

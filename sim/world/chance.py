@@ -33,6 +33,9 @@ class Stream(IntEnum):
     GAMMA = 4
     JUDGE = 5
     WORKER = 6
+    REPEAT = 7
+    QUESTION = 8
+    VECTOR = 9
 
 
 class Chance:

@@ -23,6 +23,7 @@ from sim.world.parts import (
     TenantSpec,
     Worth,
 )
+from sim.world.questions import capacity
 
 FAILURES: Final = ("error", "overloaded", "hang", "cut")
 """Kinds of failed calls that have a share; outages and rate limits have laws of their own."""
@@ -124,10 +125,27 @@ def _check_tenant(spec: Whole, tenant: TenantSpec) -> None:
     _known(f"{path}.hold", (tenant.hold,), (HOLD_STRICT, HOLD_PREDICTED))
     if tenant.baseline_model is not None:
         _known(f"{path}.baseline_model", (tenant.baseline_model,), [m.id for m in spec.models])
+    if tenant.repeats is not None:
+        _check_repeats(spec, tenant)
     if tenant.names_task < 1 and spec.table is None:
         asked = tenant.tasks or tasks
         if mute := [t.name for t in spec.tasks if t.name in asked and not t.texts]:
             _no(f"{path} leaves tasks unnamed, but tasks {', '.join(mute)} have no `texts`; add some")
+
+
+def _check_repeats(spec: Whole, tenant: TenantSpec) -> None:
+    path, repeats = f"tenants.{tenant.name}.repeats", tenant.repeats
+    assert repeats is not None, "asked of tenants that repeat themselves"
+    if spec.table is not None:
+        _no(f"{path}: a world with `table` takes its prompts from there; leave the repeats out")
+    for task in tenant.tasks or [task.name for task in spec.tasks]:
+        most = capacity(task)
+        if repeats.questions > most:
+            have = f"there are {most}" if most else "nobody wrote any"
+            _no(
+                f"{path}.questions is {repeats.questions}, but of task {task} {have}; "
+                f"ask for fewer, or leave the task out of the tenant's"
+            )
 
 
 def _check_model(spec: Whole, model: ModelSpec) -> None:

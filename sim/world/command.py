@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
 @app.command("run")
 def run_world(
     *,
-    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm, repeats or table.")] = None,
     spec: Annotated[Path | None, typer.Option(help="A world of your own, TOML or JSON.")] = None,
     strategy: Annotated[
         str,
@@ -55,7 +55,7 @@ def run_world(
 @app.command()
 def world(
     *,
-    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm or table.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A world: day, calm, storm, repeats or table.")] = None,
     spec: Annotated[Path | None, typer.Option(help="A world of your own, to be checked.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
 ) -> None:

@@ -116,6 +116,9 @@ def _tenant(tenant: TenantSpec, away: list[str]) -> dict[str, Any]:
         "exploration": tenant.explores,
         "fee_bps": tenant.fee_bps,
         "deny_models": away,
+        "cache_in_cost_mode": tenant.cache.in_cost_mode,
+        "cache_ttl_s": tenant.cache.ttl_s,
+        "cache_similarity": _decimal(tenant.cache.similarity),
     }
     if tenant.session_cap_usd is not None:
         made["session_cap_usd"] = _decimal(tenant.session_cap_usd)

@@ -9,10 +9,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from p402.limits import LEAST_SIMILARITY, MAX_TTL_S
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Least0 = Annotated[float, Meta(ge=0)]
+Between = Annotated[float, Meta(gt=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
+Ttl = Annotated[int, Meta(ge=1, le=MAX_TTL_S)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Hourly = Annotated[tuple[Least0, ...], Meta(min_length=24, max_length=24)]
 Weekly = Annotated[tuple[Least0, ...], Meta(min_length=7, max_length=7)]
@@ -95,6 +99,75 @@ class Sessions(Strict, frozen=True, kw_only=True):
     named: Share = 1.0
 
 
+class Repeats(Strict, frozen=True, kw_only=True):
+    """How much of a tenant's traffic asks what others asked before.
+
+    Attributes
+    ----------
+    share
+        Of sessions whose first turn is a common question of their task; all else is asked once.
+    questions
+        Common questions of each task.
+    zipf
+        Exponent of their popularity: the k-th is asked in proportion to k**-zipf.
+    reworded
+        Share of them asked in other words than the usual ones.
+    near
+        Share of them that are near misses instead: nearly the same words, and another right answer.
+    follow_ups
+        Share of such a session's later turns that are asked in usual words ("Why is that so?"), whose meaning
+        is in the conversation; the others' words are their own.
+    """
+
+    share: Share
+    questions: Count = 20
+    zipf: Annotated[float, Meta(ge=0, le=5)] = 1.0
+    reworded: Share = 0.3
+    near: Share = 0.1
+    follow_ups: Share = 0.0
+
+
+class TenantCache(Strict, frozen=True, kw_only=True):
+    """How a tenant's requests use the gateway's cache: what they ask, and the tenant's rules.
+
+    Attributes
+    ----------
+    asks
+        Share of requests that say `cache: true`, whatever their mode; the others say nothing.
+    asks_ttl_s
+        `cache_ttl` of those; None leaves the tenant's.
+    in_cost_mode, ttl_s, similarity
+        As in `p402.limits.CacheRules`.
+    """
+
+    asks: Share = 0.0
+    asks_ttl_s: Ttl | None = None
+    in_cost_mode: bool = True
+    ttl_s: Ttl = 86_400
+    similarity: Annotated[float, Meta(ge=LEAST_SIMILARITY, le=0.9999)] = LEAST_SIMILARITY
+
+
+class CacheSpec(Strict, frozen=True, kw_only=True):
+    """The gateway's cache, and the simulated embedder in front of it.
+
+    Attributes
+    ----------
+    compares
+        Whether there is an embedder; without it only exact repeats are found.
+    entries
+        Most that a tenant has; beyond them its longest unused go.
+    reworded_above
+        Share of pairs of wordings of one question whose cosine exceeds 0.92.
+    near_above
+        The same of a question and a near miss of it in the same wording.
+    """
+
+    compares: bool = True
+    entries: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    reworded_above: Between = 0.43
+    near_above: Between = 0.185
+
+
 class TenantSpec(Strict, frozen=True, kw_only=True):
     """Who calls.
 
@@ -110,6 +183,8 @@ class TenantSpec(Strict, frozen=True, kw_only=True):
         Share of requests whose callers name the task; the others' is inferred from a text.
     caps_output
         Share of requests that name `max_output` as output cap.
+    repeats
+        What of its traffic was asked before; None asks everything once.
     """
 
     name: Name
@@ -129,6 +204,8 @@ class TenantSpec(Strict, frozen=True, kw_only=True):
     hold: str = "strict"
     baseline_model: str | None = None
     fee_bps: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    repeats: Repeats | None = None
+    cache: TenantCache = TenantCache()
 
 
 class TaskSpec(Strict, frozen=True, kw_only=True):

@@ -1,18 +1,22 @@
 """A world, played: the real flow on virtual time under a strategy, from the first arrival to the last word.
 
 Everything but the far side of the socket is the product's own: the flow with its admission, reservation,
-failover and settlement, the guard's law in memory, live state and breakers, words between workers, the task
-head, the log and the store of snapshots. A run of the same world, strategy and seed is the same to the bit.
+failover and settlement, the guard's law in memory, the cache of answers, live state and breakers, words
+between workers, the task head, the log and the store of snapshots. A run of the same world, strategy and seed
+is the same to the bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from p402.answer import Completed, Metadata, Rejected, StreamEnd, StreamEvents, Streaming
+from p402.cache.contract import Cache, Embedder
+from p402.cache.local import LocalCache
 from p402.errors import ConfigError
 from p402.events import AnyEvent, Reward, RowInputs
 from p402.flow.chat import Flow
@@ -20,9 +24,11 @@ from p402.flow.peers import exchange
 from p402.flow.state import WorkerState
 from p402.ids import request_id
 from p402.ports import Log, Ports
+from p402.request import ChatRequest
 from p402.routing.compiled import Snapshot, compile_snapshot, parts_of
 from p402.routing.decide import Decided, decide_one
 from p402.routing.live import LiveState
+from p402.routing.spec import TASKS
 from p402.store.components import ComponentStore
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
@@ -31,20 +37,26 @@ from sim.shown import Advance
 from sim.strategies.contract import Strategy
 from sim.strategies.ours import Fixed
 from sim.world.alike import Alike
+from sim.world.answers import answer_of, words_of
 from sim.world.chance import Chance, Stream
 from sim.world.clock import Loop, Until, VirtualClock
+from sim.world.embedder import SimEmbedder
 from sim.world.gateway import Gateway
 from sim.world.handed import Handed
 from sim.world.judges import words_on
 from sim.world.offer import offer_at, offer_changes_h
 from sim.world.rounds import Chosen, Round
 from sim.world.rows import Rows, Sink
+from sim.world.said import Conversations
 from sim.world.spec import WorldSpec
 from sim.world.table import SCHEMA
 from sim.world.tables import table_of
 from sim.world.traffic import Asked, Traffic
 from sim.world.truth import Truth
 from sim.world.upstream import SimUpstream
+
+MakeCache = Callable[[Callable[[], int], Embedder | None, int], Cache]
+"""Makes a run's cache, of its clock, its embedder and a tenant's most entries."""
 
 HOUR_MS: Final = 3_600_000
 LEARNS_NOTHING: Final = (Fixed, Gateway)
@@ -64,6 +76,7 @@ def run(
     progress: Advance | None = None,
     *,
     rounds: int | None = None,
+    cache: MakeCache = LocalCache,
 ) -> pa.Table:
     """Play a world and give the table of its rounds (`sim.world.table.SCHEMA`).
 
@@ -78,6 +91,8 @@ def run(
         Told requests that have arrived, and how many are expected.
     rounds
         Requests in all; None ends by the world's hours.
+    cache
+        Another hand of the cache's port than the product's.
 
     Raises
     ------
@@ -85,7 +100,7 @@ def run(
         The spec, the seed or the wish for a log does not fit.
     """
     batches: list[pa.RecordBatch] = []
-    play(spec, strategy, seed, batches.append, log, store, progress, rounds=rounds)
+    play(spec, strategy, seed, batches.append, log, store, progress, rounds=rounds, cache=cache)
     return pa.Table.from_batches(batches, SCHEMA)
 
 
@@ -99,6 +114,7 @@ def play(
     progress: Advance | None = None,
     *,
     rounds: int | None = None,
+    cache: MakeCache = LocalCache,
 ) -> "Played":
     """Play a world, and hand its rows to a sink in batches: memory is bounded by what is under way.
 
@@ -114,7 +130,7 @@ def play(
             f"strategy {strategy.name!r} does not choose by `decide_one`, so no replay could verify its log; "
             "leave the log out, or use p402 or gateway"
         )
-    played = Played(spec, strategy, seed, sink, progress, rounds, store)
+    played = Played(spec, strategy, seed, sink, progress, rounds, store, cache)
     with ExitStack() as stack:
         played.run([] if log is None else [stack.enter_context(w) for w in _writers(spec, log, played.clock)])
     return played
@@ -130,8 +146,8 @@ class Played:
 
     Attributes
     ----------
-    guard
-        Its books, for whoever wants to look at them afterwards.
+    guard, cache
+        Its books and its kept answers, for whoever wants to look at them afterwards. All workers share them.
     """
 
     def __init__(
@@ -143,6 +159,7 @@ class Played:
         progress: Advance | None,
         rounds: int | None,
         store: Path | None,
+        cache: MakeCache = LocalCache,
     ) -> None:
         self.spec, self.strategy = spec, strategy
         self.clock = VirtualClock(spec.start_ms)
@@ -161,6 +178,10 @@ class Played:
         self.tenants = dict(offer_at(spec, 0.0).tenants)
         self.guard = MemoryGuard(lambda tenant: self.tenants[tenant].limits, self.clock.now_ms)
         self.board = MemoryBoard(self.clock.now_ms)
+        self.embedder = SimEmbedder(spec.cache, self.chance, TASKS)
+        compares = self.embedder if spec.cache.compares else None
+        self.cache = cache(self.clock.now_ms, compares, spec.cache.entries)
+        self.talks = Conversations()
         self.upstream = SimUpstream(spec, self.truth, self.clock, self.chance, self.under_way)
         self.flows: list[Flow] = []
         self.arrived = 0
@@ -175,7 +196,7 @@ class Played:
         shared = MemorySessions(self.clock.now_ms) if self.spec.workers > 1 else None
         for number in range(self.spec.workers):
             log: Log = logs[number] if logs else _Nowhere()
-            ports = Ports(self.clock, log, self.guard, self.upstream, sessions=shared)
+            ports = Ports(self.clock, log, self.guard, self.upstream, sessions=shared, cache=self.cache)
             state = WorkerState(f"w{number}", snapshot, head)
             self.flows.append(Flow(ports, state, {}, decide=self._decide))
         self.loop.start(self._arrivals())
@@ -225,20 +246,43 @@ class Played:
         self.under_way[made] = ended
         self.clock.bits = asked.bits
         arrived_ms = self.clock.ms
-        answer = await flow.chat(asked.request, self.tenants[asked.session.tenant.name], arrived_ms)
-        if isinstance(answer, Streaming):
-            end = await _read(answer.events)
-            _answered(ended, end.metadata, None if end.failure is None else end.failure.code)
-        elif isinstance(answer, Rejected):
+        tenant = self.tenants[asked.session.tenant.name]
+        answer = await flow.chat(self._as_asked(asked), tenant, arrived_ms)
+        if isinstance(answer, Rejected):
             _rejected(ended, answer, self.clock.ms - arrived_ms)
         else:
-            assert isinstance(answer, Completed), "the flow answers in three ways"
-            _answered(ended, answer.metadata, None)
+            await self._answered(ended, answer)
         del self.under_way[made]
         self.rows.add(ended)
         self._hear(flow, ended)
         if self.spec.sessions.waits:
             self._go_on(asked)
+
+    def _as_asked(self, asked: Asked) -> ChatRequest:
+        """The request; one of a conversation that others may have too carries all that was said before."""
+        common = asked.session.common
+        if common is None:
+            return asked.request
+        if asked.turn == 0:
+            self.embedder.learn(common)
+        messages = self.talks.messages(asked)
+        self.talks.begin(asked)
+        return replace(asked.request, body={"messages": messages})
+
+    async def _answered(self, ended: Round, answer: Completed | Streaming) -> None:
+        """Note an answer, whole or read to its end as a client does, or a stream that broke."""
+        code, events = None, list[bytes]()
+        if isinstance(answer, Streaming):
+            end, events = await _read(answer.events)
+            told, body, code = end.metadata, None, None if end.failure is None else end.failure.code
+        else:
+            told, body = answer.metadata, answer.body
+        if told.cached:
+            _given(ended, told, words_of(body, events))
+        else:
+            _made(ended, told, code)
+        if ended.asked.session.common is not None and code is None:
+            self.talks.answered(ended.asked, words_of(body, events))
 
     def _go_on(self, asked: Asked) -> None:
         following = self.traffic.next(asked, self.clock.ms)
@@ -316,12 +360,14 @@ class Played:
             flow.state.swap(snapshot)
 
 
-async def _read(events: StreamEvents) -> StreamEnd:
-    """Read a stream to its end, as a client does."""
+async def _read(events: StreamEvents) -> tuple[StreamEnd, list[bytes]]:
+    """Read a stream to its end: its last word, and the events before."""
+    read: list[bytes] = []
     async for item in events:
         if isinstance(item, StreamEnd):
             await events.aclose()
-            return item
+            return item, read
+        read.append(item)
     raise RuntimeError("a stream of the flow ended without its last word")
 
 
@@ -336,8 +382,19 @@ async def _at_once() -> None:
     """Pause for nothing."""
 
 
-def _answered(ended: Round, told: Metadata, code: str | None) -> None:
-    """Note an answer, or a stream that broke."""
+def _given(ended: Round, told: Metadata, words: str) -> None:
+    """Note an answer of the cache: right where it was made for the same question, else worth nothing."""
+    kept = answer_of(words)
+    ended.status, ended.served = "ok", kept.arm
+    ended.entry, ended.similarity = told.cache_entry, told.cache_similarity
+    ended.wrong = kept.question is None or kept.question != ended.asked.question
+    ended.quality = 0.0 if ended.wrong else kept.quality
+    ended.direct_nano = told.direct_nano
+    ended.latency_ms, ended.ttfb_ms = told.latency_ms, told.ttfb_ms
+
+
+def _made(ended: Round, told: Metadata, code: str | None) -> None:
+    """Note an answer that was made for the request, or a stream that broke."""
     first = told.attempts[0]
     ended.status = "ok" if code is None else "failed"
     ended.code = code

@@ -1,6 +1,6 @@
-"""Worlds to begin with: `day`, `calm`, `storm` and `table`.
+"""Worlds to begin with: `day`, `calm`, `storm`, `repeats` and `table`.
 
-The first three are invented, as the README of this folder says: their numbers are drawn once, by keyed
+The first four are invented, as the README of this folder says: their numbers are drawn once, by keyed
 chance, from the laws in `sim.world.drawn_models`. `table` has the real outcomes, prices and token counts of
 the `paretobandit` table; its providers' speeds and failures are invented.
 """
@@ -28,16 +28,18 @@ from sim.world.spec import (
     Outage,
     PriceChange,
     ProviderSpec,
+    Repeats,
     Rows,
     Sessions,
     Spread,
     TaskSpec,
+    TenantCache,
     TenantSpec,
     WorldSpec,
 )
 from sim.world.texts import TEXTS
 
-NAMES: Final = ("day", "calm", "storm", "table")
+NAMES: Final = ("day", "calm", "storm", "repeats", "table")
 
 OFFICE: Final = (
     *(0.3, 0.25, 0.2, 0.2, 0.25, 0.35, 0.55, 0.9, 1.3, 1.6, 1.7, 1.7),
@@ -114,7 +116,7 @@ presets: Final[Mapping[str, WorldSpec]] = Presets()
 
 @lru_cache(maxsize=len(NAMES))
 def _made(name: str) -> WorldSpec:
-    return {"day": _day, "calm": _calm, "storm": _storm, "table": _table}[name]()
+    return {"day": _day, "calm": _calm, "storm": _storm, "repeats": _repeats, "table": _table}[name]()
 
 
 def _day() -> WorldSpec:
@@ -330,6 +332,57 @@ def _storm() -> WorldSpec:
             Judge(name="user", share=0.3, slope=0.3, delay_s=Spread(median=300, sigma=1)),
             Judge(name="grader", share=0.4, bias=-0.05, noise_sd=0.1, delay_s=Spread(median=900, sigma=0.3)),
         ),
+    )
+
+
+def _repeats() -> WorldSpec:
+    models = drawn_models(6, [task.name for task in TASKS], key=7)
+    names = tuple(model.id for model in models)
+    return WorldSpec(
+        name="repeats",
+        about="10 arms of 6 models at 3 providers over half a day in which callers ask what others asked: a "
+        "help desk, mostly in cost mode, whose answers are kept for four hours, and a lab that writes code "
+        "and asks for the cache now and then. Some ask in other words, some nearly the same.",
+        hours=12,
+        tick_s=120,
+        arrivals=Arrivals(per_hour=400),
+        sessions=Sessions(mean_turns=1.6, most_turns=8, pause_s=_PAUSE),
+        tenants=(
+            TenantSpec(
+                name="desk",
+                share=3,
+                modes={"cost": 3, "balanced": 1},
+                tasks={"chat": 3, "knowledge": 1, "extraction": 1},
+                stream=0.3,
+                baseline_model="model-05",
+                repeats=Repeats(share=0.7, questions=40, reworded=0.35, near=0.25, follow_ups=0.3),
+                cache=TenantCache(ttl_s=14_400),
+            ),
+            TenantSpec(
+                name="lab",
+                modes={"balanced": 2, "cost": 1},
+                tasks={"code": 2, "math": 1, "reasoning": 1},
+                baseline_model="model-05",
+                repeats=Repeats(share=0.3, questions=30, zipf=0.7, reworded=0.4, near=0.3),
+                cache=TenantCache(asks=0.3, asks_ttl_s=3_600),
+            ),
+        ),
+        tasks=TASKS,
+        models=models,
+        providers=(
+            ProviderSpec(name="aspen", models=names[:4], failures={"error": 0.003}),
+            ProviderSpec(
+                name="birch", models=names[2:5], price_factor=0.9, tokens_per_s=60, failures={"error": 0.01}
+            ),
+            ProviderSpec(
+                name="cedar",
+                models=names[3:],
+                price_factor=1.2,
+                ttft_ms=Spread(median=120, sigma=0.2),
+                tokens_per_s=400,
+            ),
+        ),
+        judges=(Judge(name="user", share=0.5, delay_s=Spread(median=600, sigma=0.5)),),
     )
 
 

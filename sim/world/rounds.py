@@ -36,7 +36,10 @@ class Round:
     calls
         Attempts made.
     quality
-        True quality of the last answer; None after a failure.
+        True quality of the last answer; None after a failure, 0 for a kept answer to another question.
+    entry, similarity, wrong
+        Of an answer that the cache gave: the request that it was made for, its cosine, and whether that one
+        asked another question; None and False where the cache gave none.
     """
 
     seq: int
@@ -60,3 +63,6 @@ class Round:
     first_output: int | None = None
     first_latency_ms: float = 0.0
     first_failed: bool = False
+    entry: str | None = None
+    similarity: float | None = None
+    wrong: bool = False

@@ -135,10 +135,15 @@ def _batch(
         "direct_nano": [one.direct_nano for one in rounds],
         "latency_ms": [one.latency_ms for one in rounds],
         "ttfb_ms": [one.ttfb_ms for one in rounds],
-        "quality": [None if not one.calls else one.quality or 0.0 for one in rounds],
+        "quality": [_quality(one) for one in rounds],
         "value": [None if v is None else v[0] for v in valued],
         "best": [None if v is None else v[1] for v in valued],
         "regret": [0.0 if v is None else v[1] - v[0] for v in valued],
+        "cached": [one.entry is not None for one in rounds],
+        "similarity": [one.similarity for one in rounds],
+        "entry": [one.entry for one in rounds],
+        "wrong": [one.wrong for one in rounds],
+        "question": [one.asked.question for one in rounds],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
@@ -148,6 +153,10 @@ def _first(one: Round) -> str | None:
     if one.chosen is None or not one.calls:
         return None
     return one.chosen.snapshot.spec.arms.arm[one.chosen.made.arm]
+
+
+def _quality(one: Round) -> float | None:
+    return None if not one.calls and one.entry is None else one.quality or 0.0
 
 
 def _propensity(one: Round) -> float | None:

@@ -15,6 +15,7 @@ from sim.world.parts import (
     Bernoulli,
     Beta,
     Burst,
+    CacheSpec,
     Drift,
     Gaussian,
     Graded,
@@ -25,12 +26,14 @@ from sim.world.parts import (
     Positive,
     PriceChange,
     ProviderSpec,
+    Repeats,
     Reward,
     Rows,
     Sessions,
     Spread,
     Strict,
     TaskSpec,
+    TenantCache,
     TenantSpec,
     Worth,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Burst",
+    "CacheSpec",
     "Drift",
     "Gaussian",
     "Graded",
@@ -48,11 +52,13 @@ __all__ = [
     "Outage",
     "PriceChange",
     "ProviderSpec",
+    "Repeats",
     "Reward",
     "Rows",
     "Sessions",
     "Spread",
     "TaskSpec",
+    "TenantCache",
     "TenantSpec",
     "WorldSpec",
     "Worth",
@@ -85,6 +91,8 @@ class WorldSpec(Strict, frozen=True, kw_only=True):
         Keys the gateway's choices; the seed of a run is mixed in.
     exploration_loss
         The gateway's setting: most score that balanced mode may give up to explore.
+    cache
+        What it keeps of answers, and how alike its embedder finds texts.
     """
 
     name: Name
@@ -102,6 +110,7 @@ class WorldSpec(Strict, frozen=True, kw_only=True):
     providers: Annotated[tuple[ProviderSpec, ...], Meta(min_length=1, max_length=64)]
     judges: tuple[Judge, ...] = ()
     worth: Worth = Worth()
+    cache: CacheSpec = CacheSpec()
     table: str | None = None
     split: str | None = None
     salt: Annotated[int, Meta(ge=0)] = 402

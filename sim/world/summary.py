@@ -23,6 +23,10 @@ class Summary:
         Sums; the first is over answered requests, the others over those that chose.
     by_status
         Requests by `ok`, `failed`, `refused`.
+    hits, wrong_hits
+        Requests that were given a kept answer, and those of them whose answer was to another question.
+    hits_direct_nano
+        What the hits would have cost at the baseline: part of `direct_nano`.
     """
 
     world: str
@@ -30,6 +34,9 @@ class Summary:
     seed: int
     rounds: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
+    hits: int = 0
+    wrong_hits: int = 0
+    hits_direct_nano: int = 0
     attempts: int = 0
     cost_nano: int = 0
     direct_nano: int = 0
@@ -46,6 +53,10 @@ class Summary:
         self.rounds += batch.num_rows
         for row in pc.value_counts(batch.column("status")).to_pylist():
             self.by_status[row["values"]] = self.by_status.get(row["values"], 0) + row["counts"]
+        self.hits += pc.sum(batch.column("cached")).as_py() or 0
+        self.wrong_hits += pc.sum(batch.column("wrong")).as_py() or 0
+        given = batch.filter(batch.column("cached")).column("direct_nano")
+        self.hits_direct_nano += pc.sum(given).as_py() or 0
         for name in ("attempts", "cost_nano", "direct_nano"):
             setattr(self, name, getattr(self, name) + int(pc.sum(batch.column(name)).as_py() or 0))
         for name in ("quality", "value", "best", "regret"):
@@ -53,9 +64,11 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values, with what follows from it."""
-        chose = self.rounds - self.by_status.get("refused", 0)
+        chose = self.rounds - self.by_status.get("refused", 0) - self.hits
         return {
             **asdict(self),
+            "hit_share": self.hits / self.rounds if self.rounds else None,
+            "wrong_share_of_hits": self.wrong_hits / self.hits if self.hits else None,
             "mean_value": self.value / chose if chose else None,
             "mean_regret": self.regret / chose if chose else None,
             "rounds_per_s": self.rounds / self.seconds if self.seconds else None,
@@ -72,6 +85,13 @@ class Summary:
         table.add_column("value", justify="right")
         counts = ", ".join(f"{status} {n:,}" for status, n in sorted(self.by_status.items()))
         table.add_row("requests", f"{self.rounds:,} ({counts})")
+        if self.hits:
+            table.add_row("answered from the cache", f"{self.hits:,} ({told['hit_share']:.1%})")
+            table.add_row(
+                "of those, an answer to another question",
+                f"{self.wrong_hits:,} ({told['wrong_share_of_hits']:.2%})",
+            )
+            table.add_row("direct cost of the cache's answers, USD", f"{self.hits_direct_nano / 1e9:,.4f}")
         table.add_row("calls to providers", f"{self.attempts:,}")
         table.add_row("cost, USD", f"{self.cost_nano / 1e9:,.4f}")
         table.add_row("direct cost of what was answered, USD", f"{self.direct_nano / 1e9:,.4f}")

@@ -13,6 +13,7 @@ from math import sqrt
 from typing import Final, Self
 
 from p402.ports import WARM_MS, Call, Completion, Failure, Stream, Usage
+from sim.world.answers import Answer, body_of, first_event, last_event
 from sim.world.chance import Chance, normal
 from sim.world.chance import Stream as Draw
 from sim.world.clock import Until, VirtualClock
@@ -87,6 +88,9 @@ class _Answer:
     failure: Failure | None
     begins: bool
     """Whether content came."""
+    said: Answer | None = None
+    whole: bool = True
+    """Whether no output cap cut it short."""
 
 
 class SimUpstream:
@@ -117,7 +121,10 @@ class SimUpstream:
         """Answer a call as a whole."""
         answer = self._attempt(call)
         await Until(answer.ends_ms)
-        return Completion(b"{}", answer.usage) if answer.failure is None else answer.failure
+        if answer.failure is not None:
+            return answer.failure
+        assert answer.said is not None, "what does not fail says something"
+        return Completion(body_of(answer.said, whole=answer.whole), answer.usage)
 
     async def open_stream(self, call: Call) -> Stream | Failure:
         """Answer a call piece by piece; there are two pieces, the first token and the rest."""
@@ -180,7 +187,9 @@ class SimUpstream:
         more = self._chance.uniforms(Draw.GAMMA, asked.session.number, asked.turn, arm, round_.calls)
         round_.quality = 0.0 if output < whole else draw(model.reward, mean, u[4], more)
         cached = provider.cached(asked.session.number, prompt, now)
-        return _Answer(first, ends, Usage(prompt=prompt, output=output, cached=cached), None, begins=True)
+        usage = Usage(prompt=prompt, output=output, cached=cached)
+        said = Answer(round_.id, truth.arms[arm], asked.question, round_.quality)
+        return _Answer(first, ends, usage, None, begins=True, said=said, whole=output == whole)
 
     def _length(self, asked: Asked, arm: int, u: float) -> int:
         real = self._truth.length_of(asked, arm)
@@ -207,11 +216,12 @@ NOTHING: Final = Usage(prompt=0, output=0)
 
 
 class _Stream:
-    """An answer under way; its last event comes when its law says."""
+    """An answer under way: its words at once, and its end when its law says."""
 
     def __init__(self, answer: _Answer, clock: VirtualClock) -> None:
         self._answer, self._clock = answer, clock
         self._ended = False
+        self._told = 0
         self.warnings: tuple[str, ...] = ()
 
     @property
@@ -229,9 +239,16 @@ class _Stream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Nothing but the end, when it comes."""
-        await Until(self._answer.ends_ms)
-        self._ended = True
+        """Its words, then its end; the end alone where it breaks."""
+        said = self._answer.said
+        self._told += 1
+        if said is not None and self._told == 1:
+            return first_event(said)
+        if not self._ended:
+            await Until(self._answer.ends_ms)
+            self._ended = True
+            if said is not None:
+                return last_event(whole=self._answer.whole)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

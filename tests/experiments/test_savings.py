@@ -5,9 +5,21 @@ import polars as pl
 import pytest
 
 from experiments.notebook_log import write_log
-from experiments.savings import arm_shares, counted, failed_but_billed, load_rounds, savings_by
+from experiments.savings import (
+    arm_shares,
+    counted,
+    failed_but_billed,
+    hits_by,
+    load_hits,
+    load_rounds,
+    savings_by,
+)
+from p402.events import AnyEvent
 from p402.store.reader import connect
+from p402.store.writer import LogWriter
 from serve.metadata import metadata_fields
+from tests.p402.flow.test_cache import a_question, a_world
+from tests.p402.flow.world import a_tenant
 
 FIELDS = ("cost_usd", "direct_cost", "savings")
 SUMS = ("cost_usd", "direct_usd", "savings_usd")
@@ -126,3 +138,33 @@ def test_failed_attempts_that_were_billed_are_those_the_answers_list(world):
     listed = [a for said in answers for a in said["attempts"] if a["status"] != "ok" and a["cost_usd"]]
     assert wasted["attempts"].sum() == len(listed) > 0
     assert wasted["cost_nano"].sum() / 1e9 == pytest.approx(sum(a["cost_usd"] for a in listed), abs=1e-9)
+
+
+def test_p22_what_the_cache_saved_is_what_its_answers_said_and_no_round_holds_it(tmp_path):
+    world = a_world()
+    texts = ("What is a tide?", "What is a tide?", "What is an ebb?", "What is a tide?")
+    said = [
+        metadata_fields(world.ask(a_question(text, session_id=session)).metadata)
+        for text in texts
+        for session in ("s-1", "s-2")
+    ]
+    said.append(
+        metadata_fields(world.ask(a_question("What is a tide?"), a_tenant(baseline_model=None)).metadata)
+    )
+    with LogWriter(tmp_path, "w", world.clock.now_ms) as log:
+        for event in world.log.of(*AnyEvent.__args__):
+            log.append(event)
+    with connect(tmp_path) as con:
+        hits, rounds = load_hits(con), load_rounds(con)
+    cached = {one["request_id"]: one for one in said if one["cached"]}
+    assert set(hits["request_id"]) == set(cached)
+    assert set(rounds["request_id"]) == {one["request_id"] for one in said} - set(cached)
+    by_session = hits_by(hits, "session_id")
+    for row in by_session.iter_rows(named=True):
+        mine = [one for one in cached.values() if one["session_id"] == row["session_id"]]
+        assert row["hits"] == row["exact"] == len(mine)
+        assert row["alike"] == 0
+        assert row["unpriced"] == sum(one["savings"] is None for one in mine)
+        assert row["savings_usd"] == pytest.approx(sum(one["savings"] or 0 for one in mine), abs=1e-12)
+    assert by_session["hits"].sum() == len(cached) == 7
+    assert by_session["unpriced"].sum() == 1

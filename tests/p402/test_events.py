@@ -12,6 +12,7 @@ from p402.events import (
     ArmLive,
     Attempt,
     AttemptResult,
+    CacheHit,
     Decision,
     Imported,
     Live,
@@ -50,6 +51,11 @@ EVENTS = [
         provider=None,
         model="gpt-4o", status="ok", inputs=INPUTS, task=None, prompt="é\n", tags={"k": "\u2028"},
     ),
+    CacheHit(
+        ts_ms=8, id=ID, tenant="t", session="s", worker="w", snapshot="a", entry=ID, tier="semantic",
+        similarity=0.9375, arm="p/m", mode="cost", task="math", baseline=None, direct_nano=None,
+        prompt_tokens=3, output_tokens=4, age_ms=5, latency_ms=0.5, tags={"k": "\u2028"},
+    ),
 ]  # fmt: skip
 DECODER = msgspec.json.Decoder(AnyEvent)
 
@@ -59,7 +65,7 @@ class TestEachKind:
     def test_its_line_names_kind_and_version_first(self, event):
         line = msgspec.json.encode(event)
         assert list(json.loads(line))[:2] == ["kind", "v"]
-        assert json.loads(line)["v"] == VERSION == 3
+        assert json.loads(line)["v"] == VERSION == 4
 
     def test_it_is_one_line(self, event):
         assert b"\n" not in msgspec.json.encode(event)

@@ -33,6 +33,7 @@ registry = "{folder}/registry"
 [tenants.default]
 default_mode = "cost"
 exploration = false
+cache_in_cost_mode = false
 baseline_model = "sonnet"
 requests_per_hour = 1000000
 max_in_flight = 1000

@@ -96,7 +96,7 @@ def metadata(**over) -> Metadata:
 
 def test_p9_every_field_of_the_wire_is_there():
     fields = metadata_fields(metadata())
-    assert set(fields) == WIRE | {"simulated", "cache_write_tokens"}
+    assert set(fields) == WIRE | {"simulated", "cache_write_tokens", "cache_entry_id"}
     assert fields["cache_write_tokens"] == 4
     assert fields["cost_usd"] == 0.0000015
     assert fields["direct_cost"] == 0.000004

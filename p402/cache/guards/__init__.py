@@ -1,11 +1,10 @@
-"""Placeholder until the guards come: only the same words in the same order agree."""
+"""The cache's lexical law: whether the words of two prompts allow one answer, and whether an answer ages.
 
+It knows nothing of embeddings, scopes, stores or time. `README.md` beside it has the reasons and the figures.
+"""
 
-def disagreement(asked: str, kept: str) -> str | None:
-    """None where both say the same word for word."""
-    return None if asked.split() == kept.split() else "words"
+from p402.cache.guards.compare import Guard, compare, disagreement
+from p402.cache.guards.timely import is_time_sensitive
+from p402.cache.guards.words import Words, read
 
-
-def is_time_sensitive(text: str) -> bool:
-    """Whether the answer depends on when it is asked."""
-    return "today" in text.lower().split()
+__all__ = ["Guard", "Words", "compare", "disagreement", "is_time_sensitive", "read"]

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.demonstration.checks import checks_of
 from experiments.demonstration.figures import Books
-from experiments.demonstration.result import Learned, Replayed, Switch, Weights
+from experiments.demonstration.result import Learned, Repeated, Replayed, Switch, Weights
 
 _BOOKS = Books(
     calls=10,
@@ -16,6 +16,7 @@ _BOOKS = Books(
     probes=2,
     refusals=0,
     rewards=8,
+    hits=1,
     without_decision=0,
     without_outcome=0,
     repeated=0,
@@ -31,6 +32,7 @@ def _sound_checks() -> dict[str, Any]:
         "replays": (Replayed(11, 10, 1, 1, 0, 0, 0.1), Replayed(13, 12, 1, 2, 0, 0, 0.1)),
         "learned": Learned("hold", ("not_better",), (), None, None, None, "r"),
         "switches": (Switch("f", _WEIGHTS, "aa", "bb", 0.1), Switch("r", _WEIGHTS, "bb", "aa", 0.1)),
+        "repeated": Repeated(cached=True, cost_usd=0.0, similarity=1.0, first_ms=300.0, second_ms=1.0),
         "former": "aa",
         "planned": 10,
         "answered": 9,
@@ -50,7 +52,7 @@ _FORCED, _BACK = _sound_checks()["switches"]
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"books": msgspec.structs.replace(_BOOKS, **{name: 1})} for name in _BOOKS.__struct_fields__[6:]),
+        *({"books": msgspec.structs.replace(_BOOKS, **{name: 1})} for name in _BOOKS.__struct_fields__[7:]),
         {"books": msgspec.structs.replace(_BOOKS, rewards=7)},
         {"books": msgspec.structs.replace(_BOOKS, calls=9)},
         {"replays": (msgspec.structs.replace(_GOOD, mismatched=1), _LAST)},
@@ -62,6 +64,8 @@ _FORCED, _BACK = _sound_checks()["switches"]
         {"switches": (msgspec.structs.replace(_FORCED, snapshot_after="aa"), _BACK)},
         {"switches": (_FORCED, msgspec.structs.replace(_BACK, snapshot_after="cc"))},
         {"switches": (_FORCED, msgspec.structs.replace(_BACK, seconds=None))},
+        {"repeated": Repeated(False, 0.0, None, 300.0, 300.0)},
+        {"repeated": Repeated(True, 0.001, 1.0, 300.0, 1.0)},
         {"answered": 8},
         {"exits": {"gateway": -9, "providers": 0}},
     ],

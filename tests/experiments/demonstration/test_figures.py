@@ -10,7 +10,7 @@ import pytest
 
 from experiments.demonstration.client import Record
 from experiments.demonstration.figures import Books, mode_figures, reconcile, savings_interval
-from p402.events import Decision, Event, Outcome, Reward, RowInputs
+from p402.events import CacheHit, Decision, Event, Outcome, Reward, RowInputs
 from p402.store.writer import LogWriter
 
 
@@ -103,6 +103,30 @@ def _record(n: int, **changes: Any) -> Record:
     return msgspec.structs.replace(record, **changes)
 
 
+def _hit(n: int, demo: str | None = None) -> Event:
+    return CacheHit(
+        ts_ms=n,
+        id=_id(n),
+        tenant="default",
+        session=f"s{n // 2}",
+        worker="w",
+        snapshot="aa",
+        entry=_id(1),
+        tier="exact",
+        similarity=1.0,
+        arm="a/b",
+        mode="cost",
+        task="chat",
+        baseline="b",
+        direct_nano=4_000 * n,
+        prompt_tokens=1,
+        output_tokens=2,
+        age_ms=3,
+        latency_ms=0.5,
+        tags={"demo": demo} if demo else {},
+    )
+
+
 def _write(root: Path, events: list[Event]) -> Path:
     with LogWriter(root, "w", lambda: 1) as log:
         for event in events:
@@ -138,12 +162,25 @@ def test_sound_books_agree(tmp_path: Path) -> None:
         probes=1,
         refusals=0,
         rewards=6,
+        hits=0,
         without_decision=0,
         without_outcome=0,
         repeated=0,
         unknown=0,
         differing=0,
     )
+
+
+def test_an_answer_from_the_cache_has_its_line_and_costs_nothing(tmp_path: Path) -> None:
+    events, records = _sound(tmp_path)
+    events += [_hit(7), _hit(8, demo="probe")]
+    records.append(_record(7, mode="cost", cost_usd=0.0, posted="never"))
+    books = reconcile(_write(tmp_path / "sound", events), records)
+    assert (books.hits, books.without_decision, books.unknown, books.differing) == (1, 0, 0, 0)
+    wrong = [*records[:-1], _record(7, mode="cost", cost_usd=1e-6, posted="never")]
+    assert reconcile(_write(tmp_path / "billed", events), wrong).differing == 1
+    assert reconcile(_write(tmp_path / "unknown", events), records[:-1]).unknown == 1
+    assert reconcile(_write(tmp_path / "twice", [*events, _hit(7)]), records).repeated == 1
 
 
 Break = Callable[[list[Event], list[Record]], None]

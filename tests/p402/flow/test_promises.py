@@ -215,7 +215,7 @@ def test_p8_failover_needs_no_word_from_the_caller_in_any_mode(mode):
 
 
 class TestP9Metadata:
-    MAY_BE_NONE = ("considered", "session_remaining_nano")
+    MAY_BE_NONE = ("cache_entry", "cache_similarity", "considered", "session_remaining_nano")
 
     def told(self, stream, **kw):
         where = world(Play(takes_ms=250.0, events=3))

@@ -2,11 +2,15 @@
 law of guarding, and providers that answer what a script says. One journal keeps the order of everything."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import orjson
+
 from p402.answer import Streaming
+from p402.cache.local import LocalCache
 from p402.errors import DiskFull
 from p402.events import Decision, Outcome
 from p402.flow.chat import Flow
@@ -274,6 +278,30 @@ class Play:
     raises: Exception | None = None
     hangs: bool = False
     takes_ms: float = 100.0
+    says: str | None = None
+    """A whole answer's words, one event each where it is streamed; None answers a shell of one."""
+    ended: str = "stop"
+
+    @property
+    def body(self) -> bytes:
+        if self.says is None:
+            return b'{"choices":[{}]}'
+        message = {"role": "assistant", "content": self.says}
+        choice = {"index": 0, "message": message, "finish_reason": self.ended}
+        return orjson.dumps({"id": "c-1", "object": "chat.completion", "model": "m", "choices": [choice]})
+
+    @property
+    def pieces(self) -> list[bytes]:
+        if self.says is None:
+            return [b'data: {"choices":[]}\n\n'] * self.events
+        words = [({"content": word}, None) for word in re.findall(r"\S+\s*", self.says)]
+        return [
+            b"data: %b\n\n"
+            % orjson.dumps(
+                {"id": "c-1", "model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": e}]}
+            )
+            for d, e in [*words, ({}, self.ended)]
+        ]
 
 
 @dataclass(eq=False)
@@ -294,9 +322,10 @@ class Stream:
     async def __anext__(self) -> bytes:
         await Pause()
         self.clock.ms += 10
-        if self.given < self.play.events:
+        pieces = self.play.pieces
+        if self.given < len(pieces):
             self.given += 1
-            return b'data: {"choices":[]}\n\n'
+            return pieces[self.given - 1]
         if self.play.raises is not None:
             raise self.play.raises
         while self.play.hangs:
@@ -340,7 +369,7 @@ class Upstream:
 
     async def complete(self, call: Call) -> Completion | Failure:
         play = await self._meet(call)
-        return play.failure or Completion(b'{"choices":[{}]}', _usage(play, call))
+        return play.failure or Completion(play.body, _usage(play, call))
 
     async def open_stream(self, call: Call) -> Stream | Failure:
         play = await self._meet(call)
@@ -389,7 +418,7 @@ def a_transcript(text=PROMPT, **changes) -> Transcript:
 
 
 def a_request(
-    model=None, *, stream=False, max_output=200, n=1, transcript=None, weights=None, **options
+    model=None, *, stream=False, max_output=200, n=1, transcript=None, weights=None, body=None, **options
 ) -> ChatRequest:
     if weights is not None:
         parts = [int(w * PARAM_ONE) for w in weights]
@@ -402,7 +431,7 @@ def a_request(
         include_usage=False,
         max_output=max_output,
         n=n,
-        body={"messages": []},
+        body={"messages": []} if body is None else body,
     )
 
 
@@ -410,7 +439,14 @@ class World:
     """A worker and its hands."""
 
     def __init__(
-        self, *script: Play, spec=None, cap=1_000 * DOLLAR, worker="w", lacks=None, sessions=None
+        self,
+        *script: Play,
+        spec=None,
+        cap=1_000 * DOLLAR,
+        worker="w",
+        lacks=None,
+        sessions=None,
+        cached=False,
     ) -> None:
         self.clock = Clock()
         self.journal: list = []
@@ -419,10 +455,11 @@ class World:
         self.guard = Guard(self.cap, self.clock.now_ms, self.journal)
         self.upstream = Upstream(self.clock, self.journal, list(script) or [Play()])
         self.alerts = Alerts(self.journal)
+        self.cache = LocalCache(self.clock.now_ms) if cached else None
         self.snapshot = _usual() if spec is None else compile_snapshot(spec)
         self.state = WorkerState(worker, self.snapshot, HEAD)
         self.flow = Flow(
-            Ports(self.clock, self.log, self.guard, self.upstream, self.alerts, sessions),
+            Ports(self.clock, self.log, self.guard, self.upstream, self.alerts, sessions, self.cache),
             self.state,
             {"alpha/large": "large-v7"},
             lacks or {},

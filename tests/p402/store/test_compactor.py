@@ -70,13 +70,13 @@ def log(tmp_path, make, write):
 def test_every_event_reaches_parquet_and_the_segments_go(log):
     before = sorted(read_events(log), key=key)
     done = compact(log)
-    assert (done.ran, done.segments, done.events, done.torn, done.malformed) == (True, 3, 210, 1, 2)
+    assert (done.ran, done.segments, done.events, done.torn, done.malformed) == (True, 3, 240, 1, 2)
     assert names_in(log, SEALED) == []
     assert sorted(read_events(log), key=key) == [event for event in before if event.ts_ms >= 0]
     assert counts(log) == [30] * len(VIEWS)
     manifest = manifests.load(log)
     assert done.digest == dataset_digest(log) == manifest.digest
-    assert len(manifest.parts) == done.parts == 13  # six kinds in two hours, and a day of imported calls
+    assert len(manifest.parts) == done.parts == 15  # seven kinds in two hours, and a day of imported calls
     assert {path.parent.name for path in (log / PARQUET).rglob("*.parquet")} == {"hr=00", "hr=12", "hr=13"}
     for part in manifest.parts:
         table = pq.read_table(log / part.path, partitioning=None)
@@ -157,7 +157,7 @@ def test_parts_of_a_killed_run_go_even_if_more_segments_came_since(log, make, wr
         compact(log, step=die)
     write(log, make.round(7_000_000), "late")
     compact(log)
-    assert counts(log) == [31] * 7
+    assert counts(log) == [31] * len(VIEWS)
     assert sum(1 for _ in (log / PARQUET).rglob("*.parquet")) == len(manifests.load(log).parts)
 
 
@@ -193,7 +193,7 @@ def test_no_room_for_parquet_leaves_every_segment(log):
     assert b"free space" in run.stdout
     assert names_in(log, SEALED) == before
     assert counts(log) == [30] * len(VIEWS)
-    assert compact(log).events == 210
+    assert compact(log).events == 240
     assert not list(log.rglob("*.tmp"))
 
 

@@ -43,6 +43,29 @@ def test_a_run_shows_its_figures(spec, capfd):
     assert "mean regret" in capfd.readouterr().out
 
 
+def test_p11_a_run_tells_hits_wrong_hits_and_what_they_would_have_cost(tmp_path, capfd):
+    out = tmp_path / "rounds.parquet"
+    asked = ["run", "--preset", "repeats", "--rounds", "400", "--out", str(out)]
+    assert main([*asked, "--json"]) == 0
+    told, rows = json.loads(capfd.readouterr().out), pq.read_table(out).to_pylist()
+    hits = [row for row in rows if row["cached"]]
+    assert told["hits"] == len(hits) > 0
+    assert told["wrong_hits"] == sum(row["wrong"] for row in hits)
+    assert told["hits_direct_nano"] == sum(row["direct_nano"] for row in hits) > 0
+    assert told["hit_share"] == len(hits) / 400
+    chose = sum(row["arm"] is not None for row in rows)
+    assert told["mean_regret"] == pytest.approx(told["regret"] / chose)
+    assert main(asked) == 0
+    shown = capfd.readouterr().out
+    assert "answered from the cache" in shown
+    assert "of those, an answer to another question" in shown
+
+
+def test_a_run_without_hits_tells_of_none(spec, capfd):
+    assert main(["run", "--spec", str(spec), "--rounds", "30"]) == 0
+    assert "from the cache" not in capfd.readouterr().out
+
+
 def test_a_preset_prints_as_a_world_that_reads_back(tmp_path, capfd):
     for ending, options in ((".toml", []), (".json", ["--json"])):
         assert main(["world", "--preset", "storm", *options]) == 0

@@ -4,12 +4,14 @@ import msgspec
 import pytest
 
 from p402.errors import ConfigError
+from p402.limits import CacheRules
 from p402_datasets import paretobandit
 from p402_datasets.errors import MissingData
 from sim.world import presets
 from sim.world.files import JSON, TOML, parse_spec, read_spec, spec_text, write_spec
+from sim.world.offer import offer_at
 from sim.world.preset import NAMES, preset
-from sim.world.spec import Graded, Rows, Spread, WorldSpec
+from sim.world.spec import CacheSpec, Graded, Repeats, Rows, Spread, TaskSpec, TenantCache, WorldSpec
 from tests.sim.world.small import ALDER, CHEAP, DEAR, a_world, changed
 
 
@@ -71,6 +73,18 @@ def test_the_day_is_as_its_users_expect_it():
         (lambda: a_world(providers=(changed(ALDER, ttft_ms=Spread(median=5, least=9)),)), "outside 9 to"),
         (lambda: a_world(tenants=(changed(a_world().tenants[0], names_task=0.5),)), "have no `texts`"),
         (lambda: a_world(tenants=(changed(a_world().tenants[0], modes={"fast": 1.0}),)), "'fast' is unknown"),
+        (
+            lambda: a_world(tenants=(changed(a_world().tenants[0], repeats=Repeats(share=1, questions=31)),)),
+            "questions is 31, but of task code there are 30; ask for fewer",
+        ),
+        (
+            lambda: a_world(
+                tenants=(changed(a_world().tenants[0], repeats=Repeats(share=1)),),
+                tasks=(TaskSpec(name="writing"),),
+                models=tuple(changed(m, quality={"writing": 0.5}, benchmark={}) for m in (CHEAP, DEAR)),
+            ),
+            "of task writing nobody wrote any",
+        ),
         (lambda: a_world(start=a_world().start.replace(tzinfo=None)), "expected a moment in UTC"),
     ],
 )
@@ -87,12 +101,35 @@ def test_what_does_not_fit_is_refused_with_the_reason(broken, said):
         ("name", "A B", r"\$.name"),
         ("judges", [{"name": "user", "share": 2}], r"<= 1.0 - at `\$.judges\[0\].share`"),
         ("arrivals", {"per_hour": 1, "hourly": [1.0]}, "length"),
+        ("cache", {"entries": 0}, r">= 1 - at `\$.cache.entries`"),
+        ("cache", {"near_above": 1.0}, r"< 1.0 - at `\$.cache.near_above`"),
+        ("tenants", [{"name": "a", "repeats": {"share": 2}}], r"<= 1.0 - at `\$.tenants\[0\].repeats.share`"),
+        ("tenants", [{"name": "a", "repeats": {"share": 1, "zipff": 1}}], "unknown field `zipff`"),
+        ("tenants", [{"name": "a", "cache": {"similarity": 0.9}}], r">= 0.92 - at .*cache.similarity"),
+        ("tenants", [{"name": "a", "cache": {"ttl_s": 0}}], r">= 1 - at .*cache.ttl_s"),
     ],
 )
 def test_a_field_that_is_wrong_is_named_with_its_path(field, value, said):
     plain = {**msgspec.to_builtins(a_world()), field: value}
     with pytest.raises(ConfigError, match=said):
         parse_spec(msgspec.json.encode(plain), JSON)
+
+
+@pytest.mark.parametrize("ending", [TOML, JSON])
+def test_what_repeats_and_how_it_is_kept_reads_back(ending):
+    tenant = changed(
+        a_world().tenants[0],
+        repeats=Repeats(share=0.5, questions=7, zipf=0.5, reworded=0.1, near=0.9, follow_ups=1.0),
+        cache=TenantCache(asks=0.2, asks_ttl_s=60, in_cost_mode=False, ttl_s=90, similarity=0.95),
+    )
+    spec = a_world(tenants=(tenant,), cache=CacheSpec(compares=False, entries=3, reworded_above=0.9))
+    assert parse_spec(spec_text(spec, ending).encode(), ending) == spec
+
+
+def test_a_gateway_has_the_tenants_rules_of_the_cache():
+    tenant = changed(a_world().tenants[0], cache=TenantCache(in_cost_mode=False, ttl_s=90, similarity=0.95))
+    rules = offer_at(a_world(tenants=(tenant,)), 0.0).tenants["shop"].cache
+    assert rules == CacheRules(in_cost_mode=False, ttl_s=90, similarity=0.95)
 
 
 def test_a_file_that_cannot_be_read_says_so(tmp_path):

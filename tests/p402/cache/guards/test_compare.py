@@ -1,0 +1,173 @@
+"""Words of two prompts agree where one answer may serve both; in doubt they do not."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from p402.cache.guards import compare, disagreement, read
+
+SPICED = (
+    "how do I please thanks the a an not don't can't 2 two twenty five 3.11 5mg 5 mg $5 % Python `foo` 'a b' "
+    '"x  y" between and or vs , ; : ? ! . ``` \n \t is are what difference differ from explain works in '
+    "using really Hi, hello you could mind explaining US us foo_bar /etc/hosts C++ word translate now ü "
+    "中文 ' ` \" \0 0 \u0301 \ud800 ² ½ 1,000 hundred non- one no"
+)
+PLAIN = (
+    "how why do i we can sort prune wash the a my your every red old list cats dogs rivers in of with 2 two "
+    "3.5 5mg not don't really please, python, Rome, to from and (see) it's x+y"
+)
+NAMED = "sort prune wash red cats dogs rivers in with python rome to from"
+PIECES = st.sampled_from(SPICED.split(" ")) | st.text(max_size=4)
+GAPS = st.sampled_from([" ", " ", " ", "", "\n", "  "])
+TEXTS = st.lists(st.tuples(PIECES, GAPS), max_size=16).map(lambda found: "".join(p + g for p, g in found))
+WORDS = st.lists(st.sampled_from(PLAIN.split()), min_size=1, max_size=14)
+
+
+@given(TEXTS)
+@settings(max_examples=400)
+def test_a_text_never_disagrees_with_itself(text):
+    assert disagreement(text, text) is None
+    assert disagreement(text, f" \n{text}\t ") is None
+
+
+@given(WORDS, st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\r\n", "\u00a0"]), min_size=14, max_size=14),
+       st.sampled_from(["", ".", "?", "...", "?!"]), st.booleans())  # fmt: skip
+@settings(max_examples=400)
+def test_whitespace_the_last_stop_and_the_first_words_case_are_nothing(words, gaps, stop, upper):
+    text = " ".join(words)
+    other = "".join(word + gap for word, gap in zip(words, gaps, strict=False)).rstrip() + stop
+    if words[0].strip(",").isalpha():
+        other = (words[0].upper() if upper else words[0].title()) + other[len(words[0]) :]
+    assert disagreement(text, other) is None
+
+
+@given(TEXTS, TEXTS)
+@settings(max_examples=600)
+@example("a", "")
+@example("", "?")
+def test_it_is_symmetric(one, other):
+    assert disagreement(one, other) == disagreement(other, one)
+
+
+@given(WORDS, st.integers(0, 13), st.sampled_from(["lion", "7", "never", "Oslo", "§", "木"]))
+@settings(max_examples=300)
+def test_a_word_more_refuses(words, at, word):
+    longer = [*words[:at], word, *words[at:]]
+    assert disagreement(" ".join(words), " ".join(longer)) is not None
+
+
+@given(st.lists(st.sampled_from(NAMED.split()),
+                min_size=2, max_size=9, unique=True), st.data())  # fmt: skip
+def test_two_words_exchanged_refuse(words, data):
+    one, other = data.draw(st.lists(st.integers(0, len(words) - 1), min_size=2, max_size=2, unique=True))
+    swapped = list(words)
+    swapped[one], swapped[other] = words[other], words[one]
+    assert disagreement(f"explain {' '.join(words)}", f"explain {' '.join(swapped)}") == "order"
+
+
+@given(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=20), st.data())
+def test_one_chinese_character_for_another_refuses(text, data):
+    at = data.draw(st.integers(0, len(text) - 1))
+    other = text[:at] + ("天" if text[at] != "天" else "地") + text[at + 1 :]
+    assert disagreement(text, other) is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "guard"),
+    [
+        ("What is 2+2?", "What is 2+3?", "numbers"),
+        ("What is 2+2?", "What is 2*2?", "numbers"),
+        ("Take 5 mg of it", "Take 5 g of it", "numbers"),
+        ("Is it open in May?", "Is it open in June?", "numbers"),
+        ("What is new in Python 3.11?", "What is new in Python 3.12?", "numbers"),
+        ("Give me two reasons", "Give me three reasons", "numbers"),
+        ("Should I reuse it?", "Should I not reuse it?", "negation"),
+        ("Is it safe to eat raw?", "Is it unsafe to eat raw?", "negation"),
+        ("Run it with root rights", "Run it without root rights", "negation"),
+        ("Is port 22 open on it?", "Is port 22 closed on it?", "antonyms"),
+        ("Should I stretch before a run?", "Should I stretch after a run?", "antonyms"),
+        ("Fly to Rome tonight", "Fly from Rome tonight", "antonyms"),
+        ("Where was Marie Curie born?", "Where was Pierre Curie born?", "entities"),
+        ("translate it into French", "translate it into German", "entities"),
+        ("What does `foo` return?", "What does `bar` return?", "entities"),
+        ("Does Anna beat Boris?", "Does Boris beat Anna?", "order"),
+        ("What does `foo` return?", "What does `Foo` return?", "order"),
+        ("How do I wash a carpet?", "How do I wash a blanket?", "substitution"),
+        ("Is she a lawyer here?", "Is she a young lawyer here?", "antonyms"),
+        ("Is she a lawyer here?", "Is she a famous lawyer here?", "substitution"),
+    ],
+)
+def test_the_guard_that_refuses_is_named(asked, kept, guard):
+    assert disagreement(asked, kept) == guard
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("How do I sort a list in Python?", "In Python, how do I sort a list?"),
+        ("What is the difference between TCP and UDP?", "how do UDP and TCP differ?"),
+        ("What is the difference between TCP and UDP?", "Explain how TCP differs from UDP"),
+        ("How do I rename a git branch?", "Could you please show me how to rename a git branch? Thanks!"),
+        ("What is the capital of Norway?", "Good morning, I was wondering what the capital of Norway is?"),
+        ("How does compound interest work?", "Can you explain the way compound interest works?"),
+        ("Where do cats sleep ?", "Where do cats sleep"),
+        ("Convert 2,000 m to km", "convert two thousand m to km, please"),
+        (
+            "Which is better for sessions, Redis or Memcached?",
+            "Which is better for sessions, Memcached or Redis?",
+        ),
+        ("Say \u201chi\u201d to Bob", 'Say "hi" to Bob'),
+    ],
+)
+def test_ways_of_asking_are_one(asked, kept):
+    assert disagreement(asked, kept) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("Is it the difference between May and June?", "Is it the difference between June and May?"),
+        ("How many sales fell between May and June?",
+         "How many sales fell between June and May?"),
+        ("Calculate the difference between pay and cost", "Calculate the difference between cost and pay"),
+        ("How do we digest milk in the gut?", "How to digest milk in the gut?"),
+        ("What does echo '$HOME' print?", 'What does echo "$HOME" print?'),
+        ("What type has 'a' in the C language?", 'What type has "a" in the C language?'),
+        ("What does cd .. do", "What does cd . do"),
+        ("Explain cd ..", "Explain cd"),
+        ("Delete foo/.. for good", "Delete foo/ for good"),
+        ("Explain the regex (ab)?", "Explain the regex (ab)"),
+        ("Die Maße der Kiste", "Die Masse der Kiste"),
+        ("Listing prices in the city of Rome", "List prices in the city of Rome"),
+        ("How would I look with short hair?", "How do I look with short hair?"),
+        ("Is it not really safe to swim there?", "Is it not safe to swim there?"),
+        ("What is a purchase order in that trade?", "What is a buy order in that trade?"),
+        ("Should I sign the email with cheers", "Should I sign the email with thanks"),
+        ("When was Love Actually released?", "When was Love released?"),
+        ("I saw a man-eating shark there", "I saw a man eating shark there"),
+        ("Pay with 20 five dollar bills", "Pay with 25 dollar bills"),
+        ("No, one can eat it raw", "No one can eat it raw"),
+        ("What does ; mean here", "What does : mean here"),
+        ("What is the difference between ; and :?", "What is the difference between ; and .?"),
+        ("How many words has the cat sat on the mat", "How many words has the cat sat on mat"),
+        ("How can someone hack my account?", "How can I hack my account?"),
+        ("Is 5 mW much for a laser?", "Is 5 MW much for a laser?"),
+        ("split it on ' '", "split it on '  '"),
+        ("Fix it:\nif a:\n  b()\nc()", "Fix it:\nif a:\n  b()\n  c()"),
+        ("Which students read the most books of all?", "Which students read most books of all?"),
+    ],
+)  # fmt: skip
+def test_what_looks_harmless_and_is_not_refuses(asked, kept):
+    assert disagreement(asked, kept) is not None
+
+
+def test_a_kept_text_need_not_be_read_twice():
+    asked, kept = read("Name two rivers of Peru"), read("Name three rivers of Peru")
+    assert compare(asked, kept) == "numbers"
+    assert compare(asked, read("name 2 rivers of Peru")) is None
+
+
+def test_a_text_beyond_the_longest_agrees_with_itself_only():
+    long = ("please sort the list of cats " * 400).strip()
+    assert disagreement(long, long.replace("please", "Please", 1) + ".") is None
+    assert disagreement(long, "Kindly " + long) is not None
