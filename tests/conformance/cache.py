@@ -366,6 +366,25 @@ class CacheConformance:
         table = Table({SAID: ASKED, AGAIN: AT_99, ONCE_MORE: AT_96})
         self.run(open_some, story, embedders=[table])
 
+    def test_what_was_forgotten_hides_no_other(self, open_some) -> None:
+        near = {
+            f"{' ' * n}{OTHERWISE}": vector(1 - n / 1_000, (1 - (1 - n / 1_000) ** 2) ** 0.5)
+            for n in range(6)
+        }
+
+        async def story(time, hand) -> None:
+            await kept(hand, query(AGAIN), entry(time, "e1"))
+            for n, text in enumerate(near):
+                await kept(hand, query(text), entry(time, f"o{n}"))
+            assert await what(hand, query(SAID)) is None, (
+                "four are asked about, and none of them says the same"
+            )
+            for n in range(len(near)):
+                assert await hand.evict("t", f"o{n}")
+            assert await what(hand, query(SAID)) == ("e1", SEMANTIC)
+
+        self.run(open_some, story, embedders=[Table({SAID: ASKED, AGAIN: AT_96, **near})])
+
     def test_no_tenant_evicts_clears_or_counts_anothers(self, open_some) -> None:
         async def story(time, hand) -> None:
             await kept(hand, query("Hi", "acme"), entry(time, "e1"))

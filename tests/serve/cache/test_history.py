@@ -14,19 +14,18 @@ from tests.serve.cache.test_hands import RealTime, hand
 from tests.serve.redis.cluster_server import ask
 from tests.serve.redis.server import Server
 
-# Degrees such that no two pairs of prompts are equally near; all of the first four are above the cosine.
-DEGREES = (0, 1, 3, 7, 40)
-TEXTS = tuple(f"How do rivers{' ' * n} reach the sea ?" for n in range(1, 6))
-OTHERWISE = "How do 7 rivers reach the sea ?"
+# Degrees of a Golomb ruler: no two pairs are equally near, and all are above the cosine but the last.
+DEGREES = (0, 0.9, 3.6, 9, 16.2, 20.7, 22.5, 80)
+# Every other prompt asks of seven rivers: guards let none of those answer for the rest, nor the other way.
+TEXTS = tuple(f"How do {'7 ' * (n % 2)}rivers{' ' * n} reach the sea ?" for n in range(1, 1 + len(DEGREES)))
 VECTORS = {
-    text: vector(math.cos(math.radians(a)), math.sin(math.radians(a)))
-    for text, a in zip(TEXTS, DEGREES, strict=True)
-} | {OTHERWISE: vector(math.cos(0.035), math.sin(0.035))}
-
+    text: vector(math.cos(math.radians(angle)), math.sin(math.radians(angle)))
+    for text, angle in zip(TEXTS, DEGREES, strict=True)
+}
 CLOCK = RealTime()
 
 prompts = st.tuples(
-    st.sampled_from((*TEXTS, OTHERWISE)), st.sampled_from(("t", "u")), st.sampled_from(("s", "s", "r"))
+    st.sampled_from(TEXTS), st.sampled_from(("t", "t", "t", "u")), st.sampled_from(("s", "s", "s", "r"))
 )
 steps = st.one_of(
     st.tuples(st.just("find"), prompts),
@@ -79,8 +78,8 @@ def play(redis: Server):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    history=st.lists(st.tuples(st.integers(0, 1), steps), max_size=40),
-    max_entries=st.sampled_from((1, 3, 100)),
+    history=st.lists(st.tuples(st.integers(0, 1), steps), max_size=60),
+    max_entries=st.sampled_from((1, 3, 6, 100)),
 )
 def test_two_hands_say_what_the_law_says(play, history, max_entries):
     play(history, max_entries)
