@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from serve.handlers.budgets import explain
+from serve.handlers.cache import clear, evict, stats
 from serve.handlers.chat import chat, route
 from serve.handlers.front import Handler
 from serve.handlers.health import healthz, readyz
@@ -30,6 +31,9 @@ _UNDER_BASE: Final = (
     Route("GET", "/models", models),
     Route("GET", "/budgets/explain", explain),
     Route("GET", "/models/<path:name>", model),
+    Route("GET", "/cache/stats", stats),
+    Route("POST", "/cache/clear", clear),
+    Route("DELETE", "/cache/entries/<path:entry>", evict),
 )
 ROUTES: Final = (
     Route("GET", "/healthz", healthz),

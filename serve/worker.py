@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from p402.cache.local import LocalCache
+from p402.cache.contract import Embedder
 from p402.catalog.benchmarks import Benchmark, parse_benchmarks
 from p402.errors import ConfigError
 from p402.flow.chat import Flow, Ports
@@ -28,6 +28,9 @@ from p402.store.config import Configuration, read_toml
 from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from serve.alerts.webhooks import Webhooks, webhooks
+from serve.cache.make import make_cache
+from serve.cache.meaning import meaning_of
+from serve.cache.shared import SharedCache
 from serve.clock import SystemClock
 from serve.errors import report
 from serve.guard.make import make_guard, state_path
@@ -60,6 +63,8 @@ class Worker:
     ----------
     sheets
         Folder that takes what this worker counts; None where nobody reads it.
+    embedder
+        By which the cache compares prompts; None finds exact repeats only.
 
     Raises
     ------
@@ -75,7 +80,11 @@ class Worker:
     """
 
     def __init__(
-        self, configuration: Configuration, dev_key: str | None = None, sheets: Path | None = None
+        self,
+        configuration: Configuration,
+        dev_key: str | None = None,
+        sheets: Path | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         settings = configuration.settings
         clock = SystemClock()
@@ -92,8 +101,10 @@ class Worker:
         meter = Meter(settings.tenants)
         self._talk = Talk(self._state, make_board(settings, clock.now_ms, self.name), clock.now_ms)
         self._sessions = make_sessions(settings, clock.now_ms, self.name)
-        self._cache = LocalCache(clock.now_ms) if settings.server.cache else None
-        shared = () if self._sessions is None else (self._sessions.collect,)
+        self._cache = make_cache(settings, clock.now_ms, self.name, embedder)
+        shared = [] if self._sessions is None else [self._sessions.collect]
+        if isinstance(self._cache, SharedCache):
+            shared.append(self._cache.collect)
         self._sheet = (
             None
             if sheets is None
@@ -128,7 +139,15 @@ class Worker:
         self._serving = False
         self._tasks: list[asyncio.Task[None]] = []
         self._once = Once(_answers(settings, clock, self.name))
-        self.front = Front(flow=flow, keys=keys, clock=clock, ready=self._ready, once=self._once, meter=meter)
+        self.front = Front(
+            flow=flow,
+            keys=keys,
+            clock=clock,
+            ready=self._ready,
+            once=self._once,
+            meter=meter,
+            meaning=meaning_of(embedder),
+        )
 
     def _ready(self) -> bool:
         return self._serving and self._guard.open
@@ -146,6 +165,8 @@ class Worker:
         self._once.start()
         if self._sessions is not None:
             await self._sessions.open()
+        if isinstance(self._cache, SharedCache):
+            await self._cache.open()
         self._tasks = [
             asyncio.create_task(self._refresh(), name="snapshots"),
             asyncio.create_task(self._talk.run(), name="peers"),
@@ -169,6 +190,8 @@ class Worker:
         await self._upstream.aclose()
         if self._sessions is not None:
             await self._sessions.close()
+        if self._cache is not None:
+            await self._cache.close()
         await self._guard.close()
         self._log.close()
         await self._alerts.close()

@@ -12,6 +12,8 @@ from p402.cache.contract import Vector
 
 FIRST_ROWS: Final = 1
 """Most scopes are one conversation's, and hold one prompt."""
+BLOCK: Final = 1_024
+"""Rows multiplied at a time: for so few, BLAS wakes no other threads, which on a busy host are waited for."""
 
 
 class Index:
@@ -61,7 +63,10 @@ class Index:
         n = len(self._keys)
         if not n:
             return []
-        cosines = np.minimum(self._vectors[:n] @ vector, 1.0)  # rounding may go beyond
+        cosines = np.empty(n, np.float32)
+        for row in range(0, n, BLOCK):
+            np.dot(self._vectors[row : min(row + BLOCK, n)], vector, out=cosines[row : row + BLOCK])
+        np.minimum(cosines, 1.0, out=cosines)  # rounding may go beyond
         rows = np.flatnonzero(cosines > cosine)
         nearest = rows[np.argsort(-cosines[rows], kind="stable")[:most]]
         return [(self._keys[row], float(cosines[row])) for row in nearest.tolist()]

@@ -11,6 +11,7 @@ from p402.flow.chat import Flow
 from p402.ids import request_id
 from p402.ports import Clock
 from p402.request import Tenant
+from serve.cache.meaning import NO_MODEL, Meaning
 from serve.errors import exception_reply
 from serve.http import HttpReply, HttpRequest
 from serve.idempotency.once import Once
@@ -30,6 +31,8 @@ class Front:
         Runs what comes with an `Idempotency-Key`.
     meter
         Is told of every answer.
+    meaning
+        Whether the cache compares prompts by meaning.
     """
 
     flow: Flow
@@ -38,6 +41,7 @@ class Front:
     ready: Callable[[], bool]
     once: Once
     meter: Meter = field(default_factory=Meter)
+    meaning: Meaning = NO_MODEL
 
     def new_id(self) -> str:
         """Id for an answer to a request that never became a round."""

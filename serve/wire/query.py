@@ -36,4 +36,4 @@ def parse_query(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _named(known: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in known)
+    return ", ".join(f"`{name}`" for name in known) or "none"

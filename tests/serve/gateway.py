@@ -15,6 +15,7 @@ import orjson
 import uvicorn
 
 from p402.assemble import START_WEIGHTS, assemble
+from p402.cache.contract import Cache
 from p402.errors import DiskFull
 from p402.flow.chat import Flow, Ports
 from p402.flow.state import WorkerState
@@ -233,6 +234,7 @@ class Gateway:
     keyless: bool = False
     ready: bool = True
     answers: Path = Path("/dev/null/no-folder/answers.db")
+    cache: Cache | None = None
     more: str = ""
     more_keys: dict[str, str] = field(default_factory=dict)
 
@@ -241,7 +243,7 @@ class Gateway:
         made = assemble(load_catalog(), found, (), START_WEIGHTS, NOW_MS)
         self.guard = CountingGuard(lambda tenant: made.tenants[tenant].limits, self.clock.now_ms)
         flow = Flow(
-            Ports(self.clock, self.log, self.guard, self.upstream),
+            Ports(self.clock, self.log, self.guard, self.upstream, cache=self.cache),
             WorkerState("w0", compile_snapshot(made.spec), load_head()),
             dict(made.upstream_model),
         )

@@ -55,7 +55,9 @@ async def house(folder: Path, *urls: str, **server) -> AsyncIterator[House]:
             "state": f"sqlite:///{folder}/state.db", "log": f"{folder}/log", "store": f"{folder}/store",
             "registry": f"{folder}/registry", **server,
         },
-        "tenants": {"default": {"exploration": False, "max_in_flight": 1_000}},
+        "tenants": {
+            "default": {"exploration": False, "max_in_flight": 1_000, "cache_in_cost_mode": False}
+        },
         "providers": {
             f"p{k}": {
                 "base_url": url,

@@ -5,7 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from tests.serve.failure_modes.whole import Says, whole_gateway
+from tests.serve.failure_modes.whole import Says, until, whole_gateway
+from tests.serve.redis.cluster_server import ask
 from tests.serve.test_command import answer
 from tests.serve.test_mutated_bodies import provider as speaks
 from tests.serve.upstream.loopback import Exchange
@@ -14,21 +15,34 @@ DIALECTS = ("openai", "anthropic")
 KEY = "sk-of-the-tests-0123456789"
 
 
-def test_failure_mode_28_nothing_is_cached_so_no_answer_reaches_another_tenant(tmp_path):
+@pytest.mark.parametrize("shared", [False, True])
+def test_failure_mode_28_a_kept_answer_reaches_its_own_tenant_alone(tmp_path, redis, shared):
     keys = "".join(
         f'[tenants.t{i}]\n[[keys]]\nname = "k{i}"\ntenant = "t{i}"\nkey_env = "K{i}"\n' for i in range(2)
     )
     environ = {"K0": "p402_live_of-tenant-0", "K1": "p402_live_of-tenant-1"}
-    with whole_gateway(tmp_path, answer, more=keys, environ=environ) as gateway:
-        for _ in range(2):
-            for key in environ.values():
-                reply = gateway.ask(headers={"authorization": f"Bearer {key}"}, p402={"cache": True})
-                metadata = reply.json()["p402_metadata"]
-                assert metadata["cached"] is False
-                assert any(warning.startswith("no_cache") for warning in metadata["warnings"])
-                assert reply.headers["cache-control"] == "no-store"
-                assert reply.headers["x-p402-cached"] == "false"
-        assert gateway.called() == {"a": 4}
+    ask(redis, "FLUSHALL")
+    with whole_gateway(
+        tmp_path, answer, redis=redis.url if shared else None, more=keys, environ=environ
+    ) as gateway:
+
+        def asked(key: str) -> dict:
+            headers = {"authorization": f"Bearer {key}"}
+            reply = gateway.ask(headers=headers, p402={"cache": True})
+            assert reply.headers["cache-control"] == "no-store"
+            metadata = reply.json()["p402_metadata"]
+            assert reply.headers["x-p402-cached"] == str(metadata["cached"]).lower()
+            return metadata
+
+        entries: dict[str, str] = {}
+        for key in environ.values():
+            assert not asked(key)["cached"], "the other tenant's answer is there by now"
+            until(lambda key=key: asked(key)["cached"])
+            entries[key] = asked(key)["cache_entry_id"]
+        called = gateway.called()
+        assert {key: asked(key)["cache_entry_id"] for key in environ.values()} == entries
+        assert len(set(entries.values())) == len(entries)
+        assert gateway.called() == called
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -20,6 +20,7 @@ import httpx
 import orjson
 import uvicorn
 
+from p402.cache.contract import Embedder
 from p402.store.config import load
 from serve.app import create_app
 from serve.server import server_config
@@ -31,7 +32,12 @@ from tests.serve.upstream.loopback import Loopback, Reply, loopback
 PATH = "/v1/chat/completions"
 PATIENCE_S = 15.0
 HELLO = [{"role": "user", "content": "Hi"}]
-TENANT = {"exploration": "false", "requests_per_hour": 1_000_000, "max_in_flight": 1_000}
+TENANT = {
+    "exploration": "false",
+    "requests_per_hour": 1_000_000,
+    "max_in_flight": 1_000,
+    "cache_in_cost_mode": "false",  # scenes ask the same again, and mean the provider
+}
 MODEL = """
 [[providers.{name}.models]]
 id = "{model}"
@@ -132,6 +138,7 @@ def whole_gateway(
     redis: str | None = None,
     more: str = "",
     environ: dict[str, str] | None = None,
+    embedder: Embedder | None = None,
 ) -> Iterator[Whole]:
     """A gateway with one provider or two, gone after the block; `more` ends its configuration."""
     said = {"a": a} if b is None else {"a": a, "b": b}
@@ -140,7 +147,7 @@ def whole_gateway(
         providers = stack.enter_context(_providers(plays))
         path = folder / "p402.toml"
         path.write_text(_configuration(folder, plays, providers, TENANT | (tenant or {}), redis) + more)
-        with _serving(load(path, environ or {})) as (port, worker):
+        with _serving(load(path, environ or {}), embedder) as (port, worker):
             yield Whole(folder, port, worker, providers)
 
 
@@ -191,8 +198,8 @@ def _providers(plays: dict[str, Says]) -> Iterator[dict[str, Loopback]]:
 
 
 @contextmanager
-def _serving(configuration) -> Iterator[tuple[int, Worker]]:
-    worker = Worker(configuration)
+def _serving(configuration, embedder: Embedder | None) -> Iterator[tuple[int, Worker]]:
+    worker = Worker(configuration, embedder=embedder)
     app = create_app(worker.front, worker.start, worker.stop)
     with listening() as listener:
         server = uvicorn.Server(server_config(app))
