@@ -30,6 +30,8 @@ from p402.settings import ServerSettings, Settings, is_loopback
 from p402.store.config import DEFAULT_PATH, Configuration, load
 from serve.admin import PATH, serve_admin
 from serve.app import create_app
+from serve.cache.meaning import UNWANTED
+from serve.embedding.make import make_embedder
 from serve.guard.make import prove_redis
 from serve.keys import new_key
 from serve.server import BACKLOG, server_config
@@ -77,8 +79,19 @@ class Launch:
 
     def __call__(self) -> Quart:
         """Build the worker of this process and its application."""
-        worker = Worker(self.configuration, self.dev_key, self.sheets)
-        return self.application(worker)
+        return self.application(self.worker())
+
+    def worker(self) -> Worker:
+        """The worker of this process, with the embedder that is installed here.
+
+        Raises
+        ------
+        p402.errors.P402Error
+            As of `Worker`, or the embedder's files are not what they should be.
+        """
+        server = self.configuration.settings.server
+        embedder = make_embedder() if server.cache and server.cache_by_meaning else UNWANTED
+        return Worker(self.configuration, self.dev_key, self.sheets, embedder)
 
     def application(self, worker: Worker) -> Quart:
         """The application of a worker that is built."""
@@ -221,7 +234,7 @@ class _HereServer(Server):
 def _serve_here(
     launch: Launch, listener: socket.socket, announce: _Announcement, max_seconds: float | None
 ) -> int:
-    app = launch.application(Worker(launch.configuration, launch.dev_key, launch.sheets))
+    app = launch()
     server = _HereServer(server_config(app, 1), announce)
 
     def stop() -> None:
@@ -238,7 +251,7 @@ def _serve_here(
 def _serve_workers(
     launch: Launch, listener: socket.socket, announce: _Announcement, max_seconds: float | None
 ) -> int:
-    asyncio.run(Worker(launch.configuration, launch.dev_key).stop())  # what is wrong is said once, and here
+    asyncio.run(replace(launch, sheets=None).worker().stop())  # what is wrong is said once, and here
     workers = launch.configuration.settings.server.workers
     started = get_context("spawn").Semaphore(0)
     supervisor = Multiprocess(

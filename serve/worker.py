@@ -29,9 +29,11 @@ from p402.store.task_head import load_head
 from p402.store.writer import LogWriter
 from serve.alerts.webhooks import Webhooks, webhooks
 from serve.cache.make import make_cache
-from serve.cache.meaning import meaning_of
+from serve.cache.meaning import UNWANTED, meaning_of
 from serve.cache.shared import SharedCache
 from serve.clock import SystemClock
+from serve.embedding.embedder import Embedder as OwnEmbedder
+from serve.embedding.parts import Absent
 from serve.errors import report
 from serve.guard.make import make_guard, state_path
 from serve.guard.shared import SharedGuard
@@ -64,7 +66,7 @@ class Worker:
     sheets
         Folder that takes what this worker counts; None where nobody reads it.
     embedder
-        By which the cache compares prompts; None finds exact repeats only.
+        By which the cache compares prompts, or why it finds exact repeats only; closed with the worker.
 
     Raises
     ------
@@ -84,7 +86,7 @@ class Worker:
         configuration: Configuration,
         dev_key: str | None = None,
         sheets: Path | None = None,
-        embedder: Embedder | None = None,
+        embedder: Embedder | Absent = UNWANTED,
     ) -> None:
         settings = configuration.settings
         clock = SystemClock()
@@ -101,10 +103,13 @@ class Worker:
         meter = Meter(settings.tenants)
         self._talk = Talk(self._state, make_board(settings, clock.now_ms, self.name), clock.now_ms)
         self._sessions = make_sessions(settings, clock.now_ms, self.name)
-        self._cache = make_cache(settings, clock.now_ms, self.name, embedder)
+        self._embedder = None if isinstance(embedder, Absent) else embedder
+        self._cache = make_cache(settings, clock.now_ms, self.name, self._embedder)
         shared = [] if self._sessions is None else [self._sessions.collect]
         if isinstance(self._cache, SharedCache):
             shared.append(self._cache.collect)
+        if isinstance(self._embedder, OwnEmbedder):
+            shared.append(self._embedder.collect)
         self._sheet = (
             None
             if sheets is None
@@ -192,6 +197,8 @@ class Worker:
             await self._sessions.close()
         if self._cache is not None:
             await self._cache.close()
+        if isinstance(self._embedder, OwnEmbedder):
+            await self._embedder.close()
         await self._guard.close()
         self._log.close()
         await self._alerts.close()

@@ -182,6 +182,11 @@ class ServerSettings:
     cache: bool = setting(
         flag(), "whether answers may be kept and given again; requests and tenants say which", default=True
     )
+    cache_by_meaning: bool = setting(
+        flag(),
+        "whether prompts are compared too, where the extra `embed` is installed",
+        default=True,
+    )
     redis: Secret | None = setting(
         text(
             "a Redis url",

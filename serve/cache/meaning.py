@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from p402.cache.contract import Embedder
+from serve.embedding.parts import Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,10 @@ class Meaning:
     why_not: str | None
 
 
-NO_MODEL: Final = Meaning(None, "no embedding model is loaded: only exact repeats are answered")
+UNWANTED: Final = Absent("`cache` or `cache_by_meaning` is false in `[server]`: prompts are not compared")
+NO_MODEL: Final = Meaning(None, UNWANTED.reason)
 
 
-def meaning_of(embedder: Embedder | None) -> Meaning:
+def meaning_of(embedder: Embedder | Absent) -> Meaning:
     """What is to be said of an embedder, or of none."""
-    return NO_MODEL if embedder is None else Meaning(embedder.id, None)
+    return Meaning(None, embedder.reason) if isinstance(embedder, Absent) else Meaning(embedder.id, None)

@@ -1,6 +1,5 @@
 """The gateway's embedder, loaded on the thread that it is to work on, or why there is none."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +8,10 @@ from serve.embedding.embedder import WAIT_MS, Embedder
 from serve.embedding.parts import CAP, Absent, load
 
 
-async def make_embedder(
+def make_embedder(
     *, cap: int = CAP, wait_ms: float = WAIT_MS, cpu_s: Callable[[], float] = time.thread_time
 ) -> Embedder | Absent:
-    """Load what is installed; some 0.3 s, in which the event loop goes on.
+    """Load what is installed; waits for it some 0.3 s, so before an event loop serves.
 
     Parameters
     ----------
@@ -28,7 +27,7 @@ async def make_embedder(
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="p402-embedder")
     try:
-        parts = await asyncio.get_running_loop().run_in_executor(thread, load, cpu_s, cap)
+        parts = thread.submit(load, cpu_s, cap).result()
     except BaseException:
         thread.shutdown(wait=False)
         raise

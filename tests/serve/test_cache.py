@@ -10,6 +10,8 @@ import httpx
 import openai
 import pytest
 
+from serve.embedding.embedder import Embedder
+from serve.embedding.make import make_embedder
 from serve.metadata import metadata_fields
 from tests.conformance.cache import AGAIN, ASKED, AT_80, AT_96, OTHERWISE, SAID, Table
 from tests.serve.failure_modes.whole import Whole, until, whole_gateway
@@ -152,6 +154,23 @@ def test_p11_a_prompt_that_says_the_same_is_answered_and_one_that_does_not_is_no
         for other in (OTHERWISE, f"{SAID}  "):  # the guards; the cosine
             assert say(chat, other).p402_metadata["cached"] is False
         assert gateway.called() == {"a": 3}
+
+
+def test_p11_the_installed_model_and_the_guards_tell_other_words_from_another_question(tmp_path):
+    made = make_embedder(wait_ms=60_000)  # a busy machine must not make a miss of it
+    assert isinstance(made, Embedder)
+    with served(tmp_path, None, embedder=made) as (gateway, chat):
+        assert stats(gateway)["by_meaning"]["model"] == made.id
+        kept(gateway, chat, "How do I reset my password?")
+        for same in ("How can I reset my password?", "What is the way to reset my password?"):
+            told = say(chat, same).p402_metadata
+            free(told)
+            assert 0.92 < told["cache_similarity"] < 1
+        assert gateway.called() == {"a": 1}
+        for other in ("How do I delete my password?", "How do I reset my passwords on 2 phones?"):
+            assert say(chat, other).p402_metadata["cached"] is False
+        assert gateway.called() == {"a": 3}
+    assert made.collect()["p402_cache_embeds_total"] == 5
 
 
 def test_p11_whatever_differs_beside_the_last_words_is_asked_anew(tmp_path, store):

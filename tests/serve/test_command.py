@@ -208,6 +208,36 @@ def test_an_answer_under_way_ends_before_the_gateway_does(tmp_path):
     assert [row["status"] for row in rows(tmp_path) if row["kind"] == "outcome"] == ["ok"]
 
 
+@pytest.mark.parametrize(
+    ("workers", "setting", "on"),
+    [("1", "", True), ("2", "", True), ("1", "cache_by_meaning = false\n", False)],
+)
+def test_a_gateway_compares_prompts_where_the_extra_is_installed_and_it_is_not_told_otherwise(
+    tmp_path, workers, setting, on
+):
+    async def run():
+        async with loopback(answer) as provider:
+            path = write_config(tmp_path, provider.url)
+            path.write_text(path.read_text().replace("[server]\n", f"[server]\n{setting}", 1))
+            async with (
+                gateway(tmp_path, "--workers", workers) as (process, url),
+                httpx.AsyncClient(base_url=url) as client,
+            ):
+                meaning = (await client.get("/v1/cache/stats")).json()["by_meaning"]
+                status, _, _ = await stopped(process)
+        return meaning, status
+
+    meaning, status = asyncio.run(run())
+    assert status == 0
+    assert meaning["on"] is on
+    if on:
+        assert meaning["model"].startswith("minilm-l6-v2-")
+        assert meaning["why_not"] is None
+    else:
+        assert meaning["model"] is None
+        assert "cache_by_meaning" in meaning["why_not"]
+
+
 def test_workers_share_one_port_and_all_end_with_sealed_logs(tmp_path):
     async def run():
         async with loopback(answer) as provider:
@@ -234,7 +264,9 @@ def test_workers_share_one_port_and_all_end_with_sealed_logs(tmp_path):
     assert len({row["id"] for row in decisions}) == len(decisions)
 
 
-def test_the_gateway_process_carries_nothing_heavy(tmp_path):
+@pytest.mark.parametrize(("compares", "most_mib"), [("false", 150), ("true", 250)])
+def test_the_gateway_process_carries_nothing_heavy(tmp_path, compares, most_mib):
+    """150 MiB is the promise without the embedder, which takes 63 more here."""
     at_end = (
         f"print('HEAVY', sorted(set({HEAVY!r}) & {{name.partition('.')[0] for name in sys.modules}}));"
         "lines = open('/proc/self/status').read().splitlines();"
@@ -249,7 +281,9 @@ def test_the_gateway_process_carries_nothing_heavy(tmp_path):
             path = write_config(tmp_path, provider.url)
             path.write_text(  # metrics and alerts, too
                 path.read_text()
-                .replace("port = 0\n", f"port = 0\nadmin_port = {free_port()}\n")
+                .replace(
+                    "port = 0\n", f"port = 0\nadmin_port = {free_port()}\ncache_by_meaning = {compares}\n"
+                )
                 .replace("[tenants.default]\n", '[tenants.default]\nalert_webhook = "https://127.0.0.1:1/"\n')
             )
             async with (
@@ -262,6 +296,7 @@ def test_the_gateway_process_carries_nothing_heavy(tmp_path):
                     {},
                     {"stream": True},
                     {"p402": {"explain": True}},
+                    {"p402": {"cache": True}},
                     {"p402": {"dry_run": True}},
                 ):
                     reply = await client.post("/v1/chat/completions", json={**HELLO, **fields})
@@ -272,7 +307,7 @@ def test_the_gateway_process_carries_nothing_heavy(tmp_path):
 
     out = asyncio.run(run())
     assert "HEAVY []" in out
-    assert int(re.search(r"VmHWM:\s+(\d+) kB", out)[1]) < 150 * 1024
+    assert int(re.search(r"VmHWM:\s+(\d+) kB", out)[1]) < most_mib * 1024
 
 
 def test_a_development_key_is_printed_and_needed(tmp_path):

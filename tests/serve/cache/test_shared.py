@@ -268,7 +268,11 @@ def test_a_prompt_that_ended_before_a_worker_came_is_told_to_nobody(redis: Serve
     play(redis, story)
 
 
-@pytest.mark.parametrize("said", [b"", b"x", b"\x90", b"\x93\xa1a\xa1b\xa1c", pack(entry(TIME))[:-3]])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"x", b"\x90", b"\x93\xa1a\xa1b\xa1c", pack(entry(TIME))[:-3]],
+    ids=["nothing", "no pack", "too short", "of words", "cut"],
+)
 def test_what_is_no_entry_of_ours_is_not_given(redis: Server, said):
     async def story(one):
         await kept(one, query(AGAIN), entry(TIME, "e1"))

@@ -43,7 +43,7 @@ before_kb, began = own_kb(), time.perf_counter()
 from serve.embedding.make import make_embedder
 
 async def run():
-    made = await make_embedder()
+    made = make_embedder()
     assert await made.embed("What is the capital of France?", wait_ms=60_000) is not None
     cold_s = time.perf_counter() - began
     await made.embed("word " * 126, wait_ms=60_000)
@@ -105,7 +105,7 @@ async def late_ms(seconds: float) -> list[float]:
 
 
 async def measure(calls: int, rounds: int) -> None:
-    embedder = await make_embedder()
+    embedder = make_embedder()
     assert isinstance(embedder, Embedder), embedder
     hands = {
         "embed": lambda text: embedder.embed(text, wait_ms=NO_LIMIT_MS),

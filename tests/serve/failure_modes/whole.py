@@ -23,6 +23,8 @@ import uvicorn
 from p402.cache.contract import Embedder
 from p402.store.config import load
 from serve.app import create_app
+from serve.cache.meaning import UNWANTED
+from serve.embedding.parts import Absent
 from serve.server import server_config
 from serve.worker import Worker
 from tests.serve.gateway import listening
@@ -138,7 +140,7 @@ def whole_gateway(
     redis: str | None = None,
     more: str = "",
     environ: dict[str, str] | None = None,
-    embedder: Embedder | None = None,
+    embedder: Embedder | Absent = UNWANTED,
 ) -> Iterator[Whole]:
     """A gateway with one provider or two, gone after the block; `more` ends its configuration."""
     said = {"a": a} if b is None else {"a": a, "b": b}
@@ -198,7 +200,7 @@ def _providers(plays: dict[str, Says]) -> Iterator[dict[str, Loopback]]:
 
 
 @contextmanager
-def _serving(configuration, embedder: Embedder | None) -> Iterator[tuple[int, Worker]]:
+def _serving(configuration, embedder: Embedder | Absent) -> Iterator[tuple[int, Worker]]:
     worker = Worker(configuration, embedder=embedder)
     app = create_app(worker.front, worker.start, worker.stop)
     with listening() as listener:

@@ -10,7 +10,7 @@ from p402.cache.contract import Miss, Query
 from p402.cache.local import LocalCache
 from p402.errors import StateAway
 from serve.app import create_app
-from serve.cache.meaning import meaning_of
+from serve.cache.meaning import UNWANTED, meaning_of
 from tests.conformance.cache import Table, entry, query
 from tests.serve.gateway import KEY, OTHER_KEY, Gateway, StillClock
 
@@ -87,7 +87,7 @@ def test_stats_tell_entries_hits_by_tier_and_whether_prompts_are_compared(gatewa
             "on": False,
             "model": None,
             "above_similarity": 0.92,
-            "why_not": "no embedding model is loaded: only exact repeats are answered",
+            "why_not": UNWANTED.reason,
         },
         "in_cost_mode": True,
         "ttl_s": 86_400,
