@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from p402.answer import Metadata, StreamEnd
+from p402.cache.answers import told_usage
 from p402.errors import Refusal
 from serve.errors import error_object
 from serve.metadata import metadata_fields
@@ -53,10 +54,4 @@ def error_event(failure: Refusal, metadata: Metadata) -> bytes:
 def usage_fields(metadata: Metadata) -> dict[str, Any]:
     """Tokens in OpenAI's form."""
     prompt, output = metadata.input_tokens or 0, metadata.output_tokens or 0
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": metadata.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": metadata.reasoning_tokens},
-    }
+    return told_usage(prompt, output, metadata.cached_tokens, metadata.reasoning_tokens)

@@ -7,7 +7,7 @@ no turn of the event loop but the embedder's.
 from collections.abc import Callable
 
 from p402.cache.contract import EXACT, MISS, Embedder, Entry, Hit, Miss, Query, Tally
-from p402.cache.shelf import MAX_ENTRIES, Shelf
+from p402.cache.shelf import MAX_BYTES, MAX_ENTRIES, Shelf
 
 
 class LocalCache:
@@ -19,15 +19,19 @@ class LocalCache:
         Wall time in ms since 1970 UTC; may be virtual.
     embedder
         None finds exact repeats only.
-    max_entries
+    max_entries, max_bytes
         Of a tenant.
     """
 
     def __init__(
-        self, now_ms: Callable[[], int], embedder: Embedder | None = None, max_entries: int = MAX_ENTRIES
+        self,
+        now_ms: Callable[[], int],
+        embedder: Embedder | None = None,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._now_ms, self._embedder = now_ms, embedder
-        self._shelf = Shelf(max_entries)
+        self._shelf = Shelf(max_entries, max_bytes)
         self._seen: dict[str, list[int]] = {}
         self._closed = False
 

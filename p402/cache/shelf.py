@@ -20,6 +20,9 @@ MAX_ENTRIES: Final = 10_000
 MAX_BYTES: Final = 64 << 20
 """Of one tenant's answers, prompts and vectors."""
 
+OVERHEAD: Final = 512
+"""Bytes of an entry beside what is in it, about."""
+
 CANDIDATES: Final = 4
 """Prompts above the cosine that the guards are asked about, nearest first."""
 
@@ -97,7 +100,8 @@ class Shelf:
 
     def put(self, query: Query, vector: Vector | None, entry: Entry, now_ms: int) -> None:
         """Keep an answer, in place of an earlier one to the same prompt; what has no room is not kept."""
-        size = len(entry.body) + len(query.text or "") + (0 if vector is None else vector.nbytes)
+        vectors = 0 if vector is None else 2 * vector.nbytes  # a matrix grows by doubling
+        size = OVERHEAD + len(entry.body) + len(query.text or "") + vectors
         kept = _Kept(query.scope, query.text, entry, size)
         if entry.expires_ms <= now_ms or kept.size > self._max_bytes:
             return

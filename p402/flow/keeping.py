@@ -1,10 +1,10 @@
 """What an exchange does for the cache once it has its answer.
 
-A stream's events are gathered as they pass and put together after the client has them all. Whether an answer
-may be kept is the law of `p402.cache.answers`.
+A stream's events are gathered as they pass, and kept after the client has them all. Whether an answer may be
+kept is the law of `p402.cache.answers`.
 """
 
-from p402.cache.answers import MAX_BODY, completion_of, keepable
+from p402.cache.answers import Gathering, keepable, told_usage
 from p402.cache.contract import Cache, Entry
 from p402.flow.lookup import Looked
 from p402.ports import Usage
@@ -19,27 +19,24 @@ class Keeping:
         None where there is none.
     """
 
-    __slots__ = ("_cache", "_looked", "_pieces", "_room")
+    __slots__ = ("_cache", "_gathered", "_looked")
 
     def __init__(self, cache: Cache | None, looked: Looked) -> None:
         self._cache, self._looked = cache, looked
-        self._pieces: list[bytes] | None = None if cache is None or looked.query is None else []
-        self._room = 4 * MAX_BODY  # a streamed token takes some hundred bytes, but so few answers are so long
+        self._gathered = None if cache is None or looked.query is None else Gathering()
 
     def piece(self, event: bytes) -> None:
-        """Take an event of a stream; nothing is kept of one that is too long."""
-        if self._pieces is None:
-            return
-        self._room -= len(event)
-        if self._room < 0:
-            self._pieces = None
-        else:
-            self._pieces.append(event)
+        """Take an event of a stream."""
+        if self._gathered is not None:
+            self._gathered.take(event)
 
     def keep_stream(self, usage: Usage, *, arm: str, task: str, made: str, now_ms: int, ttl_s: int) -> None:
-        """Keep what the pieces came to."""
-        body = None if not self._pieces else completion_of(self._pieces)
-        self._pieces = None
+        """Keep what the events came to."""
+        if self._gathered is None:
+            return
+        told = told_usage(usage.prompt, usage.output, usage.cached, usage.reasoning)
+        body = self._gathered.whole(told)
+        self._gathered = None
         if body is not None:
             self._put(body, usage, arm, task, made, now_ms, ttl_s)
 

@@ -108,13 +108,12 @@ class Keeping:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                batch = self._batch()
-                self.dropped += len(batch)  # until they are kept
                 if not self._trouble.may_ask(loop.time()):
+                    self.dropped += len(self._batch())
                     continue
                 try:
                     async with asyncio.timeout(LEAVE_S):
-                        await self._send(batch)
+                        await self._send()
                 except Exception as error:  # noqa: BLE001 - whatever it is, requests go on without it
                     note_failure(self._trouble, error, "no answers are kept")
                 else:
@@ -122,9 +121,15 @@ class Keeping:
         finally:
             self._task = None
 
-    async def _send(self, batch: list[Note]) -> None:
-        way = self._way()
-        if await self._room.is_full(way, asyncio.get_running_loop().time()):
+    async def _send(self) -> None:
+        """Send a batch. It waits until it is written: whoever clears comes before that, or behind it."""
+        way, full = self._way(), True
+        try:
+            full = await self._room.is_full(way, asyncio.get_running_loop().time())
+        finally:
+            batch = self._batch()
+            self.dropped += len(batch)  # until they are kept
+        if full:
             return
         calls = [
             way.call(

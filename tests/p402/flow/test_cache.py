@@ -66,6 +66,9 @@ def test_p11_a_repeat_is_answered_without_a_call_and_costs_nothing(first, second
     assert metadata.task == before.task
     assert metadata.request_id != before.request_id
     assert world.books() == spent
+    if not second and first:
+        used = orjson.loads(answer.body)["usage"]
+        assert (used["prompt_tokens"], used["completion_tokens"]) == (20, 10), "nobody asked the stream"
     if second:
         assert isinstance(answer[-1], StreamEnd)
         assert answer[-1].failure is None

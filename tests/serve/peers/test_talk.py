@@ -135,7 +135,7 @@ def two_providers(folder: Path, alive: str, **server):
 
 
 async def attempts(worker: Worker) -> list[str]:
-    body = HELLO | {"p402": {"mode": "cost"}}
+    body = HELLO | {"p402": {"mode": "cost", "cache": False}}
     reply = await answer(
         worker.front, chat, HttpRequest("POST", "/v1/chat/completions", {}, orjson.dumps(body))
     )
