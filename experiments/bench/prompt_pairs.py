@@ -6,7 +6,7 @@ made, none drawn, so a run is the same everywhere. The lists know nothing of the
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Final
 
 
@@ -286,6 +286,136 @@ _SUMMED: Final = (
     "Why is {} not prime?",
 )  # fmt: skip
 
+_LAYOUTS: Final = (
+    "{}:\na{}b",
+    "{}:\n\na b\nc{}d e",
+    "{}\nx = 1{}y = 2",
+    "{}: one{}two",
+    "Please {}:\n- a{}- b",
+    "{}\n```\nf(){}g()\n```",
+)
+_LAID: Final = (
+    "Add up every row", "Turn this table into JSON", "What does this print", "Sort the lines", "Fix the YAML",
+    "How many lines has this", "Explain the script", "Count the gaps", "Is this Python valid",
+)  # fmt: skip
+_GAPS: Final = ("\n", " ", "  ", "\n ", "\n  ", "\n\n", "\t", "\n\t", " \n")
+_GAPPED: Final = (
+    ("What is the length of the string {}", ("a b", "a  b", "a   b", " a b")),
+    ("How many spaces stand between {}", ("p and q", "p  and q", "p and  q")),
+    ("Split the text {} at each blank", ("one two", "one  two", "one\ttwo")),
+    ("How wide is the column {} in characters", ("ab cd", "ab  cd", "ab\u00a0cd")),
+)
+_BANGED: Final = (
+    ("What does {} mean in Swift", ("value", "value!", "value?", "value??", "value.")),
+    ("What does {} return in Ruby", ("nil?", "nil", "sort!", "sort", "sort?", "Sort")),
+    ("Simplify {}", ("(n-1)!", "(n-1)", "(n-1)!!", "n!/k!", "n!/k", "n/k!", "k!/n!")),
+    ("Find the last digit of {}", ("9", "9!", "9!!", "9.", "9?")),
+    ("Explain {} in Rust", ("println!", "println", "assert!", "assert", "x?", "x", "x;")),
+    ("Explain the method {}", ("destroy", "destroy!", "destroy?", "destroy.")),
+    ("Does the regex {} match ab", ("ab", "ab.", "ab?", "a.b", "ab,", "ab!")),
+    ("Is {} valid in C", ("int a", "int a;", "int a,", "int a;;", "1. + 2", "1 + 2", ".1 + 2")),
+    ("What is the type of {} in Python", ("(2,)", "(2)", "2", "2.", "2,", "a, b", "a b", "a,", "a")),
+    ("Open {}", ("https://x.org/c", "https://x.org/c?", "https://x.org/c.", "https://x.org/c!")),
+    ("What is the sha1 of {}", ("Bye", "Bye!", "Bye.", "Bye?", "bye", "BYE")),
+    ("Encode in base64 {}", ("Sun", "Sun!", "sun", "Sun.", "SUN", "Sun ")),
+    ("Is it a question or a statement: {}", ("They left", "They left.", "They left?", "They left!")),
+    ("Rate the sentiment of this: {}", ("We won", "We won!", "We won...", "We won!!!", "we won", "WE WON")),
+)  # fmt: skip
+_COMMAED: Final = (
+    ("What is the price of {}", ("olive oil, corn and rice", "olive, oil, corn and rice",
+        "olive oil corn and rice", "olive oil, corn, and rice")),
+    ("Is it safe to take {}", ("zinc oxide, iron and salt", "zinc, oxide iron and salt",
+        "zinc oxide iron and salt", "zinc, oxide, iron and salt")),
+    ("Select {} from the table of people", ("first name, town and age", "first, name, town and age",
+        "first name town and age")),
+    ("What is {}", ("two plus six, times five", "two plus six times five", "two, plus six times five")),
+    ("What is the root of {}", ("16, plus 9", "16 plus 9", "16, plus, 9")),
+    ("Which are even of {}", ("2, 34", "2 34", "23, 4", "23 4")),
+    ("{}", ("Should I not wait, run", "Should I not, wait run", "Should I not wait run")),
+    ("Write a headline for {}", ("Mercy unlikely, to be hanged", "Mercy, unlikely to be hanged",
+        "Mercy unlikely to be hanged")),
+    ("My sister {} is a nurse. How many sisters do I have?", ("who works in Bonn", ", who works in Bonn,")),
+    ("Did {} leave early?", ("Ann, my boss, and Bo", "Ann my boss and Bo", "Ann, my boss and Bo")),
+    ("Can we eat{} grandma", ("", ",")),
+)  # fmt: skip
+_LEANING: Final = (
+    "What is the set difference between {} and {}", "Write a function that returns the difference between {} and {}",
+    "Give me the SQL for the difference between {} and {} in hours", "Show the difference between {} and {} in git",
+    "What is the signed difference between {} and {}", "What is the price difference between {} and {}",
+    "What is the percentage difference between {} and {}", "What is the difference between {} and {} in percent",
+    "Which comes first, {} or {}", "Which should I name second, {} or {}", "{} vs {}: who is the first named?",
+    "Print the difference between {} and {}", "Repeat the choice between {} and {}",
+)  # fmt: skip
+_LEANT: Final = (("A", "B"), ("x", "y"), ("begin", "finish"), ("main", "feature"), ("wages", "expenses"),
+    ("Oslo", "Lima"))  # fmt: skip
+_ARTICLED: Final = (
+    ("Solve {} for z", ("a z^2 + c = 0", "z^2 + c = 0", "the z^2 + c = 0")),
+    ("Solve {} if all are whole", ("a z equals c", "z equals c")),
+    ("{} scale notes for the flute", ("A minor", "minor", "a minor", "The minor", "A major", "A flat", "major")),
+    ("How do I play {} chord on the piano", ("a minor", "the minor", "A minor", "minor", "an A minor", "a major")),
+    ("Give me {} number of factors of 96", ("a", "the", "any", "one")),
+    ("Who stars in {} of 2010", ("The Crazies", "Crazies", "the Crazies", "A Crazies")),
+    ("Summarize the book {} by Wells", ("The Time Machine", "Time Machine", "the Time Machine")),
+    ("When was {} first shown on television", ("The Office", "Office", "the Office", "the office", "an office")),
+    ("Write the md5 of {}", ("the sun rose late", "sun rose late", "a sun rose late")),
+    ("Is {} enough for all of the guests", ("a cake", "the cake", "cake")),
+    ("It is out of {} for the whole team", ("the question", "question", "a question")),
+)  # fmt: skip
+_CAPITALS: Final = (
+    ("What is the md5 of {}", ("Moon", "moon", "MOON")),
+    ("Is {} a strong password", ("QWERTZ", "qwertz", "Qwertz")),
+    ("What is {} in Java", ("Double", "double", "DOUBLE")),
+    ("Explain {} in C++", ("Auto", "auto", "AUTO", "NULL", "null", "True", "true")),
+    ("How do I rename {} in git", ("Bar to bar", "bar to Bar", "BAR to bar", "bar to BAR")),
+    ("Where do I put the {} file", ("LICENSE", "license", "License")),
+    ("How do I start with {} this year", ("Spring", "spring", "Ember", "ember", "Flask", "flask")),
+    ("How much does {} cost", ("Sage", "sage", "Slack", "slack", "an Opal", "an opal")),
+    ("Where is the best view of {}", ("Cork", "cork", "Split", "split", "Nice", "nice", "Bath", "bath")),
+    ("How long is {}", ("Frozen", "frozen", "the Rock", "the rock", "Up", "up", "Her", "her")),
+    ("How do I feed a {}", ("Python", "python", "Jaguar", "jaguar", "Cougar", "cougar")),
+    ("What does an {} nurse earn", ("OR", "or", "ER", "er", "Or")),
+    ("How is {} treated by doctors", ("ME", "me", "AIDS", "aids", "MS", "ms")),
+    ("How does the {} bus work", ("CAN", "can", "Can")),
+    ("{} guidelines for water", ("WHO", "who", "IT", "it", "US", "us")),
+    ("Was bedeutet {}", ("Arm", "arm", "Reich", "reich", "Laut", "laut")),
+    ("Kommen {} morgen", ("Sie", "sie", "Ihr", "ihr")),
+)  # fmt: skip
+_ABLE: Final = (
+    "feed garlic to a cat", "add two indexes to a view", "write to a full disk in Go", "create a class in C",
+    "build a shed without a permit in Ohio", "find a prime above any prime", "fix a broken promise in JavaScript",
+    "recommend this town to families", "make a heap in linear time", "draw a square with three sides",
+    "open a jar without a lid",
+)  # fmt: skip
+_ABLY: Final = ("Can you {}", "Could you {}", "Would you {}", "Will you {}", "can you {}?", "Do you know how to {}")
+_STATES: Final = (
+    "look", "sound in this", "rank among my peers", "know that it is over", "compare to the others",
+    "feel in the morning", "use so much power", "have a fever", "lose the thread", "smell after a run",
+    "affect the climate", "score in the test", "owe so much", "violate the rule", "differ from my twin",
+)  # fmt: skip
+_STATED: Final = ("How do I {}", "How to {}", "How can I {}", "How could I {}", "What is the best way to {}")
+
+
+def _reviewed() -> Iterator[tuple[str, str, str]]:
+    """Families that a reviewer of the first guards found: none of them had been among these pairs."""
+    for template, said in product(_LAYOUTS, _LAID):
+        for one, other in permutations(_GAPS, 2):
+            yield "layout", template.format(said, one), template.format(said, other)
+    yield from _filled("layout", _GAPPED)
+    yield from _filled("stop", _BANGED)
+    yield from _filled("comma", _COMMAED)
+    for template, (one, other) in product(_LEANING, _LEANT):
+        yield "swapped", template.format(one, other), template.format(other, one)
+        yield "swapped", template.format(other, one), template.format(one, other)
+    yield from _filled("article", _ARTICLED)
+    yield from _filled("capital", _CAPITALS)
+    for asked, act in product(_ABLY, _ABLE):
+        yield "manners", asked.format(act), act[:1].upper() + act[1:]
+        yield "manners", act, asked.format(act)
+    for state in _STATES:
+        for one, other in permutations(_STATED, 2):
+            yield "manners", one.format(state), other.format(state)
+
+
 _WRAPS: Final[tuple[Callable[[str], str], ...]] = (
     lambda text: text,
     lambda text: f"Please {text[:1].lower() + text[1:]}",
@@ -298,10 +428,11 @@ _WRAPS: Final[tuple[Callable[[str], str], ...]] = (
 
 
 def near_misses() -> list[Pair]:
-    """Pairs whose answers differ, some twelve thousand."""
+    """Pairs whose answers differ, some nineteen thousand."""
     pairs: list[Pair] = []
     for family, asked, kept in _missed():
-        wrap = _WRAPS[len(pairs) % len(_WRAPS)] if "\n" not in kept else _WRAPS[0]
+        whole = "\n" in kept or family == "stop"  # manners would take the stop that differs
+        wrap = _WRAPS[0] if whole else _WRAPS[len(pairs) % len(_WRAPS)]
         pairs.append(Pair(family, asked, wrap(kept), kept))
     return pairs
 
@@ -338,6 +469,7 @@ def _missed() -> Iterator[tuple[str, str, str]]:
         yield "script", one, other
         yield "script", other, one
     yield from _sums()
+    yield from _reviewed()
 
 
 def _filled(family: str, slots: Sequence[tuple[str, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:

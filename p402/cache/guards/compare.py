@@ -26,7 +26,7 @@ def disagreement(asked: str, kept: str) -> Guard | None:
 
 def compare(asked: Words, kept: Words) -> Guard | None:
     """The same of two texts that were read before."""
-    if asked.form == kept.form or asked.plain == kept.plain:
+    if asked.form == kept.form:
         return None
     mine, other = Counter(_parts(asked)), Counter(_parts(kept))
     only_mine, only_other = set(mine - other), set(other - mine)
@@ -45,7 +45,7 @@ def compare(asked: Words, kept: Words) -> Guard | None:
 
 def _parts(words: Words) -> Iterable[str]:
     """Letters, digits and signs of a form, each in lower case."""
-    for token in words.form:
+    for token in words.form[1:]:
         if token.isalpha():
             yield token.casefold()
         else:
@@ -62,7 +62,11 @@ def _denied(some: set[str], others: set[str]) -> bool:
 
 
 def _named(changed: set[str], *texts: Words) -> bool:
-    """Whether a change lies within a name; one in capitals alone leaves no part changed."""
+    """Whether a change lies within what is no plain word; one in capitals alone leaves no part changed."""
     return any(
-        not changed.isdisjoint(_PARTS.findall(name.casefold())) for text in texts for name in text.named
+        not changed.isdisjoint(_PARTS.findall(name.casefold()))
+        for text in texts
+        for name in text.form[2:]
+        if not name.islower()
+        or not name.isalpha()
     )

@@ -1,242 +1,167 @@
-"""Which ways of asking are one: greetings, manners and the frames of how, what and which-differs.
+"""Which ways of asking are one: greetings, thanks, and a few frames of how, what and which-differs.
 
-Each rule reads and rewrites the head or the end of one tokenised sentence. A frame that it does not know
-stays as it is, so that the two prompts differ and are refused. It knows nothing of numbers or spelling.
+Each rule reads the head or the end of one tokenised line. What is set aside asks for nothing and can only be
+meant for the assistant; a frame that it does not know stays as it is, so that the two prompts differ and are
+refused. It knows nothing of numbers or spelling.
 """
 
 import re
-from functools import partial
 from typing import Final
 
-from p402.cache.guards.lexicon import NUMBERS, bag
+from p402.cache.guards.lexicon import ASKS, DOABLE, MACHINES, NUMBERS, OPENS, ORDERS, TOLD, WHY, bag
 
-HEAD: Final = 28
-"""Tokens in which frames are looked for."""
-
-FEW: Final = 2
-"""Words of content up to which articles count."""
-
-THIN: Final = bag(
-    "what who which why how when where is are was were do does did a the of in on to for i you me my "
-    "explain tell give show list define"
+_HELLO: Final = bag("hi hello hey")
+_DAYS: Final = bag("morning afternoon evening")
+_THANKS: Final = (
+    "thanks",
+    "thank you",
+    "thanks a lot",
+    "thank you very much",
+    "thank you so much",
+    "thanks in advance",
+    "many thanks",
 )
-"""Words that are not content."""
+_LONGEST_THANKS: Final = 4
+_NO_PLEASE: Final = bag(
+    "to with not i you we they he she it and or the a an of in on for do does can please pretty is me us"
+)
+"""Words after which `please` is no manners: how do I please, with please."""
 
-_ASKED: Final = (
-    "(?:what|how|which|why|who|whom|where|when|whether|if|is|are|does|do|did|can|could|would|will|should)"
-)
-_VERBS: Final = (
-    "(?:add|analyze|answer|build|calculate|check|classify|compare|convert|correct|create|debug|define|design|draft|"
-    "edit|explain|extract|find|fix|format|generate|give|help|identify|implement|list|make|name|optimize|outline|"
-    "parse|plan|please|provide|recommend|refactor|rewrite|show|simplify|solve|sort|suggest|summarize|tell|translate|"
-    "walk|write)"
-)
-_HELLO: Final = "(?:hi|hello|hey|hiya|greetings|good (?:morning|afternoon|evening|day))"
+_OPENINGS: Final = ASKS | ORDERS | OPENS
+_HEAD: Final = 10
+_TELLS: Final = "(?:what|how|why|who|where|which)"
 _LEADS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"{_HELLO}(?: (?:there|everyone|all|team))? ,+ ",
-        rf"{_HELLO} (?=please |i was |i am |{_ASKED} (?:you|i|we) )",
-        r"(?:please|kindly)(?: ,)? (?!is |are )",
-        rf"(?:can|could|would|will) you (?:please |kindly )?(?={_VERBS} )",
-        rf"(?:i was|i am|i have been) wondering (?:if you (?:can|could) tell me )?(?={_ASKED} )",
-        rf"(?:i would like|i want|i need) to know (?={_ASKED} )",
-        rf"(?:i would like|i want|i need) you to (?={_VERBS} )",
-        rf"(?:do you know|tell me|let me know) (?={_ASKED} )",
+        rf"(?:i was|i am|i'm) wondering (?:if you (?:can|could) tell me )?(?={_TELLS} )",
+        rf"(?:i would like|i'd like|i want|i need) to know (?={_TELLS} )",
+        rf"(?:(?:can|could|would) you )?tell me (?={_TELLS} )",
     )
 )
-"""Openings that ask for nothing."""
+"""Openings of a question that is told, not asked."""
 
-_ENDS: Final = tuple(
-    tuple(words.split())
-    for words in (
-        "please",
-        "thanks",
-        "thank you",
-        "thanks a lot",
-        "thank you very much",
-        "thank you so much",
-        "thanks in advance",
-        "many thanks",
-        "cheers",
-    )
-)
+_WANTED: Final = re.compile(r"(?:i would like|i'd like|i want|i need) you to ([a-z]+) ")
+_ASKED: Final = re.compile(r"(?:can|could|would|will) you (please |kindly )?([a-z]+) ")
+_PLEASE: Final = re.compile(r"(?:please|kindly),? ([a-z']+) ")
 
-_GERUNDS: Final = {
-    "explaining": "explain",
-    "telling": "tell",
-    "showing": "show",
-    "giving": "give",
-    "writing": "write",
-    "helping": "help",
-    "walking": "walk",
-    "listing": "list",
-}
-
-_MIND: Final = re.compile(f"would you mind (?=(?:{'|'.join(_GERUNDS)}) )")
-
-_HOW: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"how (?:do|can|could) i ",
-        r"how i (?:can|could|would) ",
-        r"how to ",
-        r"(?:show me|teach me|explain|explain to me) how (?:to|i can|i could|do i|can i) ",
-        r"what is the (?:best |right |proper |correct |recommended )?way to ",
-        r"what are (?:the |some )?(?:best |good |effective )?ways to ",
-        r"is there (?:a|any) way to ",
-        r"what (?:are the steps|is the process|is the command) to ",
-        r"what (?:can|should) i do to ",
-    )
+_HOW: Final = re.compile(
+    r"(?:how (?:do|can) [iI]|how [iI] can|(?:(?:show me|explain|explain to me) )?how to|what is the way to) "
+    r"([a-z]+) (?=.)"
 )
 """Questions of a way. `you` is none of them: it may be the one who is asked."""
 
-_HOW_DOING: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"what is the process (?:for|of) ",
-        r"what are the steps (?:for|of|in) ",
-        r"what is the (?:best |right |proper |correct |recommended )?way of ",
-        r"walk me through (?:the (?:steps|process) (?:for|of) )?",
-    )
-)
-_HOW_WORKS: Final = re.compile(
-    r"(?:(?:explain|explain to me) (?:how|the way) (?=.+ works$)|how (?:do|does) (?=.+ work$))"
-)
-_WHAT_IS: Final = re.compile(r"(?:explain |explain to me )?what (?!is |are |was |were )(.+) (is|are)$")
-_DIFFERS: Final = re.compile(r"(?:explain |explain to me )?how (?:do |does )?(.+?) differs? from (.+)$")
-_DIFFER: Final = re.compile(
-    r"(?:explain |explain to me )?how (?:do |does )?(.+ and .+?) differ"
-    r"(?: from (?:1 another|each other))?(?= in | on |$)"
-)
-_DIFFERENCE: Final = re.compile(r"(?:explain|explain to me|what is|what are) the differences? between ")
-_SHIFTED: Final = re.compile(rf"((?:in|using|with|for|on|at) (?:[^ ,]+ ){{1,6}}), (?={_ASKED} )")
+_HOW_WORKS: Final = re.compile(r"explain how ([a-z][a-z ]{0,60}[a-z]) works|how (?:do|does) ([a-z][a-z ]{0,60}[a-z]) work")
+_WHAT_IS: Final = re.compile(r"what (?!is |are |was |were )(.{1,120}) (is|are)")
+_BESIDE: Final = bag("in In using Using")
+_SHIFTED: Final = bag("how what why")
 _BETWEEN: Final = re.compile(
-    r"(?:difference|choose|similarities|choice) between "
-    r"(?:(?:a|the) )?([^ ,0-9]+) and (?:(?:a|the) )?([^ ,0-9]+)(?= in | for | on |$)"
+    r"(?:what is|what are|explain) the differences? between (a |an |the )?([a-z]{3,20}) and (a |an |the )?([a-z]{3,20})"
 )
-_CHOICE: Final = re.compile(r" , ([^ ,0-9]+) or ([^ ,0-9]+)$")
-_VERSUS: Final = re.compile(r"^([^ ,0-9]+) vs ([^ ,0-9]+)(?= in | for | on |$)")
-_WHICH: Final = re.compile(r"which (?:one )?is the (?=best |most |least |worst |largest |smallest |fastest )")
-_UNEVEN: Final = bag(
-    "subtract divide minus ratio quotient respectively then order over calculate compute total"
-)
-"""Words beside which a pair is not the same the other way round."""
 
-_BOTH: Final = re.compile(r" (cons and pros|disadvantages and advantages)(?= )")
+_DIFFER: Final = re.compile(r"how do ([a-z]{3,20}) and ([a-z]{3,20}) differ")
+_DIFFERS: Final = re.compile(r"(?:how does|explain how) ([a-z]{3,20}) differs? from ([a-z]{3,20})")
 
 
-def without_manners(tokens: list[str]) -> list[str]:
-    """Tokens of a text that is about words, without a greeting before it and thanks behind a comma."""
-    line = _led(" ".join(tokens))
-    kept = line.split() or tokens
-    for words in _ENDS:
-        size = len(words)
-        if (
-            len(kept) > size
-            and tuple(kept[-size:]) == words
-            and kept[-size - 1].endswith((",", ".", "?", "!"))
-        ):
-            kept = kept[:-size]
-            kept[-1] = kept[-1].rstrip(",.?!") or kept[-1]
+def unended(tokens: list[str]) -> list[str]:
+    """Without thanks behind a comma or a stop, nor a `please` at the end."""
+    kept = tokens
+    for _ in range(3):
+        last = kept[-1].lower().rstrip("?.!")
+        before = kept[-2] if len(kept) > 1 else ""
+        if last == "please" and kept[-1][:6] == "please" and before:
+            if before[-1] == ",":
+                kept = [*kept[:-2], before[:-1]] if len(before) > 1 else kept
+            elif before.isalpha() and len(before) > 1 and before.lower() not in _NO_PLEASE:
+                kept = kept[:-1]
+            continue
+        for size in range(1, _LONGEST_THANKS + 1):
+            if len(kept) <= size + 1:
+                break
+            words = " ".join(kept[-size:]).lower().rstrip(".!")
+            before = kept[-size - 1]
+            if words in _THANKS and before[-1:] in {",", ".", "?"} and before[:-1].rstrip("?."):
+                kept = [*kept[: -size - 1], before[:-1] if before[-1] == "," else before]
+                break
+        else:
             break
     return kept
 
 
-def framed(tokens: list[str]) -> list[str]:
-    """Tokens of a sentence with its frame in one form; commas are still among them."""
-    tokens = _unended(tokens)
-    head, rest = tokens[:HEAD], tokens[HEAD:]
-    line = _asked(_led(" ".join(head)), whole=not rest)
-    return line.split() + rest
-
-
-def _unended(tokens: list[str]) -> list[str]:
-    """Without thanks behind a comma, nor a `please`.
-
-    One word only goes without a comma, so that no two are taken for one.
-    """
-    kept = list(tokens)
+def led(tokens: list[str]) -> tuple[list[str], bool]:
+    """Without a greeting and manners before the question; whether it is told (`what it is`), not asked."""
+    tokens = _greeted(tokens)
+    if tokens[0].lower() not in _OPENING_MANNERS:
+        return tokens, False
+    head, rest = tokens[:_HEAD], tokens[_HEAD:]
+    first = head[0].lower()
+    if head[0] not in {first, first.capitalize()}:
+        return tokens, False
+    opening = line = " ".join([first, *head[1:]]) + (" \0" if rest else "")
+    told = False
     for _ in range(3):
-        paused = kept[-1:] == [","]
-        while kept and kept[-1] == ",":
-            kept.pop()
-        for words in _ENDS:
-            size = len(words)
-            if tuple(kept[-size:]) == words and kept[-size - 1 : -size] == [","]:
-                kept = kept[:-size]
-                break
-        else:
-            if len(kept) > 1 and kept[-1] == "please":
-                kept.pop()
-            elif not paused:
-                break
-    return kept or tokens
-
-
-def _led(line: str) -> str:
-    for _ in range(4):
         before = line
+        if (found := _PLEASE.match(line)) and (found[1] in ORDERS or found[1] in _ASKING):
+            line = line[found.start(1) :]
+        if (found := _WANTED.match(line)) and found[1] in ORDERS:
+            line = line[found.start(1) :]
+        if (found := _ASKED.match(line)) and (found[2] in TOLD or (found[1] and found[2] in ORDERS)):
+            line = line[found.start(2) :]
         for lead in _LEADS:
-            if (found := lead.match(line)) and found.end() < len(line):
-                line = line[found.end() :]
-        if found := _MIND.match(line):
-            doing, space, rest = line[found.end() :].partition(" ")
-            line = _GERUNDS[doing] + space + rest
+            if found := lead.match(line):
+                line, told = line[found.end() :], True
         if line == before:
             break
-    return line
+    if line == opening:
+        return tokens, False
+    return [*line.removesuffix(" \0").split(" "), *rest], told
 
 
-def _asked(line: str, *, whole: bool) -> str:
-    """One form of how, of what, and of a difference; `whole`, where the line is not cut off."""
-    if shifted := _SHIFTED.match(line):
-        line = _led(line[shifted.end() :])
-        if whole:
-            return f"{_asked(line.rstrip(' ,'), whole=True)} {shifted[1].rstrip()}"
-        return f"{shifted[1]}{line}"
-    for pattern in _HOW:
-        if found := pattern.match(line):
-            return "how " + line[found.end() :]
-    for pattern in _HOW_DOING:
-        if found := pattern.match(line):
-            doing, space, rest = line[found.end() :].partition(" ")
-            return f"how {_done(doing)}{space}{rest}"
-    if found := _DIFFERENCE.match(line):
-        line = "difference between " + line[found.end() :]
-    elif whole and (found := _DIFFERS.fullmatch(line)):
-        line = f"difference between {found[1]} and {found[2]}"
-    elif whole and (found := _DIFFER.match(line)):
-        line = f"difference between {found[1]}{line[found.end() :]}"
-    elif whole and (found := _HOW_WORKS.match(line)):
-        line = "how " + line[found.end() :].removesuffix("s")
-    elif whole and (found := _WHAT_IS.fullmatch(line)):
+def shifted(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """Without a machine's language before a question (`In Python, how`), and that, to stand behind it."""
+    if len(tokens) > 3 and tokens[0] in _BESIDE and tokens[1][-1:] == "," and tokens[2] in _SHIFTED:
+        name = tokens[1][:-1]
+        if name.lower() in MACHINES:
+            return tokens[2:], [tokens[0].lower(), name]
+    return tokens, []
+
+
+_ASKING: Final = bag("can could would tell how what why who which where when what's how's who's")
+_OPENING_MANNERS: Final = bag("please kindly i i'm i'd can could would will tell")
+
+
+def _greeted(tokens: list[str]) -> list[str]:
+    """Without a greeting that a comma or a stop ends, before a word that opens a prompt."""
+    low = [token.lower() for token in tokens[:4]]
+    size = 0
+    if low[0].rstrip(",.!") in _HELLO:
+        size = 1 if low[0][-1] in ",.!" else 2 if low[1:2] in (["there,"], ["there!"]) else 0
+    elif low[0] == "good" and len(low) > 1 and low[1][:-1] in _DAYS and low[1][-1] in ",.!":
+        size = 2
+    if size and len(low) > size and (low[size] in _OPENINGS or low[size] in _OPENING_MANNERS):
+        return tokens[size:]
+    return tokens
+
+
+def framed(tokens: list[str], *, led: bool, prose: bool) -> list[str]:
+    """Tokens of a line with its frame in one form."""
+    line = " ".join(tokens)
+    if led and (found := _WHAT_IS.fullmatch(line)):
         line = f"what {found[2]} {found[1]}"
-    elif found := _WHICH.match(line):
-        line = "what is the " + line[found.end() :]
-    if whole and _UNEVEN.isdisjoint(line.split(" ")):
-        for pattern, joint in ((_BETWEEN, "and"), (_CHOICE, "or"), (_VERSUS, "vs")):
-            line = pattern.sub(partial(_sorted, joint=joint), line, count=1)
-        line = _BOTH.sub(lambda found: " " + " and ".join(reversed(found[1].split(" and "))), line)
-    return line
+    if (found := _HOW.match(line)) and found[1] in DOABLE and WHY.isdisjoint(tokens):
+        return ["how", *line[found.start(1) :].split(" ")]
+    if prose:
+        if found := _HOW_WORKS.fullmatch(line):
+            line = "how " + (found[1] or found[2]) + " work"
+        elif found := _BETWEEN.fullmatch(line):
+            line = _either((found[1] or "") + found[2], (found[3] or "") + found[4], line)
+        elif found := (_DIFFER.fullmatch(line) or _DIFFERS.fullmatch(line)):
+            line = _either(found[1], found[2], line)
+    return line.split(" ")
 
 
-def _sorted(found: re.Match[str], joint: str) -> str:
-    """Both of a pair in one order."""
-    low, high = sorted(found.groups())
-    if low in NUMBERS or high in NUMBERS:
-        return found[0]  # from May to June is no time from June to May
-    lead = found[0][: found.start(1) - found.start()]
-    return f"{lead}{low} {joint} {high}"
-
-
-def _done(doing: str) -> str:
-    """Base form of a verb in -ing; a wrong guess only refuses."""
-    if not doing.endswith("ing") or len(doing) < 6:
-        return doing
-    base = doing[:-3]
-    if base[-1] == base[-2] and base[-1] not in "lsz":
-        return base[:-1]
-    if len(base) < 5 and base[-1] in "bcdfgkmnprstvz" and base[-2] in "aeiou" and base[-3] not in "aeiou":
-        return base + "e"
-    return base
+def _either(one: str, other: str, line: str) -> str:
+    """A difference of two things, whichever is named first; from May to June is no time from June to May."""
+    if not NUMBERS.isdisjoint((*one.split(" "), *other.split(" "))):
+        return line
+    low, high = sorted((one, other))
+    return f"difference between {low} and {high}"

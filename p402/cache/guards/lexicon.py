@@ -1,8 +1,9 @@
-"""Which words mean the same to the guards, and which kind of difference a word makes.
+"""Which words mean the same to the guards, where nothing may be set aside, and of which kind a difference is.
 
-Lists only. What makes two words one (`SAME`, `APART`, `SMALL`) decides what may pass, so each entry is a
-claim that no prompt's answer turns on it. The kinds (`NUMBERS`, `NEGATIONS`, `POLES`, `NAMES`) only name a
-refusal that is certain already, so a word that they lack costs nothing but its name.
+Lists only. What makes two words one (`APART`, `SAME`, `DIGITS`, `DOABLE`) decides what may pass, so each entry
+is a claim that no prompt's answer turns on it. What forbids (`TEXTUAL`, `TECHNICAL`) may be as long as it likes:
+a word too many costs a provider call. The kinds (`NUMBERS`, `NEGATIONS`, `POLES`, `NAMES`) only name a refusal
+that is certain already, so a word that they lack costs nothing but its name.
 """
 
 from typing import Final
@@ -14,117 +15,60 @@ def bag(words: str) -> frozenset[str]:
 
 
 APART: Final = {
-    "cannot": "can not",
-    "can't": "can not",
-    "cant": "can not",
+    "can't": "cannot",
     "won't": "will not",
-    "wont": "will not",
-    "shan't": "shall not",
-    "dont": "do not",
-    "doesnt": "does not",
-    "didnt": "did not",
-    "isnt": "is not",
-    "arent": "are not",
-    "wasnt": "was not",
-    "werent": "were not",
-    "shouldnt": "should not",
-    "couldnt": "could not",
-    "wouldnt": "would not",
-    "hasnt": "has not",
-    "havent": "have not",
-    "hadnt": "had not",
-    "whats": "what is",
-    "hows": "how is",
-    "whos": "who is",
-    "wheres": "where is",
-    "thats": "that is",
-    "im": "i am",
-    "ive": "i have",
-    "let's": "let us",
+    "don't": "do not",
+    "doesn't": "does not",
+    "didn't": "did not",
+    "isn't": "is not",
+    "aren't": "are not",
+    "wasn't": "was not",
+    "weren't": "were not",
+    "shouldn't": "should not",
+    "couldn't": "could not",
+    "wouldn't": "would not",
+    "hasn't": "has not",
+    "haven't": "have not",
+    "hadn't": "had not",
+    "what's": "what is",
+    "how's": "how is",
+    "who's": "who is",
+    "where's": "where is",
+    "that's": "that is",
+    "it's": "it is",
+    "there's": "there is",
+    "i'm": "I am",
+    "I'm": "I am",
+    "I've": "I have",
+    "I'll": "I will",
+    "you're": "you are",
+    "you've": "you have",
+    "you'll": "you will",
+    "we're": "we are",
+    "we've": "we have",
+    "we'll": "we will",
+    "they're": "they are",
+    "they've": "they have",
+    "they'll": "they will",
 }
-"""Contractions, and those that lost their apostrophe, as the words they stand for."""
-
-ENDINGS: Final = {"'re": " are", "'ve": " have", "'ll": " will", "'m": " am", "'d": " would"}
-
-IS_AFTER: Final = bag("what who how where when why that it he she there here which")
-"""Words after which `'s` is `is`; after any other it marks an owner."""
+"""Contractions that stand for one thing only; `he'd` is had or would, and `let's` no `let us`."""
 
 SAME: Final = {
-    "an": "a",
-    "u": "you",
-    "plz": "please",
-    "versus": "vs",
-    "js": "javascript",
-    "postgres": "postgresql",
-    "compute": "calculate",
-    "computing": "calculating",
-    "utilize": "use",
-    "utilise": "use",
-    "utilizing": "using",
-    "utilising": "using",
-    "info": "information",
-    "whilst": "while",
-    "programme": "program",
-    "grey": "gray",
     "centre": "center",
-    "metre": "meter",
-    "metres": "meters",
-    "kilometre": "kilometer",
     "kilometres": "kilometers",
-    "centimetre": "centimeter",
-    "centimetres": "centimeters",
-    "litre": "liter",
+    "metres": "meters",
     "litres": "liters",
-    "fibre": "fiber",
-    "theatre": "theater",
-    "tyre": "tire",
-    "tyres": "tires",
-    "adaptor": "adapter",
-    "cancelled": "canceled",
-    "cancelling": "canceling",
-    "travelling": "traveling",
-    "modelling": "modeling",
-    "analyse": "analyze",
-    "analysing": "analyzing",
-    "defence": "defense",
-    "catalogue": "catalog",
-    "jewellery": "jewelry",
-    "aluminium": "aluminum",
-    "dollars": "dollar",
-    "euros": "euro",
-    "1st": "first",
-    "2nd": "second",
-    "3rd": "third",
-    "4th": "fourth",
-    "5th": "fifth",
-    "6th": "sixth",
-    "7th": "seventh",
-    "8th": "eighth",
-    "9th": "ninth",
-    "10th": "tenth",
-    "behaviour": "behavior",
-    "behaviours": "behaviors",
-    "honour": "honor",
-    "labour": "labor",
-    "neighbour": "neighbor",
-    "neighbours": "neighbors",
-    "rumour": "rumor",
-    "humour": "humor",
-    "harbour": "harbor",
     "colour": "color",
     "colours": "colors",
-    "coloured": "colored",
-    "flavour": "flavor",
-    "flavours": "flavors",
-    "favour": "favor",
     "favourite": "favorite",
-    "favourites": "favorites",
+    "flavour": "flavor",
+    "harbour": "harbor",
+    "neighbour": "neighbor",
+    "neighbours": "neighbors",
 }
-"""Spellings and synonyms of one word."""
+"""British spellings that are no other word; those with `-ise` are told by rule."""
 
 DIGITS: Final = {
-    "zero": "0",
-    "one": "1",
     "two": "2",
     "three": "3",
     "four": "4",
@@ -136,72 +80,73 @@ DIGITS: Final = {
     "ten": "10",
     "eleven": "11",
     "twelve": "12",
-    "thirteen": "13",
-    "fourteen": "14",
-    "fifteen": "15",
-    "sixteen": "16",
-    "seventeen": "17",
-    "eighteen": "18",
-    "nineteen": "19",
     "twenty": "20",
     "thirty": "30",
-    "forty": "40",
     "fifty": "50",
-    "sixty": "60",
-    "seventy": "70",
-    "eighty": "80",
-    "ninety": "90",
 }
-"""Spelled numbers."""
+"""Spelled numbers, one word each; `one` is a pronoun, and `twenty five` may be twenty of five."""
 
-TIMES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-
-SIGNS: Final = {"$": "dollar", "€": "euro", "%": "percent"}
-"""Signs beside a number as the word they stand for; a pound may be money or weight, so it stays as it is."""
-
-SMALL: Final = bag("really actually basically indeed truly kindly please")
-BEFORE_SMALL: Final = bag(
-    "is are was were do does did can could should will would it he she they i you we that"
+ASKS: Final = bag(
+    "what how why who whom whose where when which is are was were do does did can could should would will am "
+    "has have had isn't aren't wasn't weren't don't doesn't didn't can't couldn't shouldn't won't what's how's "
+    "who's where's"
 )
-"""Words that no answer turns on where they follow one of these; elsewhere they may be a title's."""
+"""Words with which a question begins; a capital there says nothing, since each sentence has one."""
 
-ARTICLES: Final = frozenset(("a", "the"))
-
-CASED: Final = bag(
-    "us it who may march august polish turkey china apple aids amazon chile java shell windows word excel "
-    "mars mercury ram sat act led pet dos cat nice reading bath jersey will mark bill frank grant rose "
-    "jack pat rob sue chuck drew lance bush trump jobs gates cook stone wood hill brown black white green "
-    "young king love hope joy faith grace art dawn summer pin arm raid rest aim cap ace bat target gap "
-    "orange meta cursor notion slack discord teams access go rust swift oracle"
+ORDERS: Final = bag(
+    "explain write describe give summarize summarise tell show list compare convert create draft suggest "
+    "recommend define find make fix calculate name generate help provide outline plan translate rewrite"
 )
-"""Words that are another word when they begin with a capital."""
+"""Verbs with which an order begins."""
 
-BRANDS: Final = bag(
-    "JavaScript TypeScript GitHub GitLab macOS iOS iPhone iPad PostgreSQL MySQL MongoDB GraphQL NumPy "
-    "PyTorch TensorFlow LaTeX YouTube LinkedIn PayPal WordPress PowerPoint ChatGPT OpenAI DataFrame "
-    "DevOps IntelliJ McDonald PhD eBay WhatsApp TikTok FastAPI NodeJS jQuery LeetCode StackOverflow SaaS"
+OPENS: Final = bag("i i'm i've my we our if there")
+"""Other words with which a prompt begins and that name nothing."""
+
+ALWAYS: Final = (ASKS - bag("will am has have had")) | bag("explain write describe give show tell") | OPENS
+"""Of them, those that are no word of any machine's language: `List` and `list` are two in Python."""
+
+TOLD: Final = bag("explain summarize summarise describe define")
+"""Verbs that only the assistant can be asked about with `can you`: `can you give ibuprofen to a dog` is a question."""
+
+DOABLE: Final = bag(
+    "add adjust apply arrange assemble attach bake boil book build calculate cancel center change check choose "
+    "clean clear clone close compile configure connect convert cook copy create cut debug delete deploy disable "
+    "download draw dry edit enable encrypt export file fix fold format freeze host implement import index "
+    "insert install invest knit label load make map measure merge migrate mount move open organise organize pack "
+    "paint parse patch peel plan plant plot prepare print prune publish read reboot remove rename renew renovate "
+    "repair replace reset restart restore retry rotate run save schedule set sew sharpen sort split start store "
+    "stop tie train trim undo uninstall unlock update upgrade upload validate wash water wire wrap write"
 )
-"""Names with capitals inside that are the same name without; any other such word is an identifier."""
+"""Verbs of something done on purpose: `how do I sort` asks for a way, `how do I look` does not."""
 
-ENGLISH: Final = bag(
-    "the what how which why where when does did and this that with my you your should could would there "
-    "write explain give show make create find list convert is of for vs very about from into not tell "
-    "draft summarize summarise you're i'm it's what's how's who's"
+WHY: Final = bag("so too still always keep already ever never not even suddenly often much many")
+"""Words beside which `how do I` may ask how it came that I do."""
+
+TEXTUAL: Final = bag(
+    "translate translation translating grammar grammatical grammatically proofread proofreading spell spelled "
+    "spelling spellcheck letters syllable syllables vowel vowels consonant consonants anagram rhyme rhymes "
+    "capitalize capitalise uppercase lowercase palindrome rewrite rewriting rephrase rephrasing "
+    "paraphrase paraphrasing punctuate punctuation typo typos verbatim repeat echo pronounce pronunciation "
+    "conjugate plural singular article articles idiom encode encoded decode decoded tokenize tokens word words "
+    "sentence phrase phrases clause say says saying said statement sentiment tone polite politely rude "
+    "formal informal classify label md5 sha sha1 sha256 sha512 hash hashes hashed checksum digest crc crc32 "
+    "base64 rot13 cipher morse hex hexadecimal ascii unicode utf character characters "
+    "comma commas period semicolon colon "
+    "apostrophe hyphen dash quote quotes quotation synonym synonyms antonym antonyms definition meaning "
+    "abbreviation acronym etymology reverse reversed backwards alphabetical alphabetically alphabetize "
+    "lyrics verse verses subtitle caption slogan hashtag username usernames passwords passphrase serial "
+    "verb verbs noun nouns adjective adjectives adverb pronoun preposition tense british american"
 )
-"""Words one of which stands in most English prompts; where none does, no word is small."""
+"""Words of a prompt that is about a text: nothing of it is set aside."""
 
-EXACT: Final = bag(
-    "translate translation translating grammar grammatical grammatically proofread proofreading spell "
-    "spelled spelling spellcheck letters syllable syllables vowel vowels anagram rhyme rhymes capitalize "
-    "capitalise uppercase lowercase palindrome rewrite rewriting rephrase rephrasing paraphrase "
-    "paraphrasing punctuate punctuation typo typos verbatim repeat pronounce pronunciation conjugate "
-    "plural singular article articles idiom encode decode tokenize word sentence phrase say"
-)
-COUNTED: Final = bag("words letters characters string text")
-COUNTING: Final = bag("count many number reverse reversed backwards length longest sort")
-"""A prompt with one of each is about words too."""
+ASKLESS: Final = bag("python java javascript js node r matlab sql css html git bash latex excel github")
+"""Languages in which no name ends with a question mark."""
 
-"""Words of a prompt that is about words: every other word of it counts as it is written."""
+PATTERNS: Final = bag("regex regexp pattern patterns glob wildcard wildcards prolog erlang cobol")
+"""Words beside which a full stop may be a sign."""
+
+CLOSING: Final = bag("mean do work for")
+"""Words after which a question's last stop is no sign of a machine's language."""
 
 NEGATIONS: Final = bag(
     "not no never none nobody nothing nowhere neither nor without non un hardly barely scarcely except "
@@ -277,13 +222,15 @@ NUMBERS: Final = bag(
 
 MACHINES: Final = bag(
     "python javascript typescript java kotlin swift rust go golang ruby php perl scala haskell elixir "
-    "erlang clojure lua r julia matlab sql bash powershell zsh html css c cpp csharp node react vue "
-    "angular svelte django flask rails spring laravel postgresql mysql sqlite mongodb redis memcached "
+    "erlang clojure lua r julia matlab sql bash powershell zsh html css c c++ c# f# cpp csharp node react vue "
+    "angular svelte django flask rails spring laravel postgresql postgres mysql sqlite mongodb redis memcached "
     "docker kubernetes terraform ansible aws azure gcp linux windows macos ubuntu debian fedora android "
-    "ios git svn npm yarn pip conda numpy pandas polars json xml yaml csv toml http https ftp ssh tcp udp "
-    "vim emacs shell regex grep sed awk terminal "
+    "ios git github gitlab svn npm yarn pip conda numpy pandas polars json xml yaml csv toml http https ftp ssh "
+    "tcp udp vim emacs shell regex grep sed awk terminal js nodejs node.js .net dart fortran cobol lisp scheme "
+    "ocaml zig nim prolog latex tex markdown excel spreadsheet powerquery vba jquery fastapi pytorch tensorflow "
+    "graphql nginx apache kafka hadoop solidity verilog assembly webpack vite eslint cmake makefile crontab"
 )
-"""Languages and tools of machines, beside which quotation marks mean something."""
+"""Languages and tools of machines, beside which capitals, stops and quotation marks mean something."""
 
 _TONGUES: Final = bag(
     "english french german spanish italian portuguese dutch russian chinese mandarin cantonese japanese "
@@ -292,3 +239,50 @@ _TONGUES: Final = bag(
 )
 NAMES: Final = MACHINES | _TONGUES
 """Languages of men and machines that many write without a capital."""
+
+_CODE: Final = (
+    "code codes coding coded program programs programming script scripts function functions method methods "
+    "class classes object objects variable variables operator operators keyword keywords syntax type types typed "
+    "string strings int integer integers float floats double bool boolean booleans char byte bytes null nil none "
+    "void true false array arrays tuple tuples dict dictionary map maps hashmap hashset set sets queue stack "
+    "struct structs enum enums trait traits interface interfaces pointer pointers lambda closure macro macros "
+    "loop loops iterator generator decorator module modules import imports export exports package packages library "
+    "libraries namespace compiler compile compiled compiles interpreter runtime exception exceptions error errors "
+    "bug bugs debug stacktrace segfault query queries table tables column columns row rows select join joins "
+    "index schema database databases db api apis endpoint url urls uri path paths file files filename filenames "
+    "folder directory env environment flag flags argument arguments parameter parameters param params config regexp "
+    "regex pattern glob wildcard escape parse parser parsing parsed json div tag tags attribute selector commit "
+    "branch branches repo repository diff patch merge rebase command commands cli prompt bash kernel socket "
+    "server port ports host hosts async await yield return returns returned print prints printed output outputs "
+    "valid compile snippet expression expressions formula formulas cell cells algorithm algorithms regex gem crate "
+    "annotation generic generics template templates unary binary bitwise modulo ternary nullable optional byref "
+    "const let var val def fn func goto switch case break continue try catch finally throw throws raise "
+    "component components hook hooks prop props state callback promise promises thread threads mutex "
+    "sudo chmod chown mkdir rm cp mv ls cd curl wget space spaces whitespace indent indented indentation line lines newline tab tabs  env sha uuid guid id ids key keys login "
+    "token domain hostname handle slug predicate predicates symbol symbols identifier bang "
+    "terraform pod pods container containers image images volume volumes cron makefile header headers "
+)
+_SUMS: Final = (
+    "solve equation equations equal equals simplify factor factorial factorials integral integrate derivative "
+    "differentiate limit sum sums product quotient ratio divide divided division multiply multiplied times plus "
+    "minus subtract subtracted subtraction add added addition squared cubed root roots power "
+    "exponent logarithm log prime primes divisor divisors digit digits number numbers numeral numerals sentences fraction "
+    "fractions decimal decimals percent percentage matrix matrices vector vectors determinant polynomial "
+    "coefficient probability permutation permutations combination combinations sequence series modulus signed "
+    "odds evens naturals integers reals rationals squares multiples intersection union subset complement math "
+    "maths arithmetic algebra geometry calculus theorem proof prove calculated calculator "
+    "average mean median value values evaluate result"
+)
+_MUSIC: Final = (
+    "chord chords scale scales note notes key minor major flat sharp melody guitar piano ukulele violin song songs "
+    "sing singer sang album albums track band bands concert tour lyric soundtrack single octave arpeggio"
+)
+_TITLES: Final = (
+    "film films movie movies book books novel novels series episode episodes season game games title "
+    "titles titled called named play musical opera poem author authors wrote director directed starring actor "
+    "actors actress cast character sequel trilogy comic manga anime magazine newspaper brand brands "
+    "trademark company watch watched released release plot ending stars soundtrack streaming"
+)
+CODE: Final = bag(_CODE)
+TECHNICAL: Final = MACHINES | CODE | bag(_SUMS) | bag(_MUSIC) | bag(_TITLES)
+"""Words of machines, sums, music and titles, beside which a stop, a comma, a capital or a gap may be the point."""
