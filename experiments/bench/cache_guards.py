@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from experiments.bench.figure import Figure
+from experiments.bench.fresh_pairs import FAMILIES as FRESH
 from experiments.bench.held_out import equivalents as held_equivalents
 from experiments.bench.held_out import near_misses as held_near_misses
 from experiments.bench.prompt_pairs import equivalents, near_misses
+from experiments.bench.reviewed_pairs import FAMILIES as REVIEWED
 from p402.cache.guards import disagreement, is_time_sensitive, read
 
 TABLE: Final = "paraphrase_pairs.parquet"
@@ -35,6 +37,8 @@ def run() -> list[Figure]:
             "made", [(p.asked, p.kept) for p in near_misses()], [(p.asked, p.kept) for p in equivalents()]
         ),
         *_judged("held out", held_near_misses(), held_equivalents()),
+        *(_refused(f"reviewed, {family}", pairs) for family, pairs in REVIEWED.items()),
+        *(_refused(f"written after, {family}", pairs) for family, pairs in FRESH.items()),
     ]
     for name, near, equal in _real():
         figures += _judged(name, near, equal)
@@ -48,8 +52,14 @@ def _judged(name: str, near: Sequence[tuple[str, str]], equal: Sequence[tuple[st
     return [
         Figure(f"{name}: pairs", len(near) + len(equal), "pairs"),
         Figure(f"{name}: near misses refused", refused / len(near), "share", least=1.0 if gated else None),
-        Figure(f"{name}: equivalents passed", passed / len(equal), "share", least=0.85 if gated else None),
+        Figure(f"{name}: equivalents passed", passed / len(equal), "share", least=0.6 if gated else None),
     ]
+
+
+def _refused(name: str, near: Sequence[tuple[str, str]]) -> Figure:
+    """Of near misses without equivalents."""
+    refused = sum(disagreement(*pair) is not None for pair in near)
+    return Figure(f"{name}: near misses refused", refused / len(near), "share", least=1.0)
 
 
 def _real() -> list[tuple[str, list[tuple[str, str]], list[tuple[str, str]]]]:

@@ -7,8 +7,14 @@ from typing import Final
 
 LAYOUT: Final = (
     ("Which row is longest?\nred blue\ngreen", "Which row is longest?\nred\nblue green"),
-    ("Is it a haiku?\nold pond\na frog leaps in\nsplash", "Is it a haiku?\nold pond a frog\nleaps in\nsplash"),
-    ("Count the paragraphs.\n\nWe left.\n\nWe came back.", "Count the paragraphs.\n\nWe left.\nWe came back."),
+    (
+        "Is it a haiku?\nold pond\na frog leaps in\nsplash",
+        "Is it a haiku?\nold pond a frog\nleaps in\nsplash",
+    ),
+    (
+        "Count the paragraphs.\n\nWe left.\n\nWe came back.",
+        "Count the paragraphs.\n\nWe left.\nWe came back.",
+    ),
     ("Render this markdown\n- fish\n- chips", "Render this markdown\n- fish - chips"),
     ("Render this markdown\n- fish\n- chips", "Render this markdown\n- fish\n  - chips"),
     ("Does this indent right\n\tgo()", "Does this indent right\n    go()"),
@@ -20,7 +26,10 @@ LAYOUT: Final = (
     ("Does my headline have extra blanks Free  Beer", "Does my headline have extra blanks Free Beer"),
     ("Who spoke last?\nAnn: hi\nBo: hello", "Who spoke last?\nAnn: hi Bo: hello"),
     ("Total per customer\nKim 4\nLee 5 6", "Total per customer\nKim 4 Lee 5\n6"),
-    ("Is this docker-compose right\nservices:\n web:\n  build: .", "Is this docker-compose right\nservices:\nweb:\n build: ."),
+    (
+        "Is this docker-compose right\nservices:\n web:\n  build: .",
+        "Is this docker-compose right\nservices:\nweb:\n build: .",
+    ),
     ("Which step comes second\nstir\nbake\ncool", "Which step comes second\nstir bake\ncool"),
     ("Explain\n#!/bin/sh\n# ls\npwd", "Explain\n#!/bin/sh\n# ls pwd"),
     ("What does it align to\n a\n  b", "What does it align to\n a\n b"),
@@ -57,7 +66,10 @@ STOPS: Final = (
 COMMAS: Final = (
     ("How do I store cream cheese, ham and lettuce", "How do I store cream, cheese, ham and lettuce"),
     ("How much sugar has coconut milk, tea and honey", "How much sugar has coconut, milk, tea and honey"),
-    ("Can I plant sweet potato, corn and beans together", "Can I plant sweet, potato, corn and beans together"),
+    (
+        "Can I plant sweet potato, corn and beans together",
+        "Can I plant sweet, potato, corn and beans together",
+    ),
     ("Is calcium, carbonate or zinc better", "Is calcium carbonate or zinc better"),
     ("What is six minus two, over four", "What is six minus two over four"),
     ("What is half of ten, plus two", "What is half of ten plus two"),
@@ -65,8 +77,14 @@ COMMAS: Final = (
     ("Which is largest of 1,234 and 5", "Which is largest of 1, 234 and 5"),
     ("Does he know, Tom is ill", "Does he know Tom is ill"),
     ("Should we hang him, not let him go", "Should we hang him not, let him go"),
-    ("Is it true that woman, without her man, is nothing", "Is it true that woman, without her, man is nothing"),
-    ("Is the will valid if I leave all to my sons, Al and Ed", "Is the will valid if I leave all to my sons Al and Ed"),
+    (
+        "Is it true that woman, without her man, is nothing",
+        "Is it true that woman, without her, man is nothing",
+    ),
+    (
+        "Is the will valid if I leave all to my sons, Al and Ed",
+        "Is the will valid if I leave all to my sons Al and Ed",
+    ),
     ("Do the tenants, who pay late, owe a fee", "Do the tenants who pay late owe a fee"),
     ("Can you call me, a taxi", "Can you call me a taxi"),
     ("Should I eat, kids", "Should I eat kids"),
@@ -79,22 +97,46 @@ COMMAS: Final = (
 
 SWAPPED: Final = (
     ("How much more does gold weigh, gold or tin", "How much more does gold weigh, tin or gold"),
-    ("What is the difference between sunset and sunrise in minutes", "What is the difference between sunrise and sunset in minutes"),
-    ("What is the height difference between Rome and Bern", "What is the height difference between Bern and Rome"),
+    (
+        "What is the difference between sunset and sunrise in minutes",
+        "What is the difference between sunrise and sunset in minutes",
+    ),
+    (
+        "What is the height difference between Rome and Bern",
+        "What is the height difference between Bern and Rome",
+    ),
     ("Give the diff between old and new", "Give the diff between new and old"),
     ("Plot the difference between actual and forecast", "Plot the difference between forecast and actual"),
     ("Explain the difference between five and two", "Explain the difference between two and five"),
-    ("What is the difference between noon and Monday in hours", "What is the difference between Monday and noon in hours"),
-    ("What is the symmetric difference between evens and squares minus evens", "What is the symmetric difference between squares and evens minus evens"),
+    (
+        "What is the difference between noon and Monday in hours",
+        "What is the difference between Monday and noon in hours",
+    ),
+    (
+        "What is the symmetric difference between evens and squares minus evens",
+        "What is the symmetric difference between squares and evens minus evens",
+    ),
     ("Which do you name first, cats or dogs", "Which do you name first, dogs or cats"),
-    ("What is the difference between revenue and cost for us", "What is the difference between cost and revenue for us"),
+    (
+        "What is the difference between revenue and cost for us",
+        "What is the difference between cost and revenue for us",
+    ),
     ("Is the difference between high and low positive", "Is the difference between low and high positive"),
     ("Return the difference between width and height", "Return the difference between height and width"),
-    ("How do I choose between tea and milk in alphabetical order", "How do I choose between milk and tea in alphabetical order"),
-    ("What is the difference between income and tax when income is 9", "What is the difference between tax and income when income is 9"),
+    (
+        "How do I choose between tea and milk in alphabetical order",
+        "How do I choose between milk and tea in alphabetical order",
+    ),
+    (
+        "What is the difference between income and tax when income is 9",
+        "What is the difference between tax and income when income is 9",
+    ),
     ("List the pros and cons in this order", "List the cons and pros in this order"),
     ("What is the difference between evens and primes", "What is the difference between primes and evens"),
-    ("How does the total differ from the target in euros", "How does the target differ from the total in euros"),
+    (
+        "How does the total differ from the target in euros",
+        "How does the target differ from the total in euros",
+    ),
     ("Flip a coin, heads or tails", "Flip a coin, tails or heads"),
 )
 

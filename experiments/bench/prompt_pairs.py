@@ -295,9 +295,16 @@ _LAYOUTS: Final = (
     "{}\n```\nf(){}g()\n```",
 )
 _LAID: Final = (
-    "Add up every row", "Turn this table into JSON", "What does this print", "Sort the lines", "Fix the YAML",
-    "How many lines has this", "Explain the script", "Count the gaps", "Is this Python valid",
-)  # fmt: skip
+    "Add up every row",
+    "Turn this table into JSON",
+    "What does this print",
+    "Sort the lines",
+    "Fix the YAML",
+    "How many lines has this",
+    "Explain the script",
+    "Count the gaps",
+    "Is this Python valid",
+)
 _GAPS: Final = ("\n", " ", "  ", "\n ", "\n  ", "\n\n", "\t", "\n\t", " \n")
 _GAPPED: Final = (
     ("What is the length of the string {}", ("a b", "a  b", "a   b", " a b")),
@@ -320,47 +327,87 @@ _BANGED: Final = (
     ("Encode in base64 {}", ("Sun", "Sun!", "sun", "Sun.", "SUN", "Sun ")),
     ("Is it a question or a statement: {}", ("They left", "They left.", "They left?", "They left!")),
     ("Rate the sentiment of this: {}", ("We won", "We won!", "We won...", "We won!!!", "we won", "WE WON")),
-)  # fmt: skip
+)
 _COMMAED: Final = (
-    ("What is the price of {}", ("olive oil, corn and rice", "olive, oil, corn and rice",
-        "olive oil corn and rice", "olive oil, corn, and rice")),
-    ("Is it safe to take {}", ("zinc oxide, iron and salt", "zinc, oxide iron and salt",
-        "zinc oxide iron and salt", "zinc, oxide, iron and salt")),
-    ("Select {} from the table of people", ("first name, town and age", "first, name, town and age",
-        "first name town and age")),
+    (
+        "What is the price of {}",
+        (
+            "olive oil, corn and rice",
+            "olive, oil, corn and rice",
+            "olive oil corn and rice",
+            "olive oil, corn, and rice",
+        ),
+    ),
+    (
+        "Is it safe to take {}",
+        (
+            "zinc oxide, iron and salt",
+            "zinc, oxide iron and salt",
+            "zinc oxide iron and salt",
+            "zinc, oxide, iron and salt",
+        ),
+    ),
+    (
+        "Select {} from the table of people",
+        ("first name, town and age", "first, name, town and age", "first name town and age"),
+    ),
     ("What is {}", ("two plus six, times five", "two plus six times five", "two, plus six times five")),
     ("What is the root of {}", ("16, plus 9", "16 plus 9", "16, plus, 9")),
     ("Which are even of {}", ("2, 34", "2 34", "23, 4", "23 4")),
     ("{}", ("Should I not wait, run", "Should I not, wait run", "Should I not wait run")),
-    ("Write a headline for {}", ("Mercy unlikely, to be hanged", "Mercy, unlikely to be hanged",
-        "Mercy unlikely to be hanged")),
+    (
+        "Write a headline for {}",
+        ("Mercy unlikely, to be hanged", "Mercy, unlikely to be hanged", "Mercy unlikely to be hanged"),
+    ),
     ("My sister {} is a nurse. How many sisters do I have?", ("who works in Bonn", ", who works in Bonn,")),
     ("Did {} leave early?", ("Ann, my boss, and Bo", "Ann my boss and Bo", "Ann, my boss and Bo")),
     ("Can we eat{} grandma", ("", ",")),
-)  # fmt: skip
+)
 _LEANING: Final = (
-    "What is the set difference between {} and {}", "Write a function that returns the difference between {} and {}",
-    "Give me the SQL for the difference between {} and {} in hours", "Show the difference between {} and {} in git",
-    "What is the signed difference between {} and {}", "What is the price difference between {} and {}",
-    "What is the percentage difference between {} and {}", "What is the difference between {} and {} in percent",
-    "Which comes first, {} or {}", "Which should I name second, {} or {}", "{} vs {}: who is the first named?",
-    "Print the difference between {} and {}", "Repeat the choice between {} and {}",
-)  # fmt: skip
-_LEANT: Final = (("A", "B"), ("x", "y"), ("begin", "finish"), ("main", "feature"), ("wages", "expenses"),
-    ("Oslo", "Lima"))  # fmt: skip
+    "What is the set difference between {} and {}",
+    "Write a function that returns the difference between {} and {}",
+    "Give me the SQL for the difference between {} and {} in hours",
+    "Show the difference between {} and {} in git",
+    "What is the signed difference between {} and {}",
+    "What is the price difference between {} and {}",
+    "What is the percentage difference between {} and {}",
+    "What is the difference between {} and {} in percent",
+    "Which comes first, {} or {}",
+    "Which should I name second, {} or {}",
+    "{} vs {}: who is the first named?",
+    "Print the difference between {} and {}",
+    "Repeat the choice between {} and {}",
+)
+_LEANT: Final = (
+    ("A", "B"),
+    ("x", "y"),
+    ("begin", "finish"),
+    ("main", "feature"),
+    ("wages", "expenses"),
+    ("Oslo", "Lima"),
+)
 _ARTICLED: Final = (
     ("Solve {} for z", ("a z^2 + c = 0", "z^2 + c = 0", "the z^2 + c = 0")),
     ("Solve {} if all are whole", ("a z equals c", "z equals c")),
-    ("{} scale notes for the flute", ("A minor", "minor", "a minor", "The minor", "A major", "A flat", "major")),
-    ("How do I play {} chord on the piano", ("a minor", "the minor", "A minor", "minor", "an A minor", "a major")),
+    (
+        "{} scale notes for the flute",
+        ("A minor", "minor", "a minor", "The minor", "A major", "A flat", "major"),
+    ),
+    (
+        "How do I play {} chord on the piano",
+        ("a minor", "the minor", "A minor", "minor", "an A minor", "a major"),
+    ),
     ("Give me {} number of factors of 96", ("a", "the", "any", "one")),
     ("Who stars in {} of 2010", ("The Crazies", "Crazies", "the Crazies", "A Crazies")),
     ("Summarize the book {} by Wells", ("The Time Machine", "Time Machine", "the Time Machine")),
-    ("When was {} first shown on television", ("The Office", "Office", "the Office", "the office", "an office")),
+    (
+        "When was {} first shown on television",
+        ("The Office", "Office", "the Office", "the office", "an office"),
+    ),
     ("Write the md5 of {}", ("the sun rose late", "sun rose late", "a sun rose late")),
     ("Is {} enough for all of the guests", ("a cake", "the cake", "cake")),
     ("It is out of {} for the whole team", ("the question", "question", "a question")),
-)  # fmt: skip
+)
 _CAPITALS: Final = (
     ("What is the md5 of {}", ("Moon", "moon", "MOON")),
     ("Is {} a strong password", ("QWERTZ", "qwertz", "Qwertz")),
@@ -379,19 +426,45 @@ _CAPITALS: Final = (
     ("{} guidelines for water", ("WHO", "who", "IT", "it", "US", "us")),
     ("Was bedeutet {}", ("Arm", "arm", "Reich", "reich", "Laut", "laut")),
     ("Kommen {} morgen", ("Sie", "sie", "Ihr", "ihr")),
-)  # fmt: skip
+)
 _ABLE: Final = (
-    "feed garlic to a cat", "add two indexes to a view", "write to a full disk in Go", "create a class in C",
-    "build a shed without a permit in Ohio", "find a prime above any prime", "fix a broken promise in JavaScript",
-    "recommend this town to families", "make a heap in linear time", "draw a square with three sides",
+    "feed garlic to a cat",
+    "add two indexes to a view",
+    "write to a full disk in Go",
+    "create a class in C",
+    "build a shed without a permit in Ohio",
+    "find a prime above any prime",
+    "fix a broken promise in JavaScript",
+    "recommend this town to families",
+    "make a heap in linear time",
+    "draw a square with three sides",
     "open a jar without a lid",
-)  # fmt: skip
-_ABLY: Final = ("Can you {}", "Could you {}", "Would you {}", "Will you {}", "can you {}?", "Do you know how to {}")
+)
+_ABLY: Final = (
+    "Can you {}",
+    "Could you {}",
+    "Would you {}",
+    "Will you {}",
+    "can you {}?",
+    "Do you know how to {}",
+)
 _STATES: Final = (
-    "look", "sound in this", "rank among my peers", "know that it is over", "compare to the others",
-    "feel in the morning", "use so much power", "have a fever", "lose the thread", "smell after a run",
-    "affect the climate", "score in the test", "owe so much", "violate the rule", "differ from my twin",
-)  # fmt: skip
+    "look",
+    "sound in this",
+    "rank among my peers",
+    "know that it is over",
+    "compare to the others",
+    "feel in the morning",
+    "use so much power",
+    "have a fever",
+    "lose the thread",
+    "smell after a run",
+    "affect the climate",
+    "score in the test",
+    "owe so much",
+    "violate the rule",
+    "differ from my twin",
+)
 _STATED: Final = ("How do I {}", "How to {}", "How can I {}", "How could I {}", "What is the best way to {}")
 
 

@@ -1,6 +1,6 @@
 """Pairs that a reviewer of 2026-11-26 found to pass though their right answers differ: family by family.
 
-Lists only: no pair is made, and none may go. Where the reviewer gave a name alone, a question is put about it.
+Lists only, and none may go. Where the reviewer gave a name alone, a question is put about it.
 """
 
 from typing import Final
@@ -8,10 +8,14 @@ from typing import Final
 LAYOUT: Final = (
     ("Sum each row:\n1 2\n3 4", "Sum each row:\n1 2 3 4"),
     ("Convert this CSV to JSON:\na,b\n1,2\n3,4", "Convert this CSV to JSON:\na,b\n1,2 3,4"),
-    ("What does this print:\nfor i in range(3): pass\nprint(i)",
-     "What does this print:\nfor i in range(3): pass\n    print(i)"),
-    ("What does it print?\nx = 5\nif x > 3: x = 1\nprint(x)",
-     "What does it print?\nx = 5\nif x > 3: x = 1\n  print(x)"),
+    (
+        "What does this print:\nfor i in range(3): pass\nprint(i)",
+        "What does this print:\nfor i in range(3): pass\n    print(i)",
+    ),
+    (
+        "What does it print?\nx = 5\nif x > 3: x = 1\nprint(x)",
+        "What does it print?\nx = 5\nif x > 3: x = 1\n  print(x)",
+    ),
     ("Is this Python ok\nx = 1\n y = 2", "Is this Python ok\nx = 1\ny = 2"),
     ("Is this Python ok\ny = 1\nx = 2", "Is this Python ok\ny = 1 x = 2"),
     ("Fix the YAML\na:\n- b\n- c", "Fix the YAML\na: - b - c"),
@@ -22,7 +26,7 @@ LAYOUT: Final = (
     ("Explain\n// a\nb()", "Explain\n// a b()"),
     ("Count the spaces in: a  b c", "Count the spaces in: a b  c"),
     ("What is the length of the string a  b", "What is the length of the string a b"),
-)  # fmt: skip
+)
 
 STOPS: Final = (
     ("Simplify (n+1)!/n!", "Simplify (n+1)!/n"),
@@ -45,22 +49,37 @@ STOPS: Final = (
     ("What is the type of x, if x = 1,", "What is the type of x if x = 1"),
     ("What is (1,) in Python", "What is (1) in Python"),
     ("What does the regex a. match", "What does the regex a match"),
-    ("Is this a question or a statement: You're coming?", "Is this a question or a statement: You're coming."),
-    ("Classify as question or statement: You are coming?", "Classify as question or statement: You are coming."),
-    ("Rate the sentiment from 0 to 10: I got the job!!!", "Rate the sentiment from 0 to 10: I got the job..."),
+    (
+        "Is this a question or a statement: You're coming?",
+        "Is this a question or a statement: You're coming.",
+    ),
+    (
+        "Classify as question or statement: You are coming?",
+        "Classify as question or statement: You are coming.",
+    ),
+    (
+        "Rate the sentiment from 0 to 10: I got the job!!!",
+        "Rate the sentiment from 0 to 10: I got the job...",
+    ),
     ("open https://a.com/b?", "open https://a.com/b"),
     ("md5 of Hello!", "md5 of Hello"),
     ("sha256 of hello world.", "sha256 of hello world"),
 )
 
 COMMAS: Final = (
-    ("How many calories in peanut butter, jelly and bread", "How many calories in peanut, butter, jelly and bread"),
+    (
+        "How many calories in peanut butter, jelly and bread",
+        "How many calories in peanut, butter, jelly and bread",
+    ),
     ("Recipe with chicken, stock and rice", "Recipe with chicken stock and rice"),
     ("What is the cost of chocolate, milk and eggs", "What is the cost of chocolate milk and eggs"),
     ("Interactions between sodium chloride, potassium", "Interactions between sodium, chloride potassium"),
     ("Side effects of lithium, carbonate and sodium", "Side effects of lithium carbonate and sodium"),
     ("Can I mix bleach, ammonia water and vinegar", "Can I mix bleach ammonia, water and vinegar"),
-    ("Write SQL to select first name, last name and city", "Write SQL to select first, name last, name and city"),
+    (
+        "Write SQL to select first name, last name and city",
+        "Write SQL to select first, name last, name and city",
+    ),
     ("What is three plus four, times two", "What is three plus four times two"),
     ("What is 8 divided by 2, times 4", "What is 8 divided by 2 times 4"),
     ("What is the square root of 9, plus 16", "What is the square root of 9 plus 16"),
@@ -68,25 +87,44 @@ COMMAS: Final = (
     ("Add one hundred, five", "Add one hundred five"),
     ("Pardon impossible, to be executed", "Pardon, impossible to be executed"),
     ("Should I not stop, go", "Should I not, stop go"),
-    ("My brother, who lives in Rome, is tall. How many brothers do I have?",
-     "My brother who lives in Rome is tall. How many brothers do I have?"),
-)  # fmt: skip
+    (
+        "My brother, who lives in Rome, is tall. How many brothers do I have?",
+        "My brother who lives in Rome is tall. How many brothers do I have?",
+    ),
+)
 
 SWAPPED: Final = (
     ("What is the set difference between A and B", "What is the set difference between B and A"),
-    ("Write a Python function that returns the difference between a and b",
-     "Write a Python function that returns the difference between b and a"),
-    ("SQL expression for the difference between start and end in days",
-     "SQL expression for the difference between end and start in days"),
-    ("Show the difference between staging and production in git",
-     "Show the difference between production and staging in git"),
-    ("What is the signed difference between a and b in C", "What is the signed difference between b and a in C"),
-    ("Write an expression for the difference between x and y", "Write an expression for the difference between y and x"),
-    ("What is the percentage difference between cost and price",
-     "What is the percentage difference between price and cost"),
-    ("What is the time difference between London and Tokyo", "What is the time difference between Tokyo and London"),
+    (
+        "Write a Python function that returns the difference between a and b",
+        "Write a Python function that returns the difference between b and a",
+    ),
+    (
+        "SQL expression for the difference between start and end in days",
+        "SQL expression for the difference between end and start in days",
+    ),
+    (
+        "Show the difference between staging and production in git",
+        "Show the difference between production and staging in git",
+    ),
+    (
+        "What is the signed difference between a and b in C",
+        "What is the signed difference between b and a in C",
+    ),
+    (
+        "Write an expression for the difference between x and y",
+        "Write an expression for the difference between y and x",
+    ),
+    (
+        "What is the percentage difference between cost and price",
+        "What is the percentage difference between price and cost",
+    ),
+    (
+        "What is the time difference between London and Tokyo",
+        "What is the time difference between Tokyo and London",
+    ),
     ("If x=1 and y=2 which comes first, x or y", "If x=1 and y=2 which comes first, y or x"),
-)  # fmt: skip
+)
 
 ARTICLES: Final = (
     ("Solve a x^2 + b = 0 for x", "Solve x^2 + b = 0 for x"),
@@ -151,13 +189,15 @@ MANNERS: Final = (
     ("Can you give ibuprofen to a dog", "Give ibuprofen to a dog"),
     ("Can you create two primary keys in SQL", "Create two primary keys in SQL"),
     ("Can you write to a closed socket in C", "Write to a closed socket in C"),
-    ("Can you build a house without planning permission in the UK?",
-     "Build a house without planning permission in the UK?"),
+    (
+        "Can you build a house without planning permission in the UK?",
+        "Build a house without planning permission in the UK?",
+    ),
     ("Would you recommend Python to kids", "Recommend Python to kids"),
     ("Do you know how GPT works", "how GPT works"),
     ("How do I look", "How to look"),
     ("How could I have failed the exam", "How to have failed the exam"),
-)  # fmt: skip
+)
 
 FAMILIES: Final = {
     "layout": LAYOUT,

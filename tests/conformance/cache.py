@@ -108,7 +108,7 @@ async def what(hand, asked: Query) -> tuple[str, str] | None:
 
 # Texts of which the guards say that they ask the same, and one of which they do not.
 SAID = "How do rivers reach the sea ?"
-AGAIN = "How do rivers  reach the sea ?"
+AGAIN = "how do rivers reach the sea ?"
 ONCE_MORE = " How do rivers reach the sea ?"
 OTHERWISE = "How do 7 rivers reach the sea ?"
 

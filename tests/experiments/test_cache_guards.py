@@ -18,7 +18,7 @@ def test_a_table_is_judged_by_its_sources(monkeypatch, tmp_path):
     pl.DataFrame(
         {
             "prompt_a": ["Is 2 prime?", "Is 2 prime?", "Is 4 even?"],
-            "prompt_b": ["Is 3 prime?", "is two prime", "is 4 even"],
+            "prompt_b": ["Is 3 prime?", "is 2 prime", "is 4 even"],
             "same_answer": [0, 1, 0],
             "category": ["x", "x", "x"],
             "source": ["one", "one", "other"],

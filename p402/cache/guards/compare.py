@@ -67,6 +67,5 @@ def _named(changed: set[str], *texts: Words) -> bool:
         not changed.isdisjoint(_PARTS.findall(name.casefold()))
         for text in texts
         for name in text.form[2:]
-        if not name.islower()
-        or not name.isalpha()
+        if not name.islower() or not name.isalpha()
     )

@@ -8,7 +8,20 @@ refused. It knows nothing of numbers or spelling.
 import re
 from typing import Final
 
-from p402.cache.guards.lexicon import ASKS, DOABLE, MACHINES, NUMBERS, OPENS, ORDERS, TOLD, WHY, bag
+from p402.cache.guards.lexicon import (
+    ASKS,
+    DIGITS,
+    DOABLE,
+    MACHINES,
+    NO_OBJECT,
+    NUMBERS,
+    OPEN_ENDED,
+    OPENS,
+    ORDERS,
+    TOLD,
+    WHY,
+    bag,
+)
 
 _HELLO: Final = bag("hi hello hey")
 _DAYS: Final = bag("morning afternoon evening")
@@ -46,20 +59,23 @@ _PLEASE: Final = re.compile(r"(?:please|kindly),? ([a-z']+) ")
 
 _HOW: Final = re.compile(
     r"(?:how (?:do|can) [iI]|how [iI] can|(?:(?:show me|explain|explain to me) )?how to|what is the way to) "
-    r"([a-z]+) (?=.)"
+    r"([a-z]+) ([^ ,]+)"
 )
 """Questions of a way. `you` is none of them: it may be the one who is asked."""
 
-_HOW_WORKS: Final = re.compile(r"explain how ([a-z][a-z ]{0,60}[a-z]) works|how (?:do|does) ([a-z][a-z ]{0,60}[a-z]) work")
+_HOW_WORKS: Final = re.compile(
+    r"explain how ([a-z][a-z ]{0,60}[a-z]) works|how (?:do|does) ([a-z][a-z ]{0,60}[a-z]) work"
+)
 _WHAT_IS: Final = re.compile(r"what (?!is |are |was |were )(.{1,120}) (is|are)")
 _BESIDE: Final = bag("in In using Using")
 _SHIFTED: Final = bag("how what why")
 _BETWEEN: Final = re.compile(
-    r"(?:what is|what are|explain) the differences? between (a |an |the )?([a-z]{3,20}) and (a |an |the )?([a-z]{3,20})"
+    r"(?:what is|what are|explain) the differences? between "
+    r"(a |an |the )?([A-Za-z]{3,20}) and (a |an |the )?([A-Za-z]{3,20})"
 )
 
-_DIFFER: Final = re.compile(r"how do ([a-z]{3,20}) and ([a-z]{3,20}) differ")
-_DIFFERS: Final = re.compile(r"(?:how does|explain how) ([a-z]{3,20}) differs? from ([a-z]{3,20})")
+_DIFFER: Final = re.compile(r"how do ([A-Za-z]{3,20}) and ([A-Za-z]{3,20}) differ")
+_DIFFERS: Final = re.compile(r"(?:how does|explain how) ([A-Za-z]{3,20}) differs? from ([A-Za-z]{3,20})")
 
 
 def unended(tokens: list[str]) -> list[str]:
@@ -104,7 +120,9 @@ def led(tokens: list[str]) -> tuple[list[str], bool]:
             line = line[found.start(1) :]
         if (found := _WANTED.match(line)) and found[1] in ORDERS:
             line = line[found.start(1) :]
-        if (found := _ASKED.match(line)) and (found[2] in TOLD or (found[1] and found[2] in ORDERS)):
+        if (found := _ASKED.match(line)) and (
+            found[2] in ORDERS if found[1] else found[2] in TOLD and OPEN_ENDED.isdisjoint(tokens)
+        ):
             line = line[found.start(2) :]
         for lead in _LEADS:
             if found := lead.match(line):
@@ -142,26 +160,32 @@ def _greeted(tokens: list[str]) -> list[str]:
     return tokens
 
 
-def framed(tokens: list[str], *, led: bool, prose: bool) -> list[str]:
-    """Tokens of a line with its frame in one form."""
+def framed(tokens: list[str], *, led: bool, prose: bool, even: bool) -> list[str]:
+    """Tokens of a line with its frame in one form; `even`, where it speaks of no sums or sets."""
     line = " ".join(tokens)
     if led and (found := _WHAT_IS.fullmatch(line)):
         line = f"what {found[2]} {found[1]}"
-    if (found := _HOW.match(line)) and found[1] in DOABLE and WHY.isdisjoint(tokens):
+    if (
+        (found := _HOW.match(line))
+        and found[1] in DOABLE
+        and found[2] not in NO_OBJECT
+        and WHY.isdisjoint(tokens)
+    ):
         return ["how", *line[found.start(1) :].split(" ")]
-    if prose:
-        if found := _HOW_WORKS.fullmatch(line):
-            line = "how " + (found[1] or found[2]) + " work"
-        elif found := _BETWEEN.fullmatch(line):
-            line = _either((found[1] or "") + found[2], (found[3] or "") + found[4], line)
-        elif found := (_DIFFER.fullmatch(line) or _DIFFERS.fullmatch(line)):
-            line = _either(found[1], found[2], line)
+    if prose and (found := _HOW_WORKS.fullmatch(line)):
+        line = "how " + (found[1] or found[2]) + " work"
+    elif even and (found := _BETWEEN.fullmatch(line)):
+        line = _either((found[1] or "") + found[2], (found[3] or "") + found[4], line)
+    elif even and (found := (_DIFFER.fullmatch(line) or _DIFFERS.fullmatch(line))):
+        line = _either(found[1], found[2], line)
     return line.split(" ")
 
 
 def _either(one: str, other: str, line: str) -> str:
     """A difference of two things, whichever is named first; from May to June is no time from June to May."""
-    if not NUMBERS.isdisjoint((*one.split(" "), *other.split(" "))):
+    if any(
+        word in NUMBERS or word in DIGITS for word in (*one.lower().split(" "), *other.lower().split(" "))
+    ):
         return line
     low, high = sorted((one, other))
     return f"difference between {low} and {high}"

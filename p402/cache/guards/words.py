@@ -1,10 +1,10 @@
 """What a prompt says once its manners are set aside: one form, equal for prompts that differ harmlessly only.
 
-A text is *exact*, *technical* or *prose*. Of an exact one (more than one line, a colon, code, a prompt about a
-text, no English opening) nothing is set aside. Of a technical one (machines, sums, music, titles, any sign that
-prose has not) its head and end are read, and the rest counts to the last character. Prose is one line of plain
-English words: there gaps, contractions, small numbers and spellings have one form as well. It knows nothing of
-other texts.
+A text is *exact*, *technical* or *prose*. Of an exact one nothing is set aside: more than one line, a
+colon, code, a prompt about a text, an opening that is not English. Of a technical one (machines, sums,
+music, titles, any sign that prose has not) the head and the end are read, and the rest counts to the last
+character. Prose is one line of plain English words: there contractions, small numbers and spellings have one
+form too. It knows nothing of other texts.
 
 Every step is linear in the text, since the text is a stranger's: each pattern has one way to match, or
 repeats a bounded number of times, or reads the head or the end of the text only.
@@ -13,6 +13,7 @@ repeats a bounded number of times, or reads the head or the end of the text only
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal
 
 from p402.cache.guards import frames
@@ -25,10 +26,12 @@ from p402.cache.guards.lexicon import (
     CODE,
     DIGITS,
     MACHINES,
+    OBJECTS,
     OPENS,
     ORDERS,
     PATTERNS,
     SAME,
+    SUMS,
     TECHNICAL,
     TEXTUAL,
     bag,
@@ -46,12 +49,16 @@ _LAYOUT: Final = re.compile(r"[^\S ]|[`\0]|:(?= |\Z)")
 """Line breaks and tabs, backticks, a colon before material."""
 
 _CURLED: Final = re.compile("(?<=[a-z])\u2019(?=[a-z])")
-_PLAIN: Final = re.compile(r"(?:[^\W\d_]{2,}|[aI])(?:['-][^\W\d_]+)*[,.?!]?|[?.]|[0-9]{1,9}[?]?")
+_PLAIN: Final = re.compile(r"(?:[^\W\d_]{2,}|[aiI])(?:['-][^\W\d_]+)*[,.?!]?|[?.]|[0-9]{1,9}[?]?")
 _THOUSANDS: Final = re.compile(r"[1-9][0-9]{0,2}(?:,000){1,3}|[1-9][0-9]{0,2},[0-9]{3}")
 _ENDS_IN: Final = re.compile(r"([^?.!]*)([?]{1,3}|[.])")
-_LONG_WORD: Final = re.compile("[A-Za-z][a-z]{2,}")
+_LONG_WORD: Final = re.compile("[A-Za-z]{3,}")
+_OPENINGS: Final = ASKS | ORDERS | OPENS
+_TURNS: Final = bag("can could would will")
+"""Words that make a question of an order, with its mark."""
+
 _STOPS: Final = ",;.?!()[]\"'"
-_I_BESIDE: Final = bag("do can could should would did am have will if when what where how")
+_I_BESIDE: Final = bag("do can could should would did am have will if when")
 _NO_PLURALS: Final = bag("was is has this does less across always perhaps plus times")
 
 
@@ -76,67 +83,66 @@ def read(text: str) -> Words:
     line = text.strip()
     if not _LAYOUT.search(line):
         tokens = _CURLED.sub("'", line).split(" ")
-        kind = _kind(tokens)
-        if kind != "exact" and (said := _said(tokens, kind)):
-            return Words((kind, *said))
+        low = frozenset(token.lower().strip(_STOPS) for token in tokens)
+        if low.isdisjoint(TEXTUAL) and not _quotes(tokens):
+            kind = _kind(tokens, low)
+            if said := _said(tokens, low, prose=kind == "prose"):
+                return Words((kind, *said))
     return Words(("exact", *text.split(" ")))  # a blank more is an empty piece more
 
 
-def _kind(tokens: list[str]) -> Kind:
-    low = {token.lower().strip(_STOPS) for token in tokens}
-    if not low.isdisjoint(TEXTUAL):
-        return "exact"
-    if not low.isdisjoint(TECHNICAL) or not low.isdisjoint(MACHINES):
-        return "technical"
-    for token in tokens:
-        if token and not _PLAIN.fullmatch(token) and token != "i" and not _THOUSANDS.fullmatch(token):
-            return "technical"
-    return "prose"
+def _kind(tokens: list[str], low: frozenset[str]) -> Kind:
+    if low.isdisjoint(TECHNICAL) and all(_PLAIN.fullmatch(t) or _THOUSANDS.fullmatch(t) for t in tokens):
+        return "prose"
+    return "technical"
 
 
-def _said(tokens: list[str], kind: Kind) -> list[str] | None:
+def _quotes(tokens: list[str]) -> bool:
+    """Whether a sentence stands within a sentence: a capital on a word that has it only where one begins."""
+    return any(
+        token[:1].isupper() and token.lower() in ASKS and before[-1:] not in {".", "?", "!", ","}
+        for before, token in pairwise(tokens)
+    )
+
+
+def _said(tokens: list[str], low: frozenset[str], *, prose: bool) -> list[str] | None:
     """Tokens without manners, in one frame; None where the text opens with no word that is known."""
-    prose = kind == "prose"
-    if prose:
-        tokens = [token for token in tokens if token]
+    coded = not low.isdisjoint(CODE)
     rest = frames.unended(tokens)
     rest, beside = frames.shifted(rest)
-    rest, led = frames.led(rest)
-    first = rest[0]
-    low = first.lower()
-    known = (ASKS | ORDERS | OPENS) if prose else ALWAYS
-    if low not in known or first not in {low, low.capitalize()}:
+    polite = rest
+    rest, led = frames.led(polite)
+    turned = not _TURNS.isdisjoint(token.lower() for token in polite[: len(polite) - len(rest)])
+    first, then = rest[0], rest[1] if len(rest) > 1 else ""
+    opening = first.lower()
+    known = ALWAYS if coded and then not in OBJECTS else _OPENINGS
+    if opening not in known or first not in {opening, opening.capitalize()}:
         return None
-    rest = [*APART.get(low, low).split(" "), *rest[1:]]
-    rest = _unstopped(rest, beside, prose=prose) + beside
+    rest = [*APART.get(opening, opening).split(" "), *rest[1:]]
+    rest = _unstopped(rest, low, prose=prose, asks=turned or rest[0] in ASKS) + beside
     if prose:
         rest = _plainly(rest)
-    return frames.framed(rest, led=led, prose=prose)
+    return frames.framed(rest, led=led, prose=prose, even=low.isdisjoint(SUMS))
 
 
-def _unstopped(tokens: list[str], beside: list[str], *, prose: bool) -> list[str]:
+def _unstopped(tokens: list[str], low: frozenset[str], *, prose: bool, asks: bool) -> list[str]:
     """Without the stop of the last sentence, where it cannot be a part of the last word."""
     found = _ENDS_IN.fullmatch(tokens[-1])
     if len(tokens) == 1 or not found:
         return tokens
     word, stop = found.groups()
-    asks, questions = tokens[0] in ASKS, stop[0] == "?"
+    questions = stop[0] == "?"
     if questions and not asks:
         return tokens
     if prose:
         plain = len(word) > 1 and (word[-1].isalpha() or questions)
     elif tokens[-2] in {"in", "with", "using"} and word.lower() in MACHINES:
         plain = True
+    elif low.isdisjoint(PATTERNS) and _LONG_WORD.fullmatch(word):
+        machines = low & MACHINES  # where none of them ends a name with the mark
+        plain = low.isdisjoint(CODE) or bool(machines and machines <= ASKLESS) or (asks and word in CLOSING)
     else:
-        low = {token.lower().strip(_STOPS) for token in (*tokens, *beside)}
-        machines = low & MACHINES
-        coded = not low.isdisjoint(CODE) or machines
-        named = machines and machines <= ASKLESS  # where none of these ends a name with the mark
-        plain = (asks and word in CLOSING) or (
-            low.isdisjoint(PATTERNS)
-            and (not coded or bool(named))
-            and _LONG_WORD.fullmatch(word) is not None
-        )
+        plain = asks and word in CLOSING
     return [*tokens[:-1], word] if plain else tokens
 
 
@@ -146,7 +152,7 @@ def _plainly(tokens: list[str]) -> list[str]:
     for at, token in enumerate(tokens):
         if token in APART:
             out += APART[token].split(" ")
-        elif token == "i" and at and tokens[at - 1] in _I_BESIDE:
+        elif token.casefold() == "i" and at and tokens[at - 1] in _I_BESIDE:
             out.append("I")
         elif token in DIGITS or _THOUSANDS.fullmatch(token):
             then = tokens[at + 1] if at + 1 < len(tokens) else ""

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from p402.cache.guards import compare, disagreement, read
+from p402.cache.guards.lexicon import TECHNICAL
 
 SPICED = (
     "how do I please thanks the a an not don't can't 2 two twenty five 3.11 5mg 5 mg $5 % Python `foo` 'a b' "
@@ -20,6 +21,7 @@ NAMED = "sort prune wash red cats dogs rivers in with python rome to from"
 PIECES = st.sampled_from(SPICED.split(" ")) | st.text(max_size=4)
 GAPS = st.sampled_from([" ", " ", " ", "", "\n", "  "])
 TEXTS = st.lists(st.tuples(PIECES, GAPS), max_size=16).map(lambda found: "".join(p + g for p, g in found))
+BREAKS = ["\n", "\t", "\n    ", "   "]
 WORDS = st.lists(st.sampled_from(PLAIN.split()), min_size=1, max_size=14)
 
 
@@ -27,18 +29,47 @@ WORDS = st.lists(st.sampled_from(PLAIN.split()), min_size=1, max_size=14)
 @settings(max_examples=400)
 def test_a_text_never_disagrees_with_itself(text):
     assert disagreement(text, text) is None
-    assert disagreement(text, f" \n{text}\t ") is None
 
 
-@given(WORDS, st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\r\n", "\u00a0"]), min_size=14, max_size=14),
-       st.sampled_from(["", ".", "?", "...", "?!"]), st.booleans())  # fmt: skip
+@given(WORDS, st.sampled_from(["", " ", "  ", "\n"]), st.booleans(), st.booleans())
 @settings(max_examples=400)
-def test_whitespace_the_last_stop_and_the_first_words_case_are_nothing(words, gaps, stop, upper):
-    text = " ".join(words)
-    other = "".join(word + gap for word, gap in zip(words, gaps, strict=False)).rstrip() + stop
-    if words[0].strip(",").isalpha():
-        other = (words[0].upper() if upper else words[0].title()) + other[len(words[0]) :]
-    assert disagreement(text, other) is None
+def test_blanks_about_a_question_its_mark_and_its_first_capital_are_nothing(words, blanks, marked, upper):
+    text = f"why {' '.join(words)} happens"
+    other = f"{blanks}{'Why' if upper else 'why'}{text[3:]}{'?' if marked else ''}{blanks}"
+    assert TECHNICAL.isdisjoint(words) is False or disagreement(text, other) is None
+
+
+@given(TEXTS, st.data())
+@settings(max_examples=400)
+def test_a_line_break_or_a_gap_within_a_text_refuses(text, data):
+    text = f"what {text} is"
+    at = data.draw(st.integers(2, len(text) - 2))
+    assert disagreement(text, f"{text[:at]}{data.draw(st.sampled_from(BREAKS))}{text[at:]}") is not None
+
+
+@given(WORDS, st.integers(0, 13), st.sampled_from([",", ";", "!", ":", "'", '"', ")"]))
+@settings(max_examples=300)
+def test_a_sign_more_within_a_line_refuses(words, at, sign):
+    words = ["explain", *words, "here"]
+    at = min(at + 1, len(words) - 2)
+    longer = [*words[:at], words[at] + sign, *words[at + 1 :]]
+    assert disagreement(" ".join(words), " ".join(longer)) is not None
+
+
+@given(WORDS, st.integers(0, 13))
+@settings(max_examples=300)
+def test_a_capital_within_a_line_refuses(words, at):
+    words = ["explain", *words, "here"]
+    at = min(at + 1, len(words) - 2)
+    other = [*words[:at], words[at].swapcase(), *words[at + 1 :]]
+    assert other == words or words[at] == "i" or disagreement(" ".join(words), " ".join(other)) is not None
+
+
+@given(WORDS, st.integers(0, 13), st.sampled_from(["a", "the"]))
+@settings(max_examples=300)
+def test_an_article_more_refuses(words, at, article):
+    longer = ["explain", *words[:at], article, *words[at:]]
+    assert disagreement(" ".join(["explain", *words]), " ".join(longer)) is not None
 
 
 @given(TEXTS, TEXTS)
@@ -105,18 +136,17 @@ def test_the_guard_that_refuses_is_named(asked, kept, guard):
     ("asked", "kept"),
     [
         ("How do I sort a list in Python?", "In Python, how do I sort a list?"),
-        ("What is the difference between TCP and UDP?", "how do UDP and TCP differ?"),
-        ("What is the difference between TCP and UDP?", "Explain how TCP differs from UDP"),
-        ("How do I rename a git branch?", "Could you please show me how to rename a git branch? Thanks!"),
+        ("What is the difference between TCP and UDP?", "what's the difference between UDP and TCP"),
+        ("What is the difference between jam and jelly?", "How do jelly and jam differ?"),
+        ("What is the difference between jam and jelly?", "Explain how jelly differs from jam"),
+        ("How do I rename a git branch?", "Please show me how to rename a git branch. Thanks!"),
         ("What is the capital of Norway?", "Good morning, I was wondering what the capital of Norway is?"),
-        ("How does compound interest work?", "Can you explain the way compound interest works?"),
-        ("Where do cats sleep ?", "Where do cats sleep"),
-        ("Convert 2,000 m to km", "convert two thousand m to km, please"),
-        (
-            "Which is better for sessions, Redis or Memcached?",
-            "Which is better for sessions, Memcached or Redis?",
-        ),
-        ("Say \u201chi\u201d to Bob", 'Say "hi" to Bob'),
+        ("How does compound interest work?", "Can you explain how compound interest works?"),
+        ("How many fit into 2,000 boxes?", "how many fit into 2000 boxes, please"),
+        ("List five herbs that like the shade", "could you please list 5 herbs that like the shade?"),
+        ("Why don\u2019t spiders stick to a web", "Why do not spiders stick to a web?"),
+        ("What is the colour of a giraffe", "What's the color of a giraffe?"),
+        ("Tell me what the GDP measures", "Hi, please tell me what the GDP measures, thank you."),
     ],
 )
 def test_ways_of_asking_are_one(asked, kept):
@@ -169,5 +199,5 @@ def test_a_kept_text_need_not_be_read_twice():
 
 def test_a_text_beyond_the_longest_agrees_with_itself_only():
     long = ("please sort the list of cats " * 400).strip()
-    assert disagreement(long, long.replace("please", "Please", 1) + ".") is None
-    assert disagreement(long, "Kindly " + long) is not None
+    assert disagreement(long, long) is None
+    assert disagreement(long, long + ".") is not None
