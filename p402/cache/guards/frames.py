@@ -12,13 +12,14 @@ from p402.cache.guards.lexicon import (
     ASKS,
     DIGITS,
     DOABLE,
+    LEANING,
     MACHINES,
     NO_OBJECT,
     NUMBERS,
     OPEN_ENDED,
     OPENS,
     ORDERS,
-    TOLD,
+    SIGNED,
     WHY,
     bag,
 )
@@ -54,7 +55,8 @@ _LEADS: Final = tuple(
 """Openings of a question that is told, not asked."""
 
 _WANTED: Final = re.compile(r"(?:i would like|i'd like|i want|i need) you to ([a-z]+) ")
-_ASKED: Final = re.compile(r"(?:can|could|would|will) you (please |kindly )?([a-z]+) ")
+_ASKED: Final = re.compile(r"(?:can|could|would|will) you (please|kindly) ([a-z]+) ")
+_EXPLAINED: Final = re.compile(r"(?:can|could) you (?=explain (?:how|why|the difference) )")
 _PLEASE: Final = re.compile(r"(?:please|kindly),? ([a-z']+) ")
 
 _HOW: Final = re.compile(
@@ -81,6 +83,7 @@ _DIFFERS: Final = re.compile(r"(?:how does|explain how) ([A-Za-z]{3,20}) differs
 def unended(tokens: list[str]) -> list[str]:
     """Without thanks behind a comma or a stop, nor a `please` at the end."""
     kept = tokens
+    signed = not SIGNED.isdisjoint(token.lower() for token in tokens)
     for _ in range(3):
         last = kept[-1].lower().rstrip("?.!")
         before = kept[-2] if len(kept) > 1 else ""
@@ -91,7 +94,7 @@ def unended(tokens: list[str]) -> list[str]:
                 kept = kept[:-1]
             continue
         for size in range(1, _LONGEST_THANKS + 1):
-            if len(kept) <= size + 1:
+            if signed or len(kept) <= size + 1:
                 break
             words = " ".join(kept[-size:]).lower().rstrip(".!")
             before = kept[-size - 1]
@@ -120,10 +123,10 @@ def led(tokens: list[str]) -> tuple[list[str], bool]:
             line = line[found.start(1) :]
         if (found := _WANTED.match(line)) and found[1] in ORDERS:
             line = line[found.start(1) :]
-        if (found := _ASKED.match(line)) and (
-            found[2] in ORDERS if found[1] else found[2] in TOLD and OPEN_ENDED.isdisjoint(tokens)
-        ):
+        if (found := _ASKED.match(line)) and found[2] in ORDERS:
             line = line[found.start(2) :]
+        if (found := _EXPLAINED.match(line)) and OPEN_ENDED.isdisjoint(tokens[2:]):
+            line = line[found.end() :]
         for lead in _LEADS:
             if found := lead.match(line):
                 line, told = line[found.end() :], True
@@ -181,10 +184,15 @@ def framed(tokens: list[str], *, led: bool, prose: bool, even: bool) -> list[str
     return line.split(" ")
 
 
+_TURNING: Final = bag("before after start end first last one zero hundred")
+"""Words of which the first named is the one to begin with."""
+
+
 def _either(one: str, other: str, line: str) -> str:
     """A difference of two things, whichever is named first; from May to June is no time from June to May."""
     if any(
-        word in NUMBERS or word in DIGITS for word in (*one.lower().split(" "), *other.lower().split(" "))
+        word in NUMBERS or word in DIGITS or word in LEANING or word in _TURNING
+        for word in (*one.lower().split(" "), *other.lower().split(" "))
     ):
         return line
     low, high = sorted((one, other))

@@ -1,6 +1,6 @@
 """Which words mean the same to the guards, where nothing is set aside, and of which kind a difference is.
 
-Lists only. What makes two words one (`APART`, `SAME`, `DIGITS`, `DOABLE`) decides what may pass, so each
+Lists only. What makes two words one (`APART`, `DIGITS`, `DOABLE`) decides what may pass, so each
 entry is a claim that no prompt's answer turns on it. What forbids (`TEXTUAL`, `TECHNICAL`) may be long: a
 word too many costs a provider call. The kinds (`NUMBERS`, `NEGATIONS`, `POLES`, `NAMES`) only name a refusal
 that is certain already, so a word that they lack costs nothing but its name.
@@ -53,21 +53,6 @@ APART: Final = {
 }
 """Contractions that stand for one thing only; `he'd` is had or would, and `let's` no `let us`."""
 
-SAME: Final = {
-    "centre": "center",
-    "kilometres": "kilometers",
-    "metres": "meters",
-    "litres": "liters",
-    "colour": "color",
-    "colours": "colors",
-    "favourite": "favorite",
-    "flavour": "flavor",
-    "harbour": "harbor",
-    "neighbour": "neighbor",
-    "neighbours": "neighbors",
-}
-"""British spellings that are no other word; those with `-ise` are told by rule."""
-
 DIGITS: Final = {
     "two": "2",
     "three": "3",
@@ -108,22 +93,16 @@ ALWAYS: Final = (ASKS - bag("will am has have had")) | bag("explain write descri
 OBJECTS: Final = bag("a an the this these that my me us all each every two three 2 3 5 10")
 """Words before which an order's verb is a verb beside code too."""
 
-TOLD: Final = bag("explain summarize summarise")
-"""Verbs of what only the assistant is asked to do; `can you give ibuprofen to a dog` is a question."""
-
-OPEN_ENDED: Final = bag("or without if ever even yet already whether unless")
-"""Words beside which `can you explain` may ask whether one can."""
+OPEN_ENDED: Final = bag("you your yourself or without if ever even yet already whether unless")
+"""Words beside which `can you explain how` may ask whether one can."""
 
 DOABLE: Final = bag(
-    "add adjust apply arrange assemble attach bake boil build calculate cancel center change clean clear "
-    "clone close compile configure connect convert cook copy create debug delete deploy disable download "
-    "edit enable encrypt export fix fold format freeze implement import index insert install invest knit "
-    "label load make map measure merge migrate mount open organise organize paint parse patch peel plan "
-    "plant plot prepare print prune publish read reboot remove rename renew renovate repair replace reset "
-    "restart restore retry rotate schedule set sew sharpen sort split start store stop train trim undo "
-    "uninstall unlock update upgrade upload validate water wire wrap write"
+    "assemble bake boil calculate cancel center clone compile configure cook debug deploy disable "
+    "download encrypt export format import index install invest knit merge migrate organise organize "
+    "parse patch peel prune publish reboot rename renew renovate repair replace reset restart rotate sew "
+    "sharpen sort undo uninstall unsubscribe update upgrade upload validate"
 )
-"""Verbs of something done on purpose: `how do I sort` asks for a way, `how do I look` does not."""
+"""Verbs of what nobody does unawares: `how do I sort` asks for a way, `how do I look` or `make` need not."""
 
 NO_OBJECT: Final = bag(
     "in on at to from of by up down out off over under with without for into like as and or less more "
@@ -132,8 +111,9 @@ NO_OBJECT: Final = bag(
 """Words that begin no object: `how do I stop the server`, not `how do I stop in this video`."""
 
 WHY: Final = bag(
-    "so too still always keep already ever never not even suddenly often much many every less than myself "
-    "sleep asleep video photo picture usually constantly accidentally instead seem"
+    "when while whenever each accident mistake by so too still always keep already ever never not even "
+    "suddenly often much many every less than myself sleep asleep video photo picture usually constantly "
+    "accidentally instead seem"
 )
 """Words beside which `how do I` may ask how it came that I do."""
 
@@ -148,10 +128,10 @@ TEXTUAL: Final = bag(
     "hashed checksum digest crc crc32 base64 rot13 cipher morse hex hexadecimal ascii unicode utf "
     "character characters comma commas period semicolon colon apostrophe hyphen dash quote quotes "
     "quotation synonym synonyms antonym antonyms definition meaning abbreviation acronym etymology "
-    "reverse reversed backwards alphabetical alphabetically alphabetize text texts mark marks ending ends "
-    "correct correctly headline headlines written reply replies typed lyrics verse verses subtitle "
-    "caption slogan hashtag username usernames passwords passphrase serial verb verbs noun nouns "
-    "adjective adjectives adverb pronoun preposition tense british american"
+    "reverse reversed backwards alphabetical alphabetically alphabetize mark marks ending ends correct "
+    "correctly headline headlines written reply replies typed lyrics verse verses subtitle caption slogan "
+    "hashtag username usernames passwords passphrase serial verb verbs noun nouns adjective adjectives "
+    "adverb pronoun preposition tense british american"
 )
 """Words of a prompt that is about a text: nothing of it is set aside."""
 
@@ -164,6 +144,15 @@ ASKLESS: Final = bag(
 
 PATTERNS: Final = bag("regex regexp pattern patterns glob wildcard wildcards prolog erlang cobol")
 """Words beside which a full stop may be a sign."""
+
+SIGNED: Final = bag(
+    "sign signed signing sign-off signoff close closing greet greeting goes went answer answers end no "
+    "no, yes yes, ok ok, yours regards"
+)
+"""Words beside which thanks may be what is asked about."""
+
+COUNTERS: Final = bag("list name give suggest recommend")
+"""Orders after which a spelled number counts things."""
 
 CLOSING: Final = bag("mean do work for")
 """Words after which a question's last stop is no sign of a machine's language."""
@@ -264,23 +253,23 @@ NAMES: Final = MACHINES | _TONGUES
 _CODE: Final = (
     "code codes coding coded program programs programming script scripts function functions method "
     "methods class classes object objects variable variables operator operators keyword keywords syntax "
-    "type types typed string strings int integer integers float floats double bool boolean booleans char "
-    "byte bytes null nil none void true false array arrays tuple tuples dict dictionary map maps hashmap "
-    "hashset set sets queue stack struct structs enum enums trait traits interface interfaces pointer "
-    "pointers lambda closure macro macros loop loops iterator generator decorator module modules import "
-    "imports export exports package packages library libraries namespace compiler compile compiled "
-    "compiles interpreter runtime exception exceptions error errors bug bugs debug stacktrace segfault "
-    "query queries table tables column columns row rows select join joins index schema database databases "
-    "db api apis endpoint url urls uri path paths file files filename filenames folder directory env "
-    "environment flag flags argument arguments parameter parameters param params config regexp regex "
-    "pattern glob wildcard escape parse parser parsing parsed json div tag tags attribute selector commit "
-    "branch branches repo repository diff patch merge rebase command commands cli prompt bash kernel "
-    "socket server port ports host hosts async await yield return returns returned print prints printed "
-    "output outputs valid snippet expression expressions formula formulas cell cells algorithm algorithms "
-    "gem crate annotation generic generics template templates unary binary bitwise modulo ternary "
-    "nullable optional byref const let var val def fn func goto switch case break continue try catch "
-    "finally throw throws raise component components hook hooks prop props state callback promise "
-    "promises thread threads mutex sudo chmod chown mkdir rm cp mv ls cd curl wget space spaces "
+    "type types typed string strings text texts int integer integers float floats double bool boolean "
+    "booleans char byte bytes null nil none void true false array arrays tuple tuples dict dictionary map "
+    "maps hashmap hashset set sets queue stack struct structs enum enums trait traits interface "
+    "interfaces pointer pointers lambda closure macro macros loop loops iterator generator decorator "
+    "module modules import imports export exports package packages library libraries namespace compiler "
+    "compile compiled compiles interpreter runtime exception exceptions error errors bug bugs debug "
+    "stacktrace segfault query queries table tables column columns row rows select join joins index "
+    "schema database databases db api apis endpoint url urls uri path paths file files filename filenames "
+    "folder directory env environment flag flags argument arguments parameter parameters param params "
+    "config regexp regex pattern glob wildcard escape parse parser parsing parsed json div tag tags "
+    "attribute selector commit branch branches repo repository diff patch merge rebase command commands "
+    "cli prompt bash kernel socket server port ports host hosts async await yield return returns returned "
+    "print prints printed output outputs valid snippet expression expressions formula formulas cell cells "
+    "algorithm algorithms gem crate annotation generic generics template templates unary binary bitwise "
+    "modulo ternary nullable optional byref const let var val def fn func goto switch case break continue "
+    "try catch finally throw throws raise component components hook hooks prop props state callback "
+    "promise promises thread threads mutex sudo chmod chown mkdir rm cp mv ls cd curl wget space spaces "
     "whitespace indent indented indentation line lines newline tab tabs sha uuid guid id ids key keys "
     "login token domain hostname handle slug predicate predicates symbol symbols identifier bang "
     "terraform pod pods container containers image images volume volumes cron makefile header headers"

@@ -24,13 +24,13 @@ from p402.cache.guards.lexicon import (
     ASKS,
     CLOSING,
     CODE,
+    COUNTERS,
     DIGITS,
     MACHINES,
     OBJECTS,
     OPENS,
     ORDERS,
     PATTERNS,
-    SAME,
     SUMS,
     TECHNICAL,
     TEXTUAL,
@@ -50,7 +50,6 @@ _LAYOUT: Final = re.compile(r"[^\S ]|[`\0]|:(?= |\Z)")
 
 _CURLED: Final = re.compile("(?<=[a-z])\u2019(?=[a-z])")
 _PLAIN: Final = re.compile(r"(?:[^\W\d_]{2,}|[aiI])(?:['-][^\W\d_]+)*[,.?!]?|[?.]|[0-9]{1,9}[?]?")
-_THOUSANDS: Final = re.compile(r"[1-9][0-9]{0,2}(?:,000){1,3}|[1-9][0-9]{0,2},[0-9]{3}")
 _ENDS_IN: Final = re.compile(r"([^?.!]*)([?]{1,3}|[.])")
 _LONG_WORD: Final = re.compile("[A-Za-z]{3,}")
 _OPENINGS: Final = ASKS | ORDERS | OPENS
@@ -59,7 +58,12 @@ _TURNS: Final = bag("can could would will")
 
 _STOPS: Final = ",;.?!()[]\"'"
 _I_BESIDE: Final = bag("do can could should would did am have will if when")
-_NO_PLURALS: Final = bag("was is has this does less across always perhaps plus times")
+_HEADS: Final = bag("why what who which how when where i if")
+_COUNTED: Final = 3
+"""Places in which a number stands that an order tells: list five, give me five."""
+
+_LITTLE_I: Final = frozenset("i")
+_SHORT_PLURAL: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def read(text: str) -> Words:
 
 
 def _kind(tokens: list[str], low: frozenset[str]) -> Kind:
-    if low.isdisjoint(TECHNICAL) and all(_PLAIN.fullmatch(t) or _THOUSANDS.fullmatch(t) for t in tokens):
+    if low.isdisjoint(TECHNICAL) and all(_PLAIN.fullmatch(t) for t in tokens):
         return "prose"
     return "technical"
 
@@ -112,6 +116,7 @@ def _said(tokens: list[str], low: frozenset[str], *, prose: bool) -> list[str] |
     rest, beside = frames.shifted(rest)
     polite = rest
     rest, led = frames.led(polite)
+    moved = len(rest) + len(beside) < len(tokens)
     turned = not _TURNS.isdisjoint(token.lower() for token in polite[: len(polite) - len(rest)])
     first, then = rest[0], rest[1] if len(rest) > 1 else ""
     opening = first.lower()
@@ -119,54 +124,56 @@ def _said(tokens: list[str], low: frozenset[str], *, prose: bool) -> list[str] |
     if opening not in known or first not in {opening, opening.capitalize()}:
         return None
     rest = [*APART.get(opening, opening).split(" "), *rest[1:]]
-    rest = _unstopped(rest, low, prose=prose, asks=turned or rest[0] in ASKS) + beside
+    rest = _unstopped(rest, low, prose=prose, asks=turned or rest[0] in ASKS, moved=moved) + beside
     if prose:
         rest = _plainly(rest)
     return frames.framed(rest, led=led, prose=prose, even=low.isdisjoint(SUMS))
 
 
-def _unstopped(tokens: list[str], low: frozenset[str], *, prose: bool, asks: bool) -> list[str]:
+def _unstopped(tokens: list[str], low: frozenset[str], *, prose: bool, asks: bool, moved: bool) -> list[str]:
     """Without the stop of the last sentence, where it cannot be a part of the last word."""
     found = _ENDS_IN.fullmatch(tokens[-1])
     if len(tokens) == 1 or not found:
         return tokens
     word, stop = found.groups()
     questions = stop[0] == "?"
-    if questions and not asks:
-        return tokens
+    if questions != asks and not (moved and not questions):
+        return tokens  # a question ends with its mark, an order with a stop, manners with either
     if prose:
         plain = len(word) > 1 and (word[-1].isalpha() or questions)
     elif tokens[-2] in {"in", "with", "using"} and word.lower() in MACHINES:
         plain = True
     elif low.isdisjoint(PATTERNS) and _LONG_WORD.fullmatch(word):
         machines = low & MACHINES  # where none of them ends a name with the mark
-        plain = low.isdisjoint(CODE) or bool(machines and machines <= ASKLESS) or (asks and word in CLOSING)
+        named = machines <= ASKLESS if machines else CODE.isdisjoint((word.lower(), tokens[-2].lower()))
+        plain = named or (asks and word in CLOSING)
     else:
         plain = asks and word in CLOSING
     return [*tokens[:-1], word] if plain else tokens
 
 
 def _plainly(tokens: list[str]) -> list[str]:
-    """Contractions, spellings and small numbers of prose in one form each."""
+    """A contraction and a number at the head of prose in one form; elsewhere they may be spoken of."""
     out: list[str] = []
+    asks = tokens[0] in _HEADS
     for at, token in enumerate(tokens):
-        if token in APART:
+        if token in APART and at == 1 and asks:
             out += APART[token].split(" ")
-        elif token.casefold() == "i" and at and tokens[at - 1] in _I_BESIDE:
+        elif token in _LITTLE_I and at and tokens[at - 1] in _I_BESIDE:
             out.append("I")
-        elif token in DIGITS or _THOUSANDS.fullmatch(token):
-            then = tokens[at + 1] if at + 1 < len(tokens) else ""
-            counts = then.isalpha() and then.islower() and then[-1] == "s" and then not in _NO_PLURALS
-            out.append(DIGITS.get(token, token).replace(",", "") if counts and len(then) > 3 else token)
+        elif token in DIGITS and at < _COUNTED and tokens[0] in COUNTERS and _plural(tokens[at + 1 : at + 2]):
+            out.append(DIGITS[token])
         else:
-            out.append(_spelled(SAME.get(token, token)))
+            out.append(token)
     return out
 
 
-def _spelled(word: str) -> str:
-    """American spelling of a word with `-ise`; longer ones only, so that a prize stays a prize."""
-    if len(word) > 5 and "is" in word and word.islower():
-        for british in ("ise", "ised", "ises", "ising", "isation", "isations"):
-            if word.endswith(british):
-                return word[: -len(british)] + british.replace("is", "iz", 1)
-    return word
+def _plural(then: list[str]) -> bool:
+    """Whether a word counts what a number before it tells."""
+    return (
+        bool(then)
+        and len(then[0]) >= _SHORT_PLURAL
+        and then[0].islower()
+        and then[0][-1] == "s"
+        and then[0].isalpha()
+    )

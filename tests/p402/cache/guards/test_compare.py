@@ -142,10 +142,13 @@ def test_the_guard_that_refuses_is_named(asked, kept, guard):
         ("How do I rename a git branch?", "Please show me how to rename a git branch. Thanks!"),
         ("What is the capital of Norway?", "Good morning, I was wondering what the capital of Norway is?"),
         ("How does compound interest work?", "Can you explain how compound interest works?"),
-        ("How many fit into 2,000 boxes?", "how many fit into 2000 boxes, please"),
+        ("Convert 72 F to Celsius", "Please convert 72 F to Celsius, thank you."),
         ("List five herbs that like the shade", "could you please list 5 herbs that like the shade?"),
         ("Why don\u2019t spiders stick to a web", "Why do not spiders stick to a web?"),
-        ("What is the colour of a giraffe", "What's the color of a giraffe?"),
+        (
+            "In Python, how do I sort a dictionary by value?",
+            "How can I sort a dictionary by value in Python?",
+        ),
         ("Tell me what the GDP measures", "Hi, please tell me what the GDP measures, thank you."),
     ],
 )
