@@ -111,7 +111,7 @@ NO_OBJECT: Final = bag(
 """Words that begin no object: `how do I stop the server`, not `how do I stop in this video`."""
 
 WHY: Final = bag(
-    "when while whenever each accident mistake by so too still always keep already ever never not even "
+    "when while whenever each accident mistake so too still always keep already ever never not even "
     "suddenly often much many every less than myself sleep asleep video photo picture usually constantly "
     "accidentally instead seem"
 )
