@@ -13,6 +13,7 @@ from typing import Final
 
 from experiments.bench.figure import Figure
 from experiments.bench.fresh_pairs import FAMILIES as FRESH
+from experiments.bench.fresh_pairs import THIRD
 from experiments.bench.held_out import equivalents as held_equivalents
 from experiments.bench.held_out import near_misses as held_near_misses
 from experiments.bench.prompt_pairs import equivalents, near_misses
@@ -39,6 +40,7 @@ def run() -> list[Figure]:
         *_judged("held out", held_near_misses(), held_equivalents()),
         *(_refused(f"reviewed, {family}", pairs) for family, pairs in REVIEWED.items()),
         *(_refused(f"written after, {family}", pairs) for family, pairs in FRESH.items()),
+        _refused("written after, thrice", THIRD),
     ]
     for name, near, equal in _real():
         figures += _judged(name, near, equal)

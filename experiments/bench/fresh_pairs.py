@@ -1,6 +1,7 @@
-"""Near misses of the seven families of review, written after the guards were mended and before they were run.
+"""Near misses written after the guards were mended for a review, and frozen before they were first run.
 
-Never take one out. Their first runs are on record in `p402/cache/guards/README.md`, as they were.
+`FAMILIES` are the review's seven kinds in other words; `SECOND` aims at the rules that were left, `THIRD` at
+what was left of those. Never take one out. Their first runs are on record in `p402/cache/guards/README.md`.
 """
 
 from typing import Final

@@ -98,9 +98,9 @@ OPEN_ENDED: Final = bag("you your yourself or without if ever even yet already w
 
 DOABLE: Final = bag(
     "assemble bake boil calculate cancel center clone compile configure cook debug deploy disable "
-    "download encrypt export format import index install invest knit merge migrate organise organize "
-    "parse patch peel prune publish reboot rename renew renovate repair replace reset restart rotate sew "
-    "sharpen sort undo uninstall unsubscribe update upgrade upload validate"
+    "download encrypt export format index install invest knit merge migrate organise organize parse patch "
+    "peel prune publish reboot rename renew renovate repair replace reset restart rotate sew sharpen sort "
+    "undo uninstall unsubscribe update upgrade upload validate"
 )
 """Verbs of what nobody does unawares: `how do I sort` asks for a way, `how do I look` or `make` need not."""
 
@@ -251,15 +251,15 @@ NAMES: Final = MACHINES | _TONGUES
 """Languages of men and machines that many write without a capital."""
 
 _CODE: Final = (
-    "code codes coding coded program programs programming script scripts function functions method "
-    "methods class classes object objects variable variables operator operators keyword keywords syntax "
-    "type types typed string strings text texts int integer integers float floats double bool boolean "
-    "booleans char byte bytes null nil none void true false array arrays tuple tuples dict dictionary map "
-    "maps hashmap hashset set sets queue stack struct structs enum enums trait traits interface "
-    "interfaces pointer pointers lambda closure macro macros loop loops iterator generator decorator "
-    "module modules import imports export exports package packages library libraries namespace compiler "
-    "compile compiled compiles interpreter runtime exception exceptions error errors bug bugs debug "
-    "stacktrace segfault query queries table tables column columns row rows select join joins index "
+    "call calls called invoke code codes coding coded program programs programming script scripts "
+    "function functions method methods class classes object objects variable variables operator operators "
+    "keyword keywords syntax type types typed string strings text texts int integer integers float floats "
+    "double bool boolean booleans char byte bytes null nil none void true false array arrays tuple tuples "
+    "dict dictionary map maps hashmap hashset set sets queue stack struct structs enum enums trait traits "
+    "interface interfaces pointer pointers lambda closure macro macros loop loops iterator generator "
+    "decorator module modules import imports export exports package packages library libraries namespace "
+    "compiler compile compiled compiles interpreter runtime exception exceptions error errors bug bugs "
+    "debug stacktrace segfault query queries table tables column columns row rows select join joins index "
     "schema database databases db api apis endpoint url urls uri path paths file files filename filenames "
     "folder directory env environment flag flags argument arguments parameter parameters param params "
     "config regexp regex pattern glob wildcard escape parse parser parsing parsed json div tag tags "
