@@ -38,6 +38,12 @@ def test_p11_no_near_miss_of_ten_thousand_passes():
     assert [pair for pair in pairs if disagreement(pair.asked, pair.kept) is None] == []
 
 
+def test_every_family_of_the_review_is_among_the_near_misses():
+    told = Counter(pair.family for pair in near_misses())
+    for family in ("layout", "stop", "comma", "swapped", "article", "capital", "manners"):
+        assert told[family] >= 70, family
+
+
 def test_near_misses_are_refused_for_what_differs_not_for_their_manners():
     pairs = near_misses()
     assert sum(disagreement(pair.bare, pair.kept) is None for pair in pairs) / len(pairs) >= 0.7
