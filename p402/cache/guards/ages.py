@@ -125,7 +125,7 @@ ANYWHERE: Final = (
     "how much is (?:bitcoin|btc|gold|ethereum)",
     "(?:exchange|mortgage) rates?",
     "traffic (?:on|in|to|near)",
-    "who is winning",
+    "(?:who is|who's|whos) (?:winning|leading|ahead)",
     "(?<!why )(?:is|are) (?:[^ ]+ ){1,3}still",
     # what is said of one day alone
     any_of("joke quote word fact song picture photo deal question verse tip soup news dish") + " of the day",
@@ -199,7 +199,7 @@ PLAIN: Final = (
         "daytime|nighttime|dark|"
         "hot|cold|warm|safe to (?:travel|go|visit|swim))"
     ),
-    "(?:will|does|did|is|going to) (?:it )?(?:be )?(?:rain|snow|storm|hail|freeze)\\b",
+    "(?:will|does|did|going to) (?:it |there )?(?:be )?(?:rain|snow|storm|hail|freeze)\\b",
     "(?:do|should|will) i need (?:an? )?(?:umbrella|jacket|coat|sunscreen)",
     "(?:how hot|how cold|how warm|how windy|how humid) is (?:it|the weather)(?! on average| when)",
     (

@@ -1,10 +1,10 @@
 """Whether a request wants chance or variety, so that one answer for everybody is wrong.
 
 A password or a key that two end users share is no secret, a die that always shows the same is none, and
-`another` is answered by what was given before only if it was given to somebody else. `random` by itself
-tells little: a random forest, `random.seed`, a card drawn at random in a problem. So a thing of chance
-has to be asked for: made, given, thrown; or named alone. What asks how, why or for a program is excused.
-In doubt it wants chance, at the price of a provider call.
+`another` is not answered by what was given before. `random` by itself tells little: a random forest,
+`random.seed`, a card drawn at random in a problem. So a thing of chance has to be asked for: made, given,
+thrown, or named alone. Secrets are told most widely: in a short prompt, to speak of one is enough. What asks
+how or why, or for a program, is excused. In doubt it wants chance, at the price of a provider call.
 """
 
 import re
@@ -13,6 +13,9 @@ from typing import Final
 from p402.cache.guards.lexicon import bag
 from p402.cache.guards.spoken import any_of, folded, sentences
 
+_BRIEF: Final = 25
+"""Words up to which a secret that is spoken of is wished for, unless it is asked about."""
+
 _SHORT: Final = 9
 """Words up to which `again` or `more` are the wish itself."""
 
@@ -20,7 +23,8 @@ _FEW: Final = 3
 """Sentences up to which a thing that is only named is wished for; a list of choices has more."""
 
 _MANNERS: Final = re.compile(
-    "\\A (?:(?:please|hi|hello|hey|ok|okay|thanks|also|then|and|but|so|well|now|just|kindly|no|nope|yes|"
+    "\\A (?:(?:please|hi|hello|hey|ok|okay|thanks|also|then|and|but|so|well|now|just|kindly|quickly|only|"
+    "no|nope|yes|"
     "nah|great|cool|nice|"
     "hmm|let's|lets|there|try to|i want you to|i'd like you to|(?:can|could|would|will) you(?: please)?|"
     "tell me|"
@@ -29,12 +33,23 @@ _MANNERS: Final = re.compile(
 )
 _FOR_ME: Final = re.compile(" (?:need|want|have|get|like) ")
 _GIVES: Final = any_of(
-    "generate create make give_me give show_me show suggest suggest_me pick choose select produce provide "
+    "generate create make give_me give gimme show_me show suggest suggest_me pick choose select produce "
+    "provide "
     "provide_me "
-    "invent think_of come_up_with make_up recommend propose say name print output return issue mint draw "
+    "invent think_of come_up_with make_up recommend propose say name print output return return_only "
+    "let_me_have respond_with reply_with answer_with issue mint draw "
     "send "
     "need want get me us tell_me roll write build compose list"
 )
+_MAKES: Final = any_of(
+    "generate generating create creating make making make_up making_up suggest suggesting invent produce "
+    "producing "
+    "recommend come_up_with coming_up_with give_me pick picking choose choosing provide issue mint rotate "
+    "regenerate "
+    "propose think_of i_need i_want let_me_have fill_in set_up_with"
+)
+"""Verbs that make wherever they stand in a sentence."""
+
 _KEY: Final = (
     "(?:passwords?|passphrases?|passcodes?|pin|pins|pin code|pin number|uuids?|guids?|ulids?|nanoids?|"
     "uuidv?[1-8]|tokens?|"
@@ -92,6 +107,7 @@ _THROWS: Final = (
         "|[0-9]+ )?"
         "(?:playing |tarot |uno |top |random )?cards?\\b(?! (?:game|reader|holder|type))"
     ),
+    "(?:pick|choose|select) (?:someone|somebody|anyone|a person|a name|one of) ",
     "spin (?:the |a )?(?:wheel|bottle|roulette)",
     "(?:draw|cast) (?:lots|straws|a name|names|a winner)",
     (
@@ -99,7 +115,10 @@ _THROWS: Final = (
         "eeny meeny|truth or dare)"
     ),
     "(?:shuffle|randomi[sz]e|scramble|jumble) ",
-    "(?:simulate|do) (?:an? |one |two |[0-9]+ )?(?:coin|dice|die|card|roulette|lottery)",
+    (
+        "(?:simulate|do) (?:an? |one |two |[0-9]+ |the )?(?:rolling |flipping |tossing |drawing )?(?:an? "
+        ")?(?:coin|dice|die|card|roulette|lottery)"
+    ),
     (
         "(?:pick|choose|think of|guess|say|select|give me|name) (?:an? |any |one |some )"
         "(?:[^ ]+ )?(?:numbers? (?:between|from|in)|number \\Z|winner|raffle|lucky)"
@@ -113,15 +132,48 @@ _THROWS: Final = (
         "(?: [^ ]+){0,3} (?:at random|randomly)"
     ),
     "(?:randomly|at random) (?:pick|choose|select|generate|assign|order|give|split|sort)",
+    "(?:play|start) (?:[^ ]+ ){0,5}(?:hangman|20 questions|twenty questions|trivia|wordle|quiz|a game) ",
+    "think of an? (?:animal|word|number|person|object|card|colou?r) ",
     "(?:tarot|horoscope|fortune cookie)",
 )
 """Throws, draws and shuffles, as commands."""
 
+_ROLE: Final = re.compile(
+    " (?:act as|you are|you're|be|as|play|acting as) (?:an? |the )?(?:[^ ]+ ){0,3}(?:password|passphrase|"
+    "username|name|random|"
+    "uuid|number|key|token|dice|coin|card) (?:[^ ]+ )?(?:generator|roller|picker|flipper|dealer) "
+)
+"""Parts to be played that are chance's."""
+
+_ONE: Final = re.compile(
+    "\\A (?:suggest|generate|give|make|create|pick|produce|choose|provide)(?: me| us)? (?:one|some|it|"
+    "them|a few|[0-9]+) "
+)
+_SURE: Final = re.compile(
+    " (?:passwords?|pw|pwd|passphrases?|passcodes?|uuids?|guids?|ulids?|api keys?|api tokens?|secret "
+    "keys?|private keys?|"
+    "encryption keys?|access keys?|seed phrases?|recovery phrases?|random string|one time pads?) "
+    f"(?!{_NO_KEY} )"
+)
+"""Secrets and names for one thing alone: wished for where a short prompt speaks of them and asks nothing."""
+
+_KEYS: Final = re.compile(f" {_KEY} (?!{_NO_KEY} )")
+
 _TELLS: Final = re.compile(f"\\A (?:{'|'.join(_THROWS)})")
 
 _MADE: Final = re.compile(
-    f"\\A (?:{_GIVES} )(?:(?!about |on |to )[^ ]+ ){{0,7}}?{_KEY} (?!{_NO_KEY} )"
-    f"|\\A (?:{_GIVES} )(?:[^ ]+ ){{0,4}}?random (?!{_NO_CHANCE}(?: |\\Z))"
+    f" {_MAKES} (?:(?!that |which |about |who |and |on |how )[^ ]+ ){{0,9}}?{_KEY} (?!{_NO_KEY} )"
+    f"|(?:what|which) {_KEY} (?:should|would|could|can|do) (?:i|we)"
+    f"|what (?:should|would|could|can) (?:[^ ]+ ){{1,4}}?{_KEY} "
+    "|[0-9]+ (?:byte|bit|character|char|digit|letter) (?:[^ ]+ ){0,2}(?:keys?|strings?|codes?|hex|"
+    "secrets?|pins?) "
+    "(?=\\Z|please |for )"
+    "|(?:pick|choose|select|decide)(?: [^ ]+){0,4} (?:at random|randomly) (?:from|between|of|\\Z|[^ ]+ or "
+    ")"
+    "|\\A (?:you )?(?:decide|choose|pick) (?:for me|at random|randomly) "
+    "|what (?:number|card|word|animal) am i thinking"
+    f"|\\A (?:{_GIVES} )(?:(?!about |on |to |that )[^ ]+ ){{0,7}}?{_KEY} (?!{_NO_KEY} )"
+    f"|\\A (?:{_GIVES} )(?:[^ ]+ ){{0,7}}?random (?!{_NO_CHANCE}(?: |\\Z))"
     f"|(?:what is|what's|whats) an? (?:good|strong|secure|safe|random|unique|new) (?:[^ ]+ )?{_KEY} "
     f"|(?:what is|what's|whats) (?:an?|some|your) random (?!{_NO_CHANCE}(?: |\\Z))"
     "|(?:something|anything|someone|somewhere) (?:random|at random) "
@@ -130,7 +182,8 @@ _MADE: Final = re.compile(
 """Secrets, names and things of chance that are asked for."""
 
 _NAMED: Final = re.compile(
-    "\\A (?:an? |one |some |the |my |[0-9]+ )?(?:new |strong |secure |random |good |unique |safe |fresh )*"
+    "\\A (?:an? |one |some |the |my |[0-9]+ )?(?:new |strong |secure |random |good |unique |safe |fresh |"
+    "wifi |[^ ]+ style )*"
     f"{_KEY} (?:please |for |with |of )?(?!{_NO_KEY} )(?:[^ ]+ ){{0,4}}\\Z"
     f"|\\A (?:an? |some |[0-9]+ |one |the )?random (?!{_NO_CHANCE}(?: |\\Z))(?:[^ ]+ ){{1,5}}\\Z"
 )
@@ -153,7 +206,11 @@ _VARIES: Final = re.compile(
     "guess|spin|draw)"
     "(?: it| that| this| one| me)? (?:again|once more|one more time|another time|over) "
     "| (?:again|once more|one more time) (?:please )?\\Z"
-    "|(?:not that|not this|i don't like|i do not like|don't like) (?:one|it|that|this|them|these|those) "
+    "|\\A (?:any )?(?:alternatives?|variations?) |(?:can you )?do better |\\A (?:change|mix|switch) (?:it|"
+    "things) up "
+    "| next \\Z|\\A (?:what|any) other |something (?:else|different) \\Z|another (?:one |please |\\Z)|"
+    "same again |(?:not that|not this|i don't like|i do not like|don't like) (?:one|it|that|this|them|"
+    "these|those) "
     "|(?:give|show|tell|get) me (?:an? (?:new|different|better|fresh) one|another) "
     "|regenerate (?:the |your |this |that )?(?:response|answer|it|this|that|\\Z)"
 )
@@ -167,7 +224,8 @@ _PROGRAM: Final = re.compile(
     + any_of(
         "functions? methods? scripts? code programs? quer(?:y|ies) sql regex regexp components? class "
         "classes app apps "
-        "application api(?!_keys?) endpoints? unit_tests? test_suite test_cases? decorator middleware "
+        "application api(?!_(?:keys?|tokens?|secrets?)) endpoints? unit_tests? test_suite test_cases? "
+        "decorator middleware "
         "hook cli parser algorithms? simulation page form website "
         "game generator roller schema table bot implementation pattern expression"
     )
@@ -175,10 +233,15 @@ _PROGRAM: Final = re.compile(
 )
 _HOW: Final = re.compile(
     "\\A (?:in [^ ]+ |using [^ ]+ )?(?:how|why|explain|describe|define|discuss|compare|where|when|who|"
-    "which|does|do (?!it|that|this|one|another|over)|is|are|was|were|"
-    "what (?!is an? (?:good|strong|secure|safe|random|unique|new)|else)|if|given|suppose|solve|calculate|"
-    "compute|prove|translate|"
-    "summari[sz]e|read|count|paraphrase|rewrite|rephrase) "
+    "which(?! password| pin| username| passphrase| key| one)|show (?:me )?how|give how|does|is|are|was|"
+    "were|"
+    "do(?! it| that| this| one| another| over)|"
+    "what(?! is an? (?:good|strong|secure|safe|random|unique|new) | else| should| would| could| can| "
+    "number| card|"
+    " password| pin| username| passphrase)|"
+    "if|given|suppose|solve|calculate|compute|prove|translate|summari[sz]e|read|count|paraphrase|rewrite|"
+    "rephrase|"
+    "write an? (?:[^ ]+ )?(?:essay|article|poem|story|book|post)|list the) "
 )
 _ODDS: Final = re.compile(
     " (?:probability|probabilities|expected|likelihood|likely|odds|chances?|variance|how many ways) "
@@ -193,7 +256,7 @@ _FOREIGN: Final = bag(
 _EASTERN: Final = re.compile(
     "密码|密碼|随机|隨機|再来|再來|换一个|換一個|パスワード|ランダム|もう一度|別の|비밀번호|랜덤|다시|mot "
     "de passe|otra vez|"
-    "noch einmal|noch ein|au hasard|al azar|à nouveau|de novo|di nuovo"
+    "noch einmal|noch ein|au hasard|al azar|à nouveau|di nuovo"
 )
 
 
@@ -209,9 +272,13 @@ def wants_chance(text: str) -> bool:
         return True
     odds = any(_ODDS.search(one.line) for one in said)
     for at, wish in enumerate(wishes):
+        if _ROLE.search(wish) or (_ONE.match(wish) and any(map(_KEYS.search, wishes))):
+            return True
         if _TELLS.match(wish) and not odds and not _is_excused(wish):
             return True
         if _MADE.search(wish) and not _is_excused(wish):
+            return True
+        if words <= _BRIEF and _SURE.search(wish) and not _is_excused(wish):
             return True
         if len(said) <= _FEW and _NAMED.search(wish) and not _is_excused(wish):
             return True

@@ -112,6 +112,110 @@ Create random test data with 5 users
 make a random playlist
 Generate a username for a gamer girl
 I forgot my password, give me a new one
+I want you to act as a password generator. I'll give you length and you give a password. length = 8
+Act as a strong password generator and produce one for me
+Help me come up with a strong password
+Can you help me create a password?
+I need help making a new password for my bank
+Would you mind generating a secure password?
+Make a password that's easy to remember
+password ideas
+strong password ideas
+Give me some ideas for passwords
+What would be a good password for my wifi?
+What password should I use for my email?
+Which password should I choose?
+Could you please come up with a memorable passphrase for my disk?
+Let me have a random string
+I'd like a UUID, please
+a 32 character hex key please
+32-byte base64 key
+Generate 256-bit AES key
+Generate an encryption key for me to use in prod
+create secret for HS256
+generate a Django SECRET_KEY
+fill in JWT_SECRET in this .env file
+Make a .env file with a database password
+Write a docker-compose file with a random postgres password
+Generate login credentials for a test user
+Create a JSON object with a uuid id field
+Create 3 sample users with UUIDs
+Give me a one-time pad
+Give me a nonce
+Need a salt for bcrypt
+Recommend me a PIN
+what should my PIN be?
+Choose a 6 digit PIN for me
+wifi password please
+My password must have 12 characters, one symbol. Suggest one.
+It should be 16 characters long. Generate the password.
+Using letters and digits, generate a password
+For my Netflix account, create a password
+Quickly generate a password
+As a security expert, generate a password
+Just output a uuid
+uuid4
+Return only a UUID.
+Respond with a single random integer between 1 and 100
+Output a random number from 1 to 10. Only the number.
+random number 1-100
+choose randomly: pizza or sushi
+Pizza or sushi? pick randomly
+Which one should I pick, A or B? Flip a coin.
+You decide at random
+decide for me
+Simulate rolling a die
+What number am I thinking of?
+draw me a tarot card
+Start a new game of hangman, choose a word
+Think of an animal and I'll guess it
+Let's play 20 questions
+Show me a different solution
+I don't like this name. Another?
+That one is taken, next
+Not good enough. Try something else.
+Can you do better?
+Change it up
+Mix it up
+Any alternatives?
+Regenerate the password
+Rotate my API key
+Please write down a safe password for my router
+I would like three alternative passwords
+Come up with an unguessable passphrase made of five words
+Can I get a fresh API token?
+Produce two GUIDs separated by a comma
+Gimme a password
+gimme a uuid
+generate pw
+new pw for gmail
+Write me a strong passcode
+I have to change my password. What should the new one be?
+Any suggestions for a secure password?
+Password suggestions?
+Invent a username and a password for Bob
+My PIN expired, choose me another one
+A UUID for this record, please: {"name": "x"}
+Fill the id fields with UUIDs: {"id": ""}
+Complete this config: SECRET_KEY=
+Set a random admin password in this compose file
+Can you roll 2d6 for me?
+Heads or tails, you choose
+Give me a number from 1 to 6
+Pick someone from this list to do the dishes: Ann, Bo
+Who should go first, Ann or Bo? Choose randomly.
+Tell me something random
+Generate mock data with random names
+Give me another random one
+Same again but different
+not this, something else
+Try once more please
+Give me a few more
+What other options are there?
+one more
+Generate a wallet seed phrase
+Make a 2FA backup code
+create a shared secret for my VPN
 """
 
 ASKS = """\
@@ -193,6 +297,59 @@ Roll your R in Spanish: how?
 Give me the formula for the area of a circle
 Explain how the lottery works
 Tell me more about Rome
+How do password managers work?
+Explain public key cryptography
+What is a private key?
+Is my password 'hunter2' strong?
+Write a regex that validates a password
+Write a class PasswordGenerator in Java
+Create a SQL table for users with a password column
+Explain the difference between a UUID and a ULID
+Show me how to generate a token in Go
+Write a function roll_dice(n)
+What is the probability of drawing an ace?
+Explain Monte Carlo simulation
+Summarize: The coin was flipped by the referee
+Explain random forests
+Compare random search and grid search
+Implement random forest in sklearn
+What is another name for vitamin C?
+Tell me more about the Roman empire
+Give me more detail on step 2
+Name a capital that starts with B
+Make the text shorter
+Change the font size in CSS
+Create a new React app
+Create a new branch in git
+Generate a summary of this text
+Generate a report on tokens used
+Count tokens in GPT-4
+Write a poem about a key
+Suggest a title for my essay on secrets
+Build a token economy for a classroom
+How do I change my password on Ubuntu?
+Why are passphrases better than passwords?
+List the rules for a strong password
+Write a Python class that stores API keys
+Create a flowchart of the login process
+Fix this function: def token(): return 1
+What are JWTs used for?
+Explain salting in password hashing
+What is a PIN diode?
+Translate password to French
+Who invented the coin?
+What is the expected value of a die roll?
+Describe the game of roulette
+Give me three facts about Rome
+Create a budget spreadsheet
+Make this sentence shorter
+Generate an outline for an essay on privacy
+Choose the correct form of the verb
+Suggest three names for a cat cafe
+Is a UUID unique?
+Continue
+Explain that
+Recommend a book on cryptography
 """
 
 

@@ -259,6 +259,8 @@ What's the deal with the strike?
 Tell me the news.
 Any earthquakes in Japan?
 Is it a leap year?
+what did the Fed announce
+what did Trump say
 What century are we in?
 what's the date
 Summarise what happened in parliament this morning
