@@ -32,8 +32,8 @@ _MOST_HASHED: Final = 8 * MAX_REQUEST
 """Bytes of JSON: text that is escaped to six times its length, and as much again of other fields."""
 
 _TURNS_READ: Final = 4
-_TURN_HEAD: Final = 1_500
-_TURN_TAIL: Final = 500
+_TURN_HEAD: Final = 750
+_TURN_TAIL: Final = 250
 """User's turns before the last that are read for their wishes, and characters at either end of each."""
 
 _APART: Final = frozenset(

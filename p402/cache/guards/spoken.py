@@ -6,6 +6,7 @@ text is given again only where every character is the same. It knows nothing of 
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from p402.cache.guards.lexicon import bag
@@ -19,6 +20,7 @@ _MONEY: Final = re.compile(r"[€£¥₹]+|\$(?= ?[0-9])")
 _NAMED: Final = {"€": " eur ", "£": " gbp ", "¥": " jpy ", "₹": " inr ", "$": " usd "}
 _FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _TICKS: Final = re.compile(r"`[^`\n]*`|\b\w+\(\)|\b\w+(?:\.\w+)+\(?")
+_LIKE_CODE: Final = re.compile(r"`|\(\)|\.\w")
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 _SENTENCE: Final = re.compile(r"(?<![.!?])[.!?]+(?=\s|\Z)|[;\n]+|[\u3002\uff01\uff1f]+")
 _WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -60,12 +62,14 @@ def folded(text: str) -> str:
     return ends(text).casefold().translate(_STRAIGHT)
 
 
-def sentences(low: str) -> list[Sentence]:
+@lru_cache(maxsize=16)
+def sentences(low: str) -> tuple[Sentence, ...]:
     """The sentences of a folded text without its code, and without its quotations unless they are the wish.
 
-    A quotation is the wish where nothing else is said, or where it is what to look up.
+    A quotation is the wish where nothing else is said, or where it is what to look up. The last few texts are
+    remembered, since two questions are put to each.
     """
-    text = _TICKS.sub(" ", _FENCE.sub("\n", low)) if "`" in low or "." in low or "()" in low else low
+    text = _TICKS.sub(" ", _FENCE.sub("\n", low)) if _LIKE_CODE.search(low) else low
     if '"' in text:
         rest = _QUOTED.sub(" ", text)
         said = _MANNERS.issuperset(_WORD.findall(rest)) or _LOOKED_UP.search(text)
@@ -80,4 +84,4 @@ def sentences(low: str) -> list[Sentence]:
             told.append(Sentence(line, bool(stop and "?" in stop[0]) or _ASKS.match(line) is not None))
         if stop:
             begin = stop.end()
-    return told
+    return tuple(told)

@@ -134,12 +134,12 @@ _EASTERN: Final = re.compile(
 def is_time_sensitive(text: str) -> bool:
     """Whether the answer ages with the world: then it is neither read from the cache nor written to it."""
     low = folded(text)
-    said = sentences(low)
-    if any(not _FOREIGN.isdisjoint(one.line.split()) for one in said):
+    read = sentences(low)
+    if any(not _FOREIGN.isdisjoint(one.line.split()) for one in read):
         return True
     if not low.isascii() and _EASTERN.search(low):
         return True
-    said = [Sentence(_manners_off(_IDIOM.sub(" ", line)), asks) for line, asks in said]
+    said = [Sentence(_manners_off(_IDIOM.sub(" ", line)), asks) for line, asks in read]
     if said and _TEXTUAL.match(said[0].line):
         if _OF_A_DAY.search(said[0].line):
             return True
