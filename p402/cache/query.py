@@ -8,14 +8,15 @@ Source: the partition of vLLM's semantic router (tenant, decision, models, proto
 are keyed by the last message alone answered 98 % of conversations wrongly (fow-cache 0.1.0, its README).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
 from p402.cache.contract import Query
-from p402.cache.guards import is_time_sensitive
+from p402.cache.guards import is_time_sensitive, wants_chance
 from p402.request import ChatRequest, Tenant
 
 MAX_TEXT: Final = 8_192
@@ -23,6 +24,17 @@ MAX_TEXT: Final = 8_192
 
 MAX_TEMPERATURE: Final = 1.0
 """Whoever asks for more wants variety: such a request is cached only where it says so itself."""
+
+MAX_REQUEST: Final = 262_144
+"""Bytes of text in a request that is looked up: to hash 20 MB held the event loop for 64 ms."""
+
+_MOST_HASHED: Final = 8 * MAX_REQUEST
+"""Bytes of JSON: text that is escaped to six times its length, and as much again of other fields."""
+
+_TURNS_READ: Final = 4
+_TURN_HEAD: Final = 750
+_TURN_TAIL: Final = 250
+"""User's turns before the last that are read for their wishes, and characters at either end of each."""
 
 _APART: Final = frozenset(
     {
@@ -35,6 +47,42 @@ _APART: Final = frozenset(
 """Fields of the body that stand in no digest as they are."""
 
 _BY_FORM: Final = {"audio": "audio", "file": "files", "image_url": "images", "logprobs": "logprobs"}
+_SEARCHES: Final = frozenset(
+    {
+        "web_search_options",  # OpenAI, Perplexity; an empty object turns it on
+        "search_parameters",  # xAI
+        "enable_search", "search_options", "forced_search",  # Alibaba
+        "plugins",  # OpenRouter
+        "search_settings", "compound_custom",  # Groq
+        "search_mode", "search_domain_filter", "search_recency_filter", "search_after_date_filter",
+        "search_before_date_filter", "return_related_questions", "return_citations",  # Perplexity
+        "return_images",
+        "enable_web_search", "web_search", "live_search", "search", "google_search", "grounding",
+        "connectors",  # Cohere
+        "data_sources",  # Azure OpenAI
+        "venice_parameters",  # Venice
+        "file_search", "retrieval", "vector_store_ids",
+    }
+)  # fmt: skip
+"""Fields by which providers are asked to fetch what no message holds (as of 2026-11-26)."""
+
+_STATES: Final = frozenset(
+    {
+        "conversation", "previous_response_id", "prompt",  # OpenAI: what lies there may change
+        "conversation_id", "thread_id", "session_id", "memory", "memory_id",
+        "container", "context_management",  # Anthropic
+        "cached_content", "cachedContent",  # Google
+        "background",
+    }
+)  # fmt: skip
+"""Fields by which a provider is told to go on from what it keeps."""
+
+_NESTED: Final = ("extra_body", "extra_params", "google", "provider_options")
+"""Fields whose own fields are read as if they were the body's."""
+
+_SEARCH_MODELS: Final = ("search", "sonar", ":online", "deep-research", "compound")
+"""What stands in the names of models that search by themselves."""
+
 _SIZE: Final = 16
 _WORDS: Final = frozenset({"role", "content"})
 
@@ -55,6 +103,11 @@ def is_on(request: ChatRequest, tenant: Tenant) -> bool:
 def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
     """The query, or in a word why this request is neither answered from a cache nor kept in it."""
     transcript, body = request.transcript, request.body
+    if transcript.text_bytes > MAX_REQUEST:
+        return "long"
+    reaches = _reaches_out(request)
+    if reaches is not None:
+        return reaches
     if transcript.has_tools or transcript.binds_family or "functions" in transcript.forms:
         return "tools"
     if transcript.images:
@@ -70,9 +123,14 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
     if last is None:
         return "last_message"
     text = transcript.last_user
-    if is_time_sensitive(text):
+    earlier = _earlier_turns(body["messages"])
+    if is_time_sensitive(text) or any(map(is_time_sensitive, earlier)):
         return "time_sensitive"
+    if any(map(wants_chance, (text, transcript.system, *earlier))):
+        return "chance"
     scope = _digest(b"p402.scope", _scope(request, tenant, last))
+    if scope is None:
+        return "long"
     said = text.encode("utf-8", "surrogatepass")
     compared = tenant.cache.similarity < 1 and len(said) <= MAX_TEXT and bool(text.strip())
     return Query(
@@ -82,6 +140,45 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
         text=text if compared else None,
         similarity=tenant.cache.similarity,
     )
+
+
+def _reaches_out(request: ChatRequest) -> str | None:
+    """Whether the provider is asked for more than its model: `search` or `state`; None where it is not."""
+    model = (request.model or "").lower()
+    if any(name in model for name in _SEARCH_MODELS):
+        return "search"
+    body = request.body
+    inner = (body.get(name) for name in _NESTED)
+    for fields in (body, *(one for one in inner if isinstance(one, Mapping))):
+        for names, word in ((_SEARCHES, "search"), (_STATES, "state")):
+            if any(_is_set(fields[name]) for name in names & fields.keys()):
+                return word
+    return None
+
+
+def _is_set(value: object) -> bool:
+    """Whether a switch is on; an empty object is, as its defaults hold."""
+    return value is not None and value is not False and value not in ([], "")
+
+
+def _earlier_turns(messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The user's turns before the last message, newest first: what `And in London?` asks stands in them."""
+    said = (one.get("content") for one in reversed(messages[:-1]) if one.get("role") == "user")
+    return [_ends(_text(content)) for content in islice(said, _TURNS_READ)]
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    return "\n".join(
+        part["text"] for part in parts if isinstance(part, Mapping) and part.get("type") == "text"
+    )
+
+
+def _ends(text: str) -> str:
+    whole = len(text) <= _TURN_HEAD + _TURN_TAIL
+    return text if whole else f"{text[:_TURN_HEAD]}\n{text[-_TURN_TAIL:]}"
 
 
 def _last_words(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -124,7 +221,9 @@ def _scope(request: ChatRequest, tenant: Tenant, last: Mapping[str, Any]) -> lis
     ]
 
 
-def _digest(person: bytes, values: list[Any]) -> bytes:
-    return blake2b(
-        orjson.dumps(values, option=orjson.OPT_SORT_KEYS), digest_size=_SIZE, person=person
-    ).digest()
+def _digest(person: bytes, values: list[Any]) -> bytes | None:
+    """The digest; None where fields that hold no text make it long all the same."""
+    said = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    if len(said) > _MOST_HASHED:
+        return None
+    return blake2b(said, digest_size=_SIZE, person=person).digest()

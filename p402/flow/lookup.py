@@ -17,11 +17,15 @@ NO_CACHE: Final = "no_cache: this gateway has no cache; the request was sent on"
 
 _WHY: Final = {
     "audio": "it has sound",
+    "chance": "it wants chance, a secret or another answer each time",
     "choices": "it asks for several choices",
     "files": "it has files",
     "images": "it has images",
     "last_message": "its last message is not a user's words",
     "logprobs": "it asks for log probabilities",
+    "long": "its text is longer than 256 KiB",
+    "search": "it lets its provider search",
+    "state": "it goes on from what its provider keeps",
     "temperature": "its temperature is above 1",
     "time_sensitive": "its answer depends on when it is asked",
     "tools": "it has tools",

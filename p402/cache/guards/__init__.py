@@ -1,10 +1,11 @@
-"""The cache's lexical law: whether the words of two prompts allow one answer, and whether an answer ages.
+"""The cache's lexical law: whether two prompts' words allow one answer, and whether that ages or is chance's.
 
 It knows nothing of embeddings, scopes, stores or time. `README.md` beside it has the reasons and the figures.
 """
 
+from p402.cache.guards.chance import wants_chance
 from p402.cache.guards.compare import Guard, compare, disagreement
 from p402.cache.guards.timely import is_time_sensitive
 from p402.cache.guards.words import Words, read
 
-__all__ = ["Guard", "Words", "compare", "disagreement", "is_time_sensitive", "read"]
+__all__ = ["Guard", "Words", "compare", "disagreement", "is_time_sensitive", "read", "wants_chance"]

@@ -2,134 +2,201 @@
 
 Words of time alone do not tell: `current` and `now` stand in most prompts about code. What counts is the
 present of the world (today, the latest release, who holds an office, the weather), not that of a program or
-a tale. In doubt a prompt is taken for time-bound, at the price of a provider call. It knows no clock.
+a tale. So a prompt that wants a program, a tale or another wording is excused for what it states, but never
+for a question beside it, nor for what no program computes (`ages.WORLD`). In doubt a prompt is taken for
+time-bound, at the price of a provider call. It knows no clock.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
+from p402.cache.guards.ages import ANYWHERE, ENDS, PLAIN, WORLD
 from p402.cache.guards.lexicon import bag
+from p402.cache.guards.spoken import Sentence, any_of, folded, sentences
 
-_HEAD: Final = 6_000
-_TAIL: Final = 2_000
-"""Characters read at either end."""
+_BARE: Final = 20
+"""Words up to which a line that gives nothing is a plain question."""
 
-_QUOTED: Final = re.compile(r'`[^`]*`|"[^"]*"|now\(\)')
-_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-
-
-def _any(words: str) -> str:
-    """Any of the words of a list; `_` within one stands for a space."""
-    return f"(?:{'|'.join(words.split()).replace('_', ' ')})"
+_BRIEF: Final = 7
+"""Words, and one, up to which a statement beside a wish for a program may be a wish itself."""
 
 
-_PERIOD: Final = _any(
-    "week month year quarter season semester decade century morning afternoon evening night weekend monday "
-    "tuesday wednesday thursday friday saturday sunday spring summer autumn winter fall january february "
-    "march april may june july august september october november december game match race episode election "
-    "launch earthquake minute hour days weeks months years hours minutes"
-)
-_OFFICE: Final = _any(
-    "president vice_president prime_minister ceo cto cfo chairman chairwoman chair king queen pope governor "
-    "mayor chancellor monarch champion champions coach captain manager secretary speaker leader owner head"
-)
-_FACT: Final = _any(
-    "prices? rates? weather temperature time date day month year version release scores? standings rankings? "
-    "news events affairs situation status population traffic trends? inflation unemployment gdp holder "
-    "record market balance location exchange value_of_gold value_of_bitcoin value_of_the_dollar "
-    "value_of_the_euro state_of_the_art laws? government administration season members? conditions? "
-    "wait stock"
-)
-_THING: Final = _any("commit element item row file branch tag record value entry node message line possible")
-"""What is the latest of its kind within a program."""
+def _found(patterns: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?:(?<= )|(?=\A ))(?:{'|'.join(patterns)})(?= |\Z|(?<= ))")
 
-_NOW: Final = (
-    _any(
-        "today todays today's tonight tonight's yesterday yesterday's tomorrow tomorrow's currently nowadays "
-        "recently presently upcoming these_days right_now as_of_now at_the_moment at_present so_far_this "
-        "from_now by_now just_now now\\Z the_latest\\Z what's_new what_is_new"
-    ),
-    _any("is are do does has have open happening playing trending available") + " now",
-    f"this (?:{_PERIOD}|past|coming|very)",
-    f"(?:last|next|past|previous|coming) {_PERIOD}",
-    "(?:[0-9]+|a|an|few|two|three|several|couple) (?:second|minute|hour|day|week|month|year)s? ago",
-    "(?:what|which) (?:time|day|date|month|year) (?:is it|is(?! [0-9])|are we|it is)",
-    "what time (?:does|do|will|did|can|should)",
-    "(?:what's|what is) the (?:time|date|day)(?! complexity)",
-    "when (?:is|are|does) (?:the |my )?next",
-    "how (?:many|long) (?:more )?(?:days |weeks |months |hours |minutes |time )?(?:until|till|left|since)",
-    "how old (?:is|are)",
-    f"current (?:[^ ]+ ){{0,3}}(?:{_FACT}|{_OFFICE})",
-    f"(?:who is|who are|whos|who's) (?:the |our |now )?(?:[^ ]+ ){{0,2}}{_OFFICE}",
-    f"(?:latest|newest|most recent) (?!{_THING}(?: |\\Z))[^ ]+",
-    _any("weather forecast headlines breaking_news the_news live_scores?"),
-    "news (?:about|on|from|in)",
-    "score of (?:the|last)",
-    _any("stock share market gas oil gold silver bitcoin ethereum crypto") + " prices?",
-    "price of (?:gold|silver|oil|gas|bitcoin|btc|ethereum|eth|[^ ]+ (?:stock|shares?))",
-    "how much is (?:bitcoin|btc|gold|ethereum)",
-    "(?:exchange|mortgage) rates?",
-    "traffic (?:on|in|to|near)",
-    "(?:who won the|who is winning|(?<!year )(?<!when )did [^ ]+ win)",
-    "(?:is|are) (?:[^ ]+ ){1,4}(?:open|closed|down|alive|still)\\Z",
-    "(?:is|are) (?:[^ ]+ ){1,3}still",
-)
-_TIMELY: Final = re.compile(f" (?:{'|'.join(_NOW)})(?= |\\Z)")
 
-_PLAIN: Final = re.compile(
+_WORLD: Final = _found(WORLD)
+_TIMELY: Final = _found((*ANYWHERE, *WORLD))
+_ENDS: Final = _found((*ANYWHERE, *WORLD, *ENDS))
+_PLAIN: Final = _found(PLAIN)
+_NUMBER: Final = re.compile(" [0-9]")
+_PAST: Final = re.compile(" (?:1[0-9]{3}|20[01][0-9])s? ")
+"""A year that is over for good."""
+
+_REPLY: Final = re.compile(" (?:answer|reply|respond|use|be|keep|you|limit|format|return) ")
+
+_IDIOM: Final = re.compile(
     " (?:in today's (?:[^ ]+ )?(?:world|society|age|economy|market|era|climate)|at the latest|"
     "weather (?:and|or|vs|versus) climate|climate (?:and|or|vs|versus) weather|weather app|weather the storm|"
     "next (?:element|node|item|line|step|token)) "
 )
 """Phrases in which such words tell no time."""
 
-_MANNERS: Final = "(?:please |can you |could you |now )*"
+_MANNERS: Final = re.compile(
+    "\\A (?:(?:please|hi|hello|hey|ok|okay|thanks|also|then|and|but|so|well|now|just|kindly|assistant|there|"
+    "(?:can|could|would|will) you(?: please)?|do you know|tell me(?= (?!an? |the |something))|i want to know|"
+    "i would like to know|i'd like to know|i need to know|question|quick question) )+"
+)
+_TIMELESS: Final = re.compile(
+    "\\A (?:why|explain|define|describe|discuss|compare|calculate|compute|derive|prove|find|solve|suppose|"
+    "if|given|"
+    "consider|assume|what causes|what caused|what makes|what does|what do|what kind|what type|"
+    "how did|"
+    "how does|how was|how were|difference|what is the difference|what is meant|which of|what was the) "
+)
+"""Heads of questions that have one answer for all days."""
+
+_ARTIFACT: Final = any_of(
+    "functions? methods? scripts? code program programs query queries sql regex component class app "
+    "application "
+    "api endpoint tests? unit_test variables? loops? pointer iterator module decorator middleware hook "
+    "cli parser "
+    "algorithm dataframe command macro formula page website dashboard widget bot scraper plugin package "
+    "library "
+    "snippet schema table workflow pipeline dockerfile makefile cron_job one_liner expression"
+)
 _MAKES: Final = re.compile(
-    f" {_MANNERS}"
-    + _any(
+    "\\A "
+    + any_of(
         "write implement create build make design generate refactor fix debug add define code complete "
-        "develop show_me_how how_do_i how_do_you how_can_i how_to how_would_i using in"
+        "develop give_me show_me"
     )
-    + " "
+    + f"(?: (?!today|latest|current|news|weather)[^ ]+){{0,5}} {_ARTIFACT} "
+)
+_HOW: Final = re.compile(
+    "\\A (?:in [^ ]+ |using [^ ]+ )?(?:"
+    + any_of(
+        "how_do_i how_do_you how_can_i how_can_you how_to how_would_i how_should_i how_does_one "
+        "what_is_the_best_way_to what's_the_best_way_to show_me_how write implement create build make "
+        "design generate refactor fix debug add define code complete develop is_there_a_way_to"
+    )
+    + ") "
 )
 _CODE: Final = re.compile(
     " "
-    + _any(
+    + any_of(
         "functions? methods? scripts? code query queries sql regex component app api endpoint unit_test "
         "variables? loops? pointer iterator module decorator middleware hook cli parser algorithm dataframe "
         "pandas python javascript typescript java kotlin swift rust golang ruby php bash shell powershell "
-        "django flask react vue angular node excel html css cron git"
+        "django flask react vue angular node excel html css cron git linux postgres mysql numpy docker"
     )
     + " "
 )
 _TALE: Final = re.compile(
-    f" {_MANNERS}(?:write|compose|create|make|tell|give)(?: me| us)? (?:[^ ]+ ){{0,4}}"
-    "(?:story|poem|haiku|song|sonnet|limerick|novel|joke|dialogue|lyrics|tale|screenplay|fairy) "
+    "\\A (?:write|compose|create|make|tell|give|invent)(?: me| us)? "
+    "(?:an?|one|some|another|the|two|three|[0-9]+) "
+    "(?:(?!latest|newest|today's|current|top|news|new|recent)[^ ]+ ){0,4}"
+    "(?:story|stories|poems?|haikus?|song|sonnet|limerick|novel|jokes?|dialogue|lyrics|tale|screenplay|"
+    "ballad) "
+    "(?!of the day)"
+)
+_LETTER: Final = re.compile(
+    "\\A (?:write|compose|draft|create)(?: me| us)? (?:an?|the|my) (?:[^ ]+ ){0,3}"
+    "(?:email|e mail|mail|letter|message|memo|invitation|reply|note|speech|toast|card|announcement|apology) "
 )
 _TEXTUAL: Final = re.compile(
-    f" {_MANNERS}"
-    + _any("translate proofread paraphrase rephrase rewrite conjugate correct_the_grammar fix_the_grammar")
+    "\\A "
+    + any_of("translate proofread paraphrase rephrase rewrite conjugate correct_the_grammar fix_the_grammar")
     + " "
 )
+_OF_A_DAY: Final = re.compile(
+    " (?:today's|tonight's|this morning's|latest|newest|current|breaking) (?:[^ ]+ )?"
+    "(?:news|headlines?|top|stories|weather|forecast|scores?|prices?|results?|articles?|editorials?) "
+)
+"""What a translator would have to fetch."""
+
+_PASSAGE: Final = re.compile("[:\n]| (?:following|below|this|these) ")
+"""Signs that the text to work on is in the prompt."""
+
 _FOREIGN: Final = bag(
     "heute gestern morgen jetzt aktuell aktuelle aktuellen derzeit hoy ayer mañana ahora actualmente "
     "aujourd'hui hier demain maintenant actuellement oggi ieri domani adesso hoje ontem amanhã сегодня вчера "
-    "завтра сейчас vandaag gisteren bugün şimdi dziś teraz اليوم الآن"
+    "завтра сейчас vandaag gisteren bugün şimdi dziś teraz اليوم الآن "
+    "wetter météo wechselkurs aktienkurs погода новости nachrichten"
 )
-_EASTERN: Final = re.compile("[今昨明]天|今日|昨日|明日|现在|現在|最新|目前|今晚|오늘|어제|내일|지금|현재")
+_EASTERN: Final = re.compile(
+    "[今昨明]天|今日|昨日|明日|现在|現在|最新|目前|今晚|오늘|어제|내일|지금|현재|天[气氣]|天気|날씨|汇率|"
+    "匯率|股[价價]|株価|quel temps|qué tiempo|precio del (?:dólar|euro)"
+)
 
 
 def is_time_sensitive(text: str) -> bool:
     """Whether the answer ages with the world: then it is neither read from the cache nor written to it."""
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]} {text[-_TAIL:]}"
-    low = text.casefold().replace("\u2019", "'")
-    words = _WORD.findall(_QUOTED.sub(" ", low))
-    if not _FOREIGN.isdisjoint(words) or (not low.isascii() and _EASTERN.search(low)):
+    low = folded(text)
+    read = sentences(low)
+    if any(not _FOREIGN.isdisjoint(one.line.split()) for one in read):
         return True
-    line = _PLAIN.sub(" ", f" {' '.join(words)} ")
-    if not _TIMELY.search(line.rstrip()):
+    if not low.isascii() and _EASTERN.search(low):
+        return True
+    said = [Sentence(_manners_off(_IDIOM.sub(" ", line)), asks) for line, asks in read]
+    if said and _TEXTUAL.match(said[0].line):
+        if _OF_A_DAY.search(said[0].line):
+            return True
+        if _PASSAGE.search(low):
+            return False
+        said = said[1:]
+    return _tells(said) or _is_plainly_asked(said)
+
+
+def _manners_off(line: str) -> str:
+    return _MANNERS.sub(" ", line)
+
+
+def _tells(said: Sequence[Sentence]) -> bool:
+    """Whether a sentence asks of the present that is not a program's or a tale's."""
+    if not any(_ENDS.search(one.line) for one in said):
         return False
-    if _TEXTUAL.match(line) or _TALE.match(line):
-        return False
-    return not (_MAKES.match(line) and _CODE.search(line))
+    about_code = any(_CODE.search(one.line) for one in said)
+    excused = [_excuse(one.line, about_code=about_code) for one in said]
+    for one, excuse in zip(said, excused, strict=True):
+        beside = excuse == _NONE and not one.asks and any(excused)
+        if excuse == _ALL or (beside and one.line.count(" ") > _BRIEF):
+            continue
+        if (_WORLD if excuse or beside else _ENDS if one.asks else _TIMELY).search(one.line):
+            return True
+    return False
+
+
+_NONE: Final = 0
+_SOME: Final = 1  # all but what no program computes
+_ALL: Final = 2
+
+
+def _excuse(line: str, *, about_code: bool) -> int:
+    """How much of the present a sentence may speak of and still ask nothing of the world."""
+    if _MAKES.match(line):
+        return _ALL
+    if _TALE.match(line) or _LETTER.match(line) or (about_code and _HOW.match(line)):
+        return _SOME
+    return _NONE
+
+
+def _is_plainly_asked(said: Sequence[Sentence]) -> bool:
+    """Whether the first or the last sentence asks of the world, with no number given beside it."""
+    for at, (line, asks) in enumerate(said):
+        if 0 < at < len(said) - 1 or not (asks or len(said) == 1) or line.count(" ") > _BARE:
+            continue
+        if not _PLAIN.search(line) or _PAST.search(line):
+            continue
+        if _TIMELESS.match(line) or _HOW.match(line) or _excuse(line, about_code=False):
+            continue
+        if len(_NUMBER.findall(line)) > 1 or any(_gives(one.line) for one in said if one.line is not line):
+            continue
+        return True
+    return False
+
+
+def _gives(line: str) -> bool:
+    """Whether a sentence states a number that the question may be about."""
+    return bool(_NUMBER.search(line)) and not _REPLY.match(line)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p402.cache.contract import Query
-from p402.cache.query import MAX_TEXT, is_on, query_of
+from p402.cache.query import MAX_REQUEST, MAX_TEXT, is_on, query_of
 from p402.limits import CacheRules
 from serve.wire import parse_chat
 from tests.p402.flow.world import a_tenant
@@ -60,6 +60,8 @@ SAME = query()
         (("prompt_cache_key",), "k"),
         (("model",), "auto"),
         (("seed",), None),
+        (("web_search_options",), None),
+        (("conversation",), None),
         (("p402", "session_id"), "s-1"),
         (("p402", "tags"), {"k": "v"}),
         (("p402", "cache_ttl"), 5),
@@ -156,10 +158,76 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==
         (("messages", 3), {"role": "assistant", "content": "It is"}, "last_message"),
         (("messages", 3), {"role": "tool", "tool_call_id": "t", "content": "9"}, "tools"),
         (("messages", 3, "content"), "What is the weather today?", "time_sensitive"),
+        (("messages", 1, "content"), "What is the weather today?", "time_sensitive"),
+        (("messages", 1, "content"), [{"type": "text", "text": "Weather today?"}], "time_sensitive"),
+        (("messages", 3, "content"), "Generate a strong password", "chance"),
+        (("messages", 3, "content"), "Another one, please", "chance"),
+        (("messages", 1, "content"), "Flip a coin", "chance"),
+        (("messages", 0, "content"), "Generate a random password for whatever site is named.", "chance"),
+        (("web_search_options",), {}, "search"),
+        (("search_parameters",), {"mode": "auto"}, "search"),
+        (("enable_search",), True, "search"),
+        (("plugins",), [{"id": "web"}], "search"),
+        (("extra_body",), {"enable_search": True}, "search"),
+        (("model",), "gpt-4o-search-preview", "search"),
+        (("conversation",), "conv_1", "state"),
+        (("previous_response_id",), "resp_1", "state"),
+        (("prompt",), {"id": "pmpt_1"}, "state"),
     ],
 )
 def test_p11_what_is_never_kept_nor_answered(path, value, why):
     assert query_of(parsed(changed(path, value)), a_tenant()) == why
+
+
+@pytest.mark.parametrize("name", ["enable_search", "plugins", "conversation"])
+def test_a_switch_that_is_off_is_no_search_and_no_state(name):
+    for off in (False, [], ""):
+        assert isinstance(query_of(parsed(changed((name,), off)), a_tenant()), Query)
+
+
+def test_a_follow_up_to_a_question_of_the_hour_is_not_kept():
+    said = ["weather in Paris today", "It rains.", "And in London?"]
+    roles = ["user", "assistant", "user"]
+    messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    assert query_of(parsed({"messages": messages}), a_tenant()) == "time_sensitive"
+
+
+def test_four_of_the_users_turns_before_the_last_are_read():
+    def asked(between):
+        turns = ["weather in Paris today", *["And the sea?"] * between, "And the land?"]
+        messages = [
+            {"role": role, "content": text}
+            for turn in turns
+            for role, text in (("user", turn), ("assistant", "It is so."))
+        ]
+        return query_of(parsed({"messages": messages[:-1]}), a_tenant())
+
+    assert asked(3) == "time_sensitive"
+    assert isinstance(asked(4), Query)
+
+
+def test_the_ends_of_an_earlier_turn_are_read():
+    filler = "The sea is deep. " * 500
+    for text in (f"weather in Paris today?\n{filler}", f"{filler}\nweather in Paris today?"):
+        assert query_of(parsed(changed(("messages", 1, "content"), text)), a_tenant()) == "time_sensitive"
+
+
+def test_what_is_longer_than_is_looked_up_is_not_hashed(monkeypatch):
+    requests = [parsed(changed(("messages", place, "content"), "a" * MAX_REQUEST)) for place in (1, 2, 3)]
+    monkeypatch.setattr("p402.cache.query._digest", None)
+    for request in requests:
+        assert query_of(request, a_tenant()) == "long"
+
+
+def test_the_longest_text_is_still_looked_up():
+    told = sum(len(one["content"]) for one in ASKED["messages"])
+    room = MAX_REQUEST - told + len(ASKED["messages"][3]["content"])
+    assert isinstance(query_of(parsed(changed(("messages", 3, "content"), "a" * room)), a_tenant()), Query)
+    assert query_of(parsed(changed(("messages", 3, "content"), "a" * (room + 1))), a_tenant()) == "long"
+
+
+def test_a_long_field_that_is_no_text_is_long_as_well():
+    assert query_of(parsed(changed(("something_new",), "a" * (8 * MAX_REQUEST))), a_tenant()) == "long"
 
 
 def test_a_high_temperature_is_answered_where_the_request_says_so_itself():
