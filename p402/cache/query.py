@@ -38,53 +38,33 @@ _TURN_TAIL: Final = 250
 
 _APART: Final = frozenset(
     {
-        "messages", "model",  # in the key in another form
-        "max_completion_tokens", "max_tokens",
+        "messages", "model", "n", "tools", "functions",  # in the key in another form, or refused
         "stream", "stream_options",  # one answer serves both
         "metadata", "prompt_cache_key", "safety_identifier", "store", "user",  # no model reads them
     }
 )  # fmt: skip
 """Fields of the body that stand in no digest as they are."""
 
+_KNOWN: Final = frozenset(
+    {
+        "frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "min_p",
+        "parallel_tool_calls", "presence_penalty", "reasoning", "reasoning_effort", "repetition_penalty",
+        "response_format", "seed",
+        "service_tier", "stop", "temperature", "thinking", "tool_choice", "top_k", "top_logprobs", "top_p",
+        "verbosity",
+    }
+)  # fmt: skip
+"""Fields that say how a model answers, and stand in the digest. Whatever else is set may let a provider
+search, go on from what it keeps, or call another model: such a request is neither answered nor kept."""
+
 _BY_FORM: Final = {"audio": "audio", "file": "files", "image_url": "images", "logprobs": "logprobs"}
-_SEARCHES: Final = frozenset(
-    {
-        "web_search_options",  # OpenAI, Perplexity; an empty object turns it on
-        "search_parameters",  # xAI
-        "enable_search", "search_options", "forced_search",  # Alibaba
-        "plugins",  # OpenRouter
-        "search_settings", "compound_custom",  # Groq
-        "search_mode", "search_domain_filter", "search_recency_filter", "search_after_date_filter",
-        "search_before_date_filter", "return_related_questions", "return_citations",  # Perplexity
-        "return_images",
-        "enable_web_search", "web_search", "live_search", "search", "google_search", "grounding",
-        "connectors",  # Cohere
-        "data_sources",  # Azure OpenAI
-        "venice_parameters",  # Venice
-        "file_search", "retrieval", "vector_store_ids",
-    }
-)  # fmt: skip
-"""Fields by which providers are asked to fetch what no message holds (as of 2026-11-26)."""
-
-_STATES: Final = frozenset(
-    {
-        "conversation", "previous_response_id", "prompt",  # OpenAI: what lies there may change
-        "conversation_id", "thread_id", "session_id", "memory", "memory_id",
-        "container", "context_management",  # Anthropic
-        "cached_content", "cachedContent",  # Google
-        "background",
-    }
-)  # fmt: skip
-"""Fields by which a provider is told to go on from what it keeps."""
-
-_NESTED: Final = ("extra_body", "extra_params", "google", "provider_options")
-"""Fields whose own fields are read as if they were the body's."""
 
 _SEARCH_MODELS: Final = ("search", "sonar", ":online", "deep-research", "compound")
 """What stands in the names of models that search by themselves."""
 
 _SIZE: Final = 16
 _WORDS: Final = frozenset({"role", "content"})
+_PART: Final = frozenset({"type", "text", "cache_control"})
 
 
 def is_on(request: ChatRequest, tenant: Tenant) -> bool:
@@ -105,9 +85,6 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
     transcript, body = request.transcript, request.body
     if transcript.text_bytes > MAX_REQUEST:
         return "long"
-    reaches = _reaches_out(request)
-    if reaches is not None:
-        return reaches
     if transcript.has_tools or transcript.binds_family or "functions" in transcript.forms:
         return "tools"
     if transcript.images:
@@ -117,6 +94,10 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
             return word
     if request.n != 1:
         return "choices"
+    if any(name in (request.model or "").lower() for name in _SEARCH_MODELS):
+        return "search"
+    if any(_is_set(body[name]) for name in body.keys() - _KNOWN - _APART):
+        return "field"
     if not request.options.cache and (body.get("temperature") or 0) > MAX_TEMPERATURE:
         return "temperature"
     last = _last_words(body)
@@ -132,33 +113,24 @@ def query_of(request: ChatRequest, tenant: Tenant) -> Query | str:
     if scope is None:
         return "long"
     said = text.encode("utf-8", "surrogatepass")
-    compared = tenant.cache.similarity < 1 and len(said) <= MAX_TEXT and bool(text.strip())
+    parts = last["content"]
+    one = isinstance(parts, str) or len(parts) == 1
+    compared = one and tenant.cache.similarity < 1 and len(said) <= MAX_TEXT and bool(text.strip())
+    person = b"p402.exact"
+    if not one:  # providers put parts together in ways of their own
+        said, person = orjson.dumps([part["text"] for part in parts]), b"p402.parts"
     return Query(
         tenant=tenant.name,
         scope=scope,
-        exact=blake2b(said, digest_size=_SIZE, key=scope, person=b"p402.exact").digest(),
+        exact=blake2b(said, digest_size=_SIZE, key=scope, person=person).digest(),
         text=text if compared else None,
         similarity=tenant.cache.similarity,
     )
 
 
-def _reaches_out(request: ChatRequest) -> str | None:
-    """Whether the provider is asked for more than its model: `search` or `state`; None where it is not."""
-    model = (request.model or "").lower()
-    if any(name in model for name in _SEARCH_MODELS):
-        return "search"
-    body = request.body
-    inner = (body.get(name) for name in _NESTED)
-    for fields in (body, *(one for one in inner if isinstance(one, Mapping))):
-        for names, word in ((_SEARCHES, "search"), (_STATES, "state")):
-            if any(_is_set(fields[name]) for name in names & fields.keys()):
-                return word
-    return None
-
-
 def _is_set(value: object) -> bool:
-    """Whether a switch is on; an empty object is, as its defaults hold."""
-    return value is not None and value is not False and value not in ([], "")
+    """Whether a field is; an empty object is, as its defaults hold; `modalities` of text says nothing."""
+    return value is not None and value is not False and value not in ([], "", ["text"])
 
 
 def _earlier_turns(messages: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -171,9 +143,8 @@ def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else ()
-    return "\n".join(
-        part["text"] for part in parts if isinstance(part, Mapping) and part.get("type") == "text"
-    )
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _ends(text: str) -> str:
@@ -194,7 +165,9 @@ def _last_words(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return last
     if not isinstance(content, list):
         return None
-    words = all(isinstance(part, Mapping) and part.get("type") == "text" for part in content)
+    words = all(
+        isinstance(part, Mapping) and part.get("type") == "text" and part.keys() <= _PART for part in content
+    )
     return last if words else None
 
 
@@ -214,8 +187,7 @@ def _scope(request: ChatRequest, tenant: Tenant, last: Mapping[str, Any]) -> lis
         sorted(set(options.exclude_providers)),
         list(options.prefer_providers),
         options.max_cost_pico,
-        request.max_output,
-        {name: value for name, value in body.items() if name not in _APART and value is not None},
+        {name: body[name] for name in _KNOWN & body.keys() if body[name] is not None},
         body["messages"][:-1],
         {name: value for name, value in last.items() if name not in _WORDS},
     ]

@@ -62,6 +62,9 @@ SAME = query()
         (("seed",), None),
         (("web_search_options",), None),
         (("conversation",), None),
+        (("modalities",), ["text"]),
+        (("tools",), []),
+        (("n",), 1),
         (("p402", "session_id"), "s-1"),
         (("p402", "tags"), {"k": "v"}),
         (("p402", "cache_ttl"), 5),
@@ -94,7 +97,7 @@ def test_a_mode_in_the_models_name_is_the_same_as_a_mode():
         (("response_format",), {"type": "json_object"}),
         (("reasoning_effort",), "low"),
         (("frequency_penalty",), 0.1),
-        (("something_new",), 1),
+        (("max_completion_tokens",), 50),
         (("model",), "gpt-5.4"),
         (("p402", "mode"), "quality"),
         (("p402", "mode"), {"cost": 0.5, "quality": 0.25, "speed": 0.25}),
@@ -164,15 +167,25 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==
         (("messages", 3, "content"), "Another one, please", "chance"),
         (("messages", 1, "content"), "Flip a coin", "chance"),
         (("messages", 0, "content"), "Generate a random password for whatever site is named.", "chance"),
-        (("web_search_options",), {}, "search"),
-        (("search_parameters",), {"mode": "auto"}, "search"),
-        (("enable_search",), True, "search"),
-        (("plugins",), [{"id": "web"}], "search"),
-        (("extra_body",), {"enable_search": True}, "search"),
+        (("web_search_options",), {}, "field"),
+        (("search_parameters",), {"mode": "auto"}, "field"),
+        (("enable_search",), True, "field"),
+        (("plugins",), [{"id": "web"}], "field"),
+        (("extra_body",), {"google": {"cached_content": "c"}}, "field"),
+        (("models",), ["perplexity/sonar"], "field"),
+        (("mcp_servers",), [{"url": "https://a.test"}], "field"),
+        (("modalities",), ["text", "audio"], "field"),
+        (("logit_bias",), {"5": 1}, "field"),
+        (("something_new",), 1, "field"),
+        (
+            ("messages", 3, "content"),
+            [{"type": "text", "text": "Hi", "image_url": {"url": "u"}}],
+            "last_message",
+        ),
         (("model",), "gpt-4o-search-preview", "search"),
-        (("conversation",), "conv_1", "state"),
-        (("previous_response_id",), "resp_1", "state"),
-        (("prompt",), {"id": "pmpt_1"}, "state"),
+        (("conversation",), "conv_1", "field"),
+        (("previous_response_id",), "resp_1", "tools"),
+        (("prompt",), {"id": "pmpt_1"}, "field"),
     ],
 )
 def test_p11_what_is_never_kept_nor_answered(path, value, why):
@@ -227,7 +240,22 @@ def test_the_longest_text_is_still_looked_up():
 
 
 def test_a_long_field_that_is_no_text_is_long_as_well():
-    assert query_of(parsed(changed(("something_new",), "a" * (8 * MAX_REQUEST))), a_tenant()) == "long"
+    assert query_of(parsed(changed(("stop",), "a" * (8 * MAX_REQUEST))), a_tenant()) == "long"
+
+
+def test_words_in_several_parts_are_another_request_and_are_compared_with_none():
+    def parts(*texts):
+        return query(changed(("messages", 3, "content"), [{"type": "text", "text": text} for text in texts]))
+
+    found = [parts("What is 1", "2 plus 3?"), parts("What is 12", " plus 3?"), parts("What is 1\n2 plus 3?")]
+    assert len({one.exact for one in found}) == 3
+    assert [one.text for one in found] == [None, None, "What is 1\n2 plus 3?"]
+    assert parts().exact != parts("").exact
+
+
+def test_each_of_two_caps_counts():
+    body = changed(("max_tokens",), 5) | {"max_completion_tokens": 500}
+    assert query(body).scope != query(changed(("max_completion_tokens",), 500)).scope
 
 
 def test_a_high_temperature_is_answered_where_the_request_says_so_itself():
