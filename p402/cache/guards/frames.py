@@ -26,6 +26,7 @@ _THANKS: Final = (
     "many thanks",
 )
 _LONGEST_THANKS: Final = 4
+_MANNERS: Final = bag("thanks thank please")
 
 _OPENINGS: Final = ASKS | ORDERS | OPENS
 _HEAD: Final = 10
@@ -60,6 +61,8 @@ _DEGREES: Final = bag(
 )
 """Words that make another question of a how."""
 
+_JOINTS: Final = bag("that which who to if when what how why does do")
+
 _ASKING: Final = bag("can could would tell how what why who which where when what's how's who's")
 _OPENING_MANNERS: Final = bag("please kindly i i'm i'd can could would will tell")
 
@@ -86,7 +89,7 @@ def unended(tokens: list[str]) -> list[str]:
                 break
         else:
             break
-    if any(token[-1:] in {",", ".", "?", "!"} for token in kept[:-1]):
+    if any(token[-1:] in {",", ".", "?", "!"} or token.lower() in _MANNERS for token in kept[:-1]):
         return tokens
     return kept
 
@@ -146,6 +149,6 @@ def framed(tokens: list[str], *, prose: bool) -> list[str]:
         return [HOW_TO, *line[found.start(1) :].split(" ")]
     if prose and (found := _HOW_WORKS.fullmatch(line)):
         named = (found[1] or found[2]).split(" ")
-        if named[0] not in _DEGREES:
+        if named[0] not in _DEGREES and _JOINTS.isdisjoint(named):
             return [WORKS, *named]
     return tokens

@@ -128,7 +128,7 @@ PATTERNS: Final = bag("regex regexp pattern patterns glob wildcard wildcards pro
 
 SIGNED: Final = bag(
     "sign signed signing sign-off signoff close closing greet greeting goes went answer answers end no "
-    "no, yes yes, ok ok, yours regards"
+    "no, yes yes, ok ok, yours regards leave respond shout express apologise apologize gratitude teach learn"
 )
 """Words beside which thanks may be what is asked about."""
 

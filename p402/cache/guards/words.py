@@ -56,6 +56,12 @@ _TURNS: Final = bag("can could would will")
 
 _STOPS: Final = ",;.?!()[]\"'"
 _HEADS: Final = bag("why what who which how when where i if")
+_SHORT: Final = 4
+"""Words from which a first capital says nothing: `Who albums` is a band's, `Fix price` may be a title."""
+
+_NAMELESS: Final = bag("is are was were does did") | frozenset(APART)
+"""First words that begin no name, however short the prompt."""
+
 _BEING: Final = bag("is are was were has")
 _BEFORE_BEING: Final = bag("what how why who whose where when which there")
 """Before `is` any other first word is a name: `Draft is open`, `Can was a band`."""
@@ -120,7 +126,8 @@ def _said(tokens: list[str], low: frozenset[str], *, prose: bool) -> list[str] |
         return None
     if then in _BEING and opening not in _BEFORE_BEING:
         return None
-    said = first if opening in NAMELIKE else APART.get(opening, opening)
+    short = len(rest) < _SHORT and then not in ASKS and opening not in _NAMELESS
+    said = first if short or opening in NAMELIKE else APART.get(opening, opening)
     rest = [*said.split(" "), *rest[1:]]
     asks = turned or opening in ASKS or rest[0] in ASKS
     rest = _unstopped(rest, low, prose=prose, asks=asks, moved=moved)

@@ -35,7 +35,7 @@ def test_a_text_never_disagrees_with_itself(text):
 @given(WORDS, st.sampled_from(["", " ", "  ", "\n"]), st.booleans(), st.booleans())
 @settings(max_examples=400)
 def test_blanks_about_a_question_its_mark_and_its_first_capital_are_nothing(words, blanks, marked, upper):
-    text = f"why {' '.join(words)} happens"
+    text = f"why on earth {' '.join(words)} happens"
     other = f"{blanks}{'Why' if upper else 'why'}{text[3:]}{'?' if marked else ''}{blanks}"
     assert TECHNICAL.isdisjoint(words) is False or disagreement(text, other) is None
 
