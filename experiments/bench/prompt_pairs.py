@@ -495,7 +495,7 @@ _WRAPS: Final[tuple[Callable[[str], str], ...]] = (
     lambda text: f"{text.rstrip('?.')}, thanks!",
     lambda text: f"Hi, {text[:1].lower() + text[1:]}",
     lambda text: f"  {text} ",
-    lambda text: text.rstrip("?.") + " please",
+    lambda text: text.rstrip("?.") + ", please",
 )
 """Harmless changes put upon every other prompt, so that a difference is not judged alone."""
 

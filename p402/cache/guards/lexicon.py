@@ -1,6 +1,6 @@
 """Which words mean the same to the guards, where nothing is set aside, and of which kind a difference is.
 
-Lists only. What makes two words one (`APART`, `DIGITS`, `DOABLE`) decides what may pass, so each
+Lists only. What makes two words one (`APART`, `DOABLE`) decides what may pass, so each
 entry is a claim that no prompt's answer turns on it. What forbids (`TEXTUAL`, `TECHNICAL`) may be long: a
 word too many costs a provider call. The kinds (`NUMBERS`, `NEGATIONS`, `POLES`, `NAMES`) only name a refusal
 that is certain already, so a word that they lack costs nothing but its name.
@@ -37,7 +37,7 @@ APART: Final = {
     "that's": "that is",
     "it's": "it is",
     "there's": "there is",
-    "i'm": "I am",
+    "i'm": "i am",
     "I'm": "I am",
     "I've": "I have",
     "I'll": "I will",
@@ -52,24 +52,6 @@ APART: Final = {
     "they'll": "they will",
 }
 """Contractions that stand for one thing only; `he'd` is had or would, and `let's` no `let us`."""
-
-DIGITS: Final = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-    "eleven": "11",
-    "twelve": "12",
-    "twenty": "20",
-    "thirty": "30",
-    "fifty": "50",
-}
-"""Spelled numbers, one word each; `one` is a pronoun, and `twenty five` may be twenty of five."""
 
 ASKS: Final = bag(
     "what how why who whom whose where when which is are was were do does did can could should would will "
@@ -93,22 +75,18 @@ ALWAYS: Final = (ASKS - bag("will am has have had")) | bag("explain write descri
 OBJECTS: Final = bag("a an the this these that my me us all each every two three 2 3 5 10")
 """Words before which an order's verb is a verb beside code too."""
 
-OPEN_ENDED: Final = bag("you your yourself or without if ever even yet already whether unless")
-"""Words beside which `can you explain how` may ask whether one can."""
-
 DOABLE: Final = bag(
-    "assemble bake boil calculate cancel center clone compile configure cook debug deploy disable "
-    "download encrypt export format index install invest knit merge migrate organise organize parse patch "
-    "peel prune publish reboot rename renew renovate repair replace reset restart rotate sew sharpen sort "
-    "undo uninstall unsubscribe update upgrade upload validate"
+    "assemble bake boil calculate cancel center clone compile configure debug deploy disable encrypt format "
+    "install merge migrate organise organize parse patch prune publish reboot rename renew renovate reset "
+    "restart sew sharpen undo uninstall unsubscribe upgrade upload validate"
 )
-"""Verbs of what nobody does unawares: `how do I sort` asks for a way, `how do I look` or `make` need not."""
+"""Verbs of what nobody does unawares: `how do I reset` asks for a way, `how do I look` or `make` need not."""
 
-NO_OBJECT: Final = bag(
-    "in on at to from of by up down out off over under with without for into like as and or less more "
-    "better worse than again here there myself now then badly well fast slowly quickly"
-)
-"""Words that begin no object: `how do I stop the server`, not `how do I stop in this video`."""
+OWNED: Final = bag("a an the my your")
+"""Words that begin the object of such a verb: no `how do I export anger`."""
+
+NAMELIKE: Final = bag("list find make if will am i")
+"""First words that are names too: `List` and `list` are two in Python, `Will` is a man, `i` a root of -1."""
 
 WHY: Final = bag(
     "when while whenever each accident mistake so too still always keep already ever never not even "
@@ -131,9 +109,12 @@ TEXTUAL: Final = bag(
     "reverse reversed backwards alphabetical alphabetically alphabetize mark marks ending ends correct "
     "correctly headline headlines written reply replies typed lyrics verse verses subtitle caption slogan "
     "hashtag username usernames passwords passphrase serial verb verbs noun nouns adjective adjectives "
-    "adverb pronoun preposition tense british american"
+    "adverb pronoun preposition tense british american mood feeling feelings style intent manners courtesy "
+    "greet greets greeted greeting greetings hello friendly nicely nicer courteous ask asks asked asking "
+    "message messages question questions prompt prompts chat chats capital capitals capitalized capitalised "
+    "punctuated contracted contraction contractions"
 )
-"""Words of a prompt that is about a text: nothing of it is set aside."""
+"""Words of a prompt that is about a text, or about itself: nothing of it is set aside."""
 
 ASKLESS: Final = bag(
     "python java javascript js node r matlab sql css html git latex excel github tcp udp http https ftp "
@@ -147,12 +128,9 @@ PATTERNS: Final = bag("regex regexp pattern patterns glob wildcard wildcards pro
 
 SIGNED: Final = bag(
     "sign signed signing sign-off signoff close closing greet greeting goes went answer answers end no "
-    "no, yes yes, ok ok, yours regards"
+    "no, yes yes, ok ok, yours regards leave respond shout express apologise apologize gratitude teach learn"
 )
 """Words beside which thanks may be what is asked about."""
-
-COUNTERS: Final = bag("list name give suggest recommend")
-"""Orders after which a spelled number counts things."""
 
 CLOSING: Final = bag("mean do work for")
 """Words after which a question's last stop is no sign of a machine's language."""
@@ -208,7 +186,8 @@ POLES: Final = bag(_POLES)
 """Words that have an opposite."""
 
 NUMBERS: Final = bag(
-    "half double triple twice once thrice dozen couple few several many much quarter third second fourth "
+    "two three four five six seven eight nine ten eleven twelve twenty thirty fifty half double triple "
+    "twice once thrice dozen couple few several many much quarter third second fourth "
     "fifth sixth seventh eighth ninth tenth single hundred thousand million billion k percent percentage "
     "january february march april may june july august september october november december jan feb mar "
     "apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday mon "

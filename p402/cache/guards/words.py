@@ -3,8 +3,8 @@
 A text is *exact*, *technical* or *prose*. Of an exact one nothing is set aside: more than one line, a
 colon, code, a prompt about a text, an opening that is not English. Of a technical one (machines, sums,
 music, titles, any sign that prose has not) the head and the end are read, and the rest counts to the last
-character. Prose is one line of plain English words: there contractions, small numbers and spellings have one
-form too. It knows nothing of other texts.
+character. Prose is one line of plain English words: there a contraction beside the first word and a
+curled apostrophe have one form too. It knows nothing of other texts.
 
 Every step is linear in the text, since the text is a stranger's: each pattern has one way to match, or
 repeats a bounded number of times, or reads the head or the end of the text only.
@@ -24,14 +24,12 @@ from p402.cache.guards.lexicon import (
     ASKS,
     CLOSING,
     CODE,
-    COUNTERS,
-    DIGITS,
     MACHINES,
+    NAMELIKE,
     OBJECTS,
     OPENS,
     ORDERS,
     PATTERNS,
-    SUMS,
     TECHNICAL,
     TEXTUAL,
     bag,
@@ -57,13 +55,16 @@ _TURNS: Final = bag("can could would will")
 """Words that make a question of an order, with its mark."""
 
 _STOPS: Final = ",;.?!()[]\"'"
-_I_BESIDE: Final = bag("do can could should would did am have will if when")
 _HEADS: Final = bag("why what who which how when where i if")
-_COUNTED: Final = 3
-"""Places in which a number stands that an order tells: list five, give me five."""
+_SHORT: Final = 4
+"""Words from which a first capital says nothing: `Who albums` is a band's, `Fix price` may be a title."""
 
-_LITTLE_I: Final = frozenset("i")
-_SHORT_PLURAL: Final = 4
+_NAMELESS: Final = bag("is are was were does did") | frozenset(APART)
+"""First words that begin no name, however short the prompt."""
+
+_BEING: Final = bag("is are was were has")
+_BEFORE_BEING: Final = bag("what how why who whose where when which there")
+"""Before `is` any other first word is a name: `Draft is open`, `Can was a band`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,14 @@ def read(text: str) -> Words:
     """Read a text; one that is longer than `LONGEST` is its own form."""
     if len(text) > LONGEST:
         return Words(("exact", text))
-    line = text.strip()
+    line = text.strip(" \n")  # other blanks are what somebody asks about
     if not _LAYOUT.search(line):
         tokens = _CURLED.sub("'", line).split(" ")
         low = frozenset(token.lower().strip(_STOPS) for token in tokens)
         if low.isdisjoint(TEXTUAL) and not _quotes(tokens):
             kind = _kind(tokens, low)
-            if said := _said(tokens, low, prose=kind == "prose"):
+            prose = kind == "prose"
+            if said := _said(tokens if prose else line.split(" "), low, prose=prose):
                 return Words((kind, *said))
     return Words(("exact", *text.split(" ")))  # a blank more is an empty piece more
 
@@ -112,22 +114,24 @@ def _quotes(tokens: list[str]) -> bool:
 def _said(tokens: list[str], low: frozenset[str], *, prose: bool) -> list[str] | None:
     """Tokens without manners, in one frame; None where the text opens with no word that is known."""
     coded = not low.isdisjoint(CODE)
-    rest = frames.unended(tokens)
-    rest, beside = frames.shifted(rest)
-    polite = rest
-    rest, led = frames.led(polite)
-    moved = len(rest) + len(beside) < len(tokens)
-    turned = not _TURNS.isdisjoint(token.lower() for token in polite[: len(polite) - len(rest)])
+    polite = frames.greeted(tokens)
+    asked = frames.led(polite)
+    rest = frames.unended(asked)
+    moved = len(rest) < len(tokens)
+    turned = not _TURNS.isdisjoint(token.lower() for token in polite[: len(polite) - len(asked)])
     first, then = rest[0], rest[1] if len(rest) > 1 else ""
     opening = first.lower()
     known = ALWAYS if coded and then not in OBJECTS else _OPENINGS
     if opening not in known or first not in {opening, opening.capitalize()}:
         return None
-    rest = [*APART.get(opening, opening).split(" "), *rest[1:]]
-    rest = _unstopped(rest, low, prose=prose, asks=turned or rest[0] in ASKS, moved=moved) + beside
-    if prose:
-        rest = _plainly(rest)
-    return frames.framed(rest, led=led, prose=prose, even=low.isdisjoint(SUMS))
+    if then in _BEING and opening not in _BEFORE_BEING:
+        return None
+    short = len(rest) < _SHORT and then not in ASKS and opening not in _NAMELESS
+    said = first if short or opening in NAMELIKE else APART.get(opening, opening)
+    rest = [*said.split(" "), *rest[1:]]
+    asks = turned or opening in ASKS or rest[0] in ASKS
+    rest = _unstopped(rest, low, prose=prose, asks=asks, moved=moved)
+    return frames.framed(_plainly(rest) if prose else rest, prose=prose)
 
 
 def _unstopped(tokens: list[str], low: frozenset[str], *, prose: bool, asks: bool, moved: bool) -> list[str]:
@@ -153,27 +157,7 @@ def _unstopped(tokens: list[str], low: frozenset[str], *, prose: bool, asks: boo
 
 
 def _plainly(tokens: list[str]) -> list[str]:
-    """A contraction and a number at the head of prose in one form; elsewhere they may be spoken of."""
-    out: list[str] = []
-    asks = tokens[0] in _HEADS
-    for at, token in enumerate(tokens):
-        if token in APART and at == 1 and asks:
-            out += APART[token].split(" ")
-        elif token in _LITTLE_I and at and tokens[at - 1] in _I_BESIDE:
-            out.append("I")
-        elif token in DIGITS and at < _COUNTED and tokens[0] in COUNTERS and _plural(tokens[at + 1 : at + 2]):
-            out.append(DIGITS[token])
-        else:
-            out.append(token)
-    return out
-
-
-def _plural(then: list[str]) -> bool:
-    """Whether a word counts what a number before it tells."""
-    return (
-        bool(then)
-        and len(then[0]) >= _SHORT_PLURAL
-        and then[0].islower()
-        and then[0][-1] == "s"
-        and then[0].isalpha()
-    )
+    """A contraction beside the first word of a question in prose as two words; elsewhere it may be meant."""
+    if tokens[0] not in _HEADS or len(tokens) == 1:
+        return tokens
+    return [tokens[0], *APART.get(tokens[1], tokens[1]).split(" "), *tokens[2:]]

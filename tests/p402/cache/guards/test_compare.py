@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from p402.cache.guards import compare, disagreement, read
+from p402.cache.guards.frames import HOW_TO, WORKS
 from p402.cache.guards.lexicon import TECHNICAL
 
 SPICED = (
@@ -34,7 +35,7 @@ def test_a_text_never_disagrees_with_itself(text):
 @given(WORDS, st.sampled_from(["", " ", "  ", "\n"]), st.booleans(), st.booleans())
 @settings(max_examples=400)
 def test_blanks_about_a_question_its_mark_and_its_first_capital_are_nothing(words, blanks, marked, upper):
-    text = f"why {' '.join(words)} happens"
+    text = f"why on earth {' '.join(words)} happens"
     other = f"{blanks}{'Why' if upper else 'why'}{text[3:]}{'?' if marked else ''}{blanks}"
     assert TECHNICAL.isdisjoint(words) is False or disagreement(text, other) is None
 
@@ -62,7 +63,7 @@ def test_a_capital_within_a_line_refuses(words, at):
     words = ["explain", *words, "here"]
     at = min(at + 1, len(words) - 2)
     other = [*words[:at], words[at].swapcase(), *words[at + 1 :]]
-    assert other == words or words[at] == "i" or disagreement(" ".join(words), " ".join(other)) is not None
+    assert other == words or disagreement(" ".join(words), " ".join(other)) is not None
 
 
 @given(WORDS, st.integers(0, 13), st.sampled_from(["a", "the"]))
@@ -135,20 +136,15 @@ def test_the_guard_that_refuses_is_named(asked, kept, guard):
 @pytest.mark.parametrize(
     ("asked", "kept"),
     [
-        ("How do I sort a list in Python?", "In Python, how do I sort a list?"),
-        ("What is the difference between TCP and UDP?", "what's the difference between UDP and TCP"),
-        ("What is the difference between jam and jelly?", "How do jelly and jam differ?"),
-        ("What is the difference between jam and jelly?", "Explain how jelly differs from jam"),
+        ("What is the difference between TCP and UDP?", "what's the difference between TCP and UDP"),
         ("How do I rename a git branch?", "Please show me how to rename a git branch. Thanks!"),
-        ("What is the capital of Norway?", "Good morning, I was wondering what the capital of Norway is?"),
-        ("How does compound interest work?", "Can you explain how compound interest works?"),
+        ("How do I reset my password?", "How can I reset my password?"),
+        ("How do I reset my password?", "What is the way to reset my password?"),
+        ("How does compound interest work?", "Could you please explain how compound interest works?"),
+        ("What is the tallest tree in Norway?", "Hey, what's the tallest tree in Norway, please?"),
         ("Convert 72 F to Celsius", "Please convert 72 F to Celsius, thank you."),
-        ("List five herbs that like the shade", "could you please list 5 herbs that like the shade?"),
+        ("Suggest 5 herbs that like the shade", "could you please suggest 5 herbs that like the shade?"),
         ("Why don\u2019t spiders stick to a web", "Why do not spiders stick to a web?"),
-        (
-            "In Python, how do I sort a dictionary by value?",
-            "How can I sort a dictionary by value in Python?",
-        ),
         ("Tell me what the GDP measures", "Hi, please tell me what the GDP measures, thank you."),
     ],
 )
@@ -194,10 +190,68 @@ def test_what_looks_harmless_and_is_not_refuses(asked, kept):
     assert disagreement(asked, kept) is not None
 
 
+OPENED = ["", "how to ", "how do I ", "how can I ", "explain how ", "how does "]
+ENDED = [("reset the ", ""), ("", " works"), ("", " work"), ("", "")]
+BLANKS = [
+    "\u2003",
+    "\u00a0",
+    "\u3000",
+    "\u2028",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x1d",
+    "\x1e",
+    "\x1f",
+    "\x85",
+    "\t",
+    "\r",
+]
+
+
+@given(WORDS, st.sampled_from(OPENED), st.sampled_from(ENDED))
+@example(["my", "router"], "how do I ", ("reset the ", ""))
+@example(["the", "router"], "how does ", ("", " work"))
+@settings(max_examples=400)
+def test_no_other_sentence_has_the_form_of_a_frame(words, opening, about):
+    kind, *form = read(f"{opening}{about[0]}{' '.join(words)}{about[1]}").form
+    if kind != "exact" and form[0] in {HOW_TO, WORKS}:
+        assert "\0" not in "".join(form[1:])
+        for told in (" ".join(form), " ".join(form).replace("\0", "")):
+            again = read(told).form
+            assert again[0] == "exact" or again[1:] != tuple(form)
+
+
+@given(TEXTS)
+@settings(max_examples=400)
+def test_what_is_no_frame_has_no_mark(text):
+    kind, *form = read(f"how {text}").form
+    assert kind == "exact" or [piece for piece in form if "\0" in piece] in ([], [HOW_TO], [WORKS])
+
+
+def test_frames_are_marked():
+    assert read("How do I reset my password?").form[1] == HOW_TO
+    assert read("How does a pump work?").form[1] == WORKS
+
+
+@given(WORDS, st.sampled_from(BLANKS))
+def test_blanks_that_no_line_ends_with_count(words, blank):
+    text = f"explain {' '.join(words)} here"
+    assert disagreement(text, text + blank) is not None
+    assert disagreement(text, blank + text) is not None
+
+
+@pytest.mark.parametrize(
+    "manner", ["HI, {}", "PLEASE {}", "{}, THANKS", "{}, PLEASE", "HEY! {}", "{}. Thank YOU"]
+)
+def test_upper_case_is_never_a_manner(manner):
+    assert disagreement("how do bats hunt", manner.format("how do bats hunt")) is not None
+
+
 def test_a_kept_text_need_not_be_read_twice():
     asked, kept = read("Name two rivers of Peru"), read("Name three rivers of Peru")
     assert compare(asked, kept) == "numbers"
-    assert compare(asked, read("name 2 rivers of Peru")) is None
+    assert compare(asked, read("name two rivers of Peru, please")) is None
 
 
 def test_a_text_beyond_the_longest_agrees_with_itself_only():

@@ -5,7 +5,16 @@ import pytest
 from experiments.bench.reviewed_pairs import FAMILIES
 from p402.cache.guards import disagreement
 
-MANNERS = ("Please {}", "Hi, {}", "{} please", "{}, thanks!", " {} ", "Hello! {}", "{}. Thank you.")
+MANNERS = (
+    "Please {}",
+    "Hi, {}",
+    "{} please",
+    "{}, please",
+    "{}, thanks!",
+    " {} ",
+    "Hello! {}",
+    "{}. Thank you.",
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -19,6 +28,9 @@ def test_p11_what_a_reviewer_found_is_refused(family):
 def test_p11_it_is_refused_in_other_manners_as_well(family):
     for one, other in FAMILIES[family]:
         for manner in MANNERS:
-            assert disagreement(one, manner.format(other)) is not None, (one, manner)
-            assert disagreement(manner.format(one), other) is not None, (other, manner)
-            assert disagreement(manner.format(one), manner.format(other)) is not None, (one, manner)
+            for asked, kept in (
+                (one, manner.format(other)),
+                (manner.format(one), other),
+                (manner.format(one), manner.format(other)),
+            ):
+                assert asked == kept or disagreement(asked, kept) is not None, (asked, kept)
